@@ -154,28 +154,25 @@ pub(crate) struct BackwardSpan<'a> {
     pub(crate) k_rows: &'a [f32],
     /// Values as columns: `[head_dim, tokens]` in panels, `head_dim * 32` floats apart.
     pub(crate) v_cols: &'a [f32],
-    /// Row of the span's first token in the gradients.
+    /// Row of the span's first token in the gradients of its tree.
     pub(crate) first_row: usize,
 }
 
-/// Gradients of keys and values: `[rows, width]`, of which one head takes `head_dim` columns
-/// from `column` on.
+/// Gradients of one head's keys and values: `[rows, head_dim]`.
 #[derive(Debug)]
 pub(crate) struct KvGrads<'a> {
     pub(crate) dk: &'a mut [f32],
     pub(crate) dv: &'a mut [f32],
-    pub(crate) width: usize,
-    pub(crate) column: usize,
 }
 
 /// Backward pass of [`attend`]: writes `dq`, adds to the gradients of keys and values.
 ///
-/// `dout` has rows `dout_stride` apart, `dq` rows `queries.stride` apart.
+/// `dout` and `dq` come with the floats between their rows.
 pub(crate) fn attend_backward(
     queries: Queries<'_>,
     spans: &[BackwardSpan<'_>],
     dout: (&[f32], usize),
-    dq: &mut [f32],
+    dq: (&mut [f32], usize),
     kv: &mut KvGrads<'_>,
     scratch: &mut Scratch,
 ) {
@@ -183,6 +180,7 @@ pub(crate) fn attend_backward(
     let scale = 1.0 / (head_dim as f32).sqrt();
     let forward: Vec<Span<'_>> = spans.iter().map(|s| s.span).collect();
     let (dout, dout_stride) = dout;
+    let (dq, dq_stride) = dq;
     for first in (0..queries.rows).step_by(BLOCK) {
         let rows = BLOCK.min(queries.rows - first);
         let keys = queries.sees(first + rows - 1);
@@ -221,7 +219,6 @@ pub(crate) fn attend_backward(
             softmax_backward(&p[..sees], &mut ds[..sees], mean, scale);
             ds[sees..].fill(0.0);
         }
-        let stride = queries.stride;
         for (span, at, len) in seen(spans, keys) {
             let ds = Matrix::rows(&scratch.grads[at..], rows, len, keys);
             let k = Panels {
@@ -232,8 +229,8 @@ pub(crate) fn attend_backward(
             gemm(
                 ds,
                 k,
-                &mut dq[first * stride..],
-                stride,
+                &mut dq[first * dq_stride..],
+                dq_stride,
                 if at == 0 { Into::Fresh } else { Into::Sum },
             );
             let q = Panels {
@@ -246,10 +243,10 @@ pub(crate) fn attend_backward(
                 stride: rows * PANEL,
                 n: head_dim,
             };
-            let to = span.first_row * kv.width + kv.column;
-            gemm(ds.t(), q, &mut kv.dk[to..], kv.width, Into::Sum);
+            let to = span.first_row * head_dim;
+            gemm(ds.t(), q, &mut kv.dk[to..], head_dim, Into::Sum);
             let p = Matrix::rows(&scratch.scores[at..], rows, len, keys);
-            gemm(p.t(), dout, &mut kv.dv[to..], kv.width, Into::Sum);
+            gemm(p.t(), dout, &mut kv.dv[to..], head_dim, Into::Sum);
         }
     }
 }

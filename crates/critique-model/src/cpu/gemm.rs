@@ -117,25 +117,30 @@ pub(crate) fn pack(b: Matrix<'_>, out: &mut [f32]) {
         out.len()
     );
     for (panel, out) in (0..n.div_ceil(PANEL)).zip(out.chunks_exact_mut((PANEL * k).max(1))) {
-        let first = panel * PANEL;
-        let cols = PANEL.min(n - first);
-        if b.col_stride == 1 {
-            for (row, out) in out.chunks_exact_mut(PANEL).enumerate() {
-                let at = row * b.row_stride + first;
-                out[..cols].copy_from_slice(&b.data[at..at + cols]);
-                out[cols..].fill(0.0);
-            }
-        } else if b.row_stride == 1 {
-            pack_columns(b, first, cols, out);
-        } else {
-            for (row, out) in out.chunks_exact_mut(PANEL).enumerate() {
-                for (j, out) in out.iter_mut().enumerate() {
-                    *out = if j < cols {
-                        b.data[row * b.row_stride + (first + j) * b.col_stride]
-                    } else {
-                        0.0
-                    };
-                }
+        pack_panel(b, panel, out);
+    }
+}
+
+/// One panel of [`pack`].
+pub(crate) fn pack_panel(b: Matrix<'_>, panel: usize, out: &mut [f32]) {
+    let first = panel * PANEL;
+    let cols = PANEL.min(b.cols - first);
+    if b.col_stride == 1 {
+        for (row, out) in out.chunks_exact_mut(PANEL).enumerate() {
+            let at = row * b.row_stride + first;
+            out[..cols].copy_from_slice(&b.data[at..at + cols]);
+            out[cols..].fill(0.0);
+        }
+    } else if b.row_stride == 1 {
+        pack_columns(b, first, cols, out);
+    } else {
+        for (row, out) in out.chunks_exact_mut(PANEL).enumerate() {
+            for (j, out) in out.iter_mut().enumerate() {
+                *out = if j < cols {
+                    b.data[row * b.row_stride + (first + j) * b.col_stride]
+                } else {
+                    0.0
+                };
             }
         }
     }

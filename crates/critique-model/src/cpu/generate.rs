@@ -12,7 +12,7 @@ use critique_core::{Completion, Request};
 
 use super::attention::{Queries, attend};
 use super::cache::{Cache, Shape};
-use super::pass::{Net, Saved, Workspace, sized};
+use super::pass::{Net, Rows, Saved, Workspace, sized};
 use super::{CpuEngine, State, check_tokens};
 use crate::engine::Ends;
 use crate::error::ModelError;
@@ -75,19 +75,14 @@ pub(crate) fn generate(
             });
         }
     }
-    let jobs = jobs(requests, engine.threads);
+    let jobs = jobs(requests, engine.team.threads());
     let next = AtomicUsize::new(0);
     let out: Vec<Vec<Option<Completion>>> =
         requests.iter().map(|r| vec![None; r.seeds.len()]).collect();
     let out = Mutex::new(out);
-    let budget = engine.kv_bytes / engine.threads.max(1);
+    let budget = engine.kv_bytes / engine.team.threads().max(1);
     let work = || {
-        let State {
-            work,
-            logits,
-            head,
-            grads,
-        } = engine.pool.take();
+        let State { work, logits, head } = engine.pool.take();
         let mut worker = Worker {
             engine,
             requests,
@@ -106,16 +101,11 @@ pub(crate) fn generate(
             },
         );
         let Worker { work, logits, .. } = worker;
-        engine.pool.give(State {
-            work,
-            head,
-            grads,
-            logits,
-        });
+        engine.pool.give(State { work, head, logits });
     };
     std::thread::scope(|scope| {
         let work = &work;
-        for _ in 1..engine.threads.min(jobs.len()) {
+        for _ in 1..engine.team.threads().min(jobs.len()) {
             scope.spawn(work);
         }
         work();
@@ -378,14 +368,20 @@ impl Net<'_> {
         work.saved
             .resize_with(work.saved.len().max(1), Saved::default);
         self.embed(&ids, &mut work.x);
+        let all = std::iter::once(&positions[..]);
         for (layer, block) in self.decoder.blocks.iter().enumerate() {
-            self.block(block, 0, &positions, work, |saved, scratch, _| {
+            let Workspace {
+                x, saved, scratch, ..
+            } = &mut *work;
+            for mut rows in self.rows(all.clone(), x, &mut saved[0], scratch) {
+                self.before_attention(block, &mut rows);
                 let mut first = 0;
                 for entry in entries.iter_mut() {
-                    self.attend_cached(layer, entry, first, saved, scratch);
+                    self.attend_cached(layer, entry, first, &mut rows);
                     first += entry.ids.len();
                 }
-            });
+                self.after_attention(block, &mut rows);
+            }
         }
         self.final_norm(work);
         for entry in entries {
@@ -399,8 +395,7 @@ impl Net<'_> {
         layer: usize,
         entry: &mut Entry<'_>,
         first: usize,
-        saved: &mut Saved,
-        scratch: &mut super::attention::Scratch,
+        of: &mut Rows<'_>,
     ) {
         let config = self.config;
         let width = config.head_dim;
@@ -411,12 +406,13 @@ impl Net<'_> {
             entry.own.write(
                 layer,
                 row,
-                &saved.k[at..at + kv_stride],
-                &saved.v[at..at + kv_stride],
+                &of.k[at..at + kv_stride],
+                &of.v[at..at + kv_stride],
             );
         }
         let read = entry.prefix.map_or(0, Cache::len);
         let own = entry.own.len();
+        let scratch = &mut of.scratch.attention;
         let mut spans = Vec::new();
         for kv_head in 0..config.kv_heads {
             spans.clear();
@@ -429,27 +425,27 @@ impl Net<'_> {
                 // The heads of one token see the same keys: they are the rows.
                 let at = first * q_stride + heads.start * width;
                 let queries = Queries {
-                    q: &saved.q[at..],
+                    q: &of.q[at..],
                     stride: width,
                     rows: heads.len(),
                     visible: read + own + 1,
                     step: 0,
                     head_dim: width,
                 };
-                attend(queries, &spans, &mut saved.attn[at..], width, scratch);
+                attend(queries, &spans, &mut of.attn[at..], width, scratch);
                 continue;
             }
             for head in heads {
                 let at = first * q_stride + head * width;
                 let queries = Queries {
-                    q: &saved.q[at..],
+                    q: &of.q[at..],
                     stride: q_stride,
                     rows,
                     visible: read + own + 1,
                     step: 1,
                     head_dim: width,
                 };
-                attend(queries, &spans, &mut saved.attn[at..], q_stride, scratch);
+                attend(queries, &spans, &mut of.attn[at..], q_stride, scratch);
             }
         }
     }

@@ -1,13 +1,21 @@
 //! From hidden rows to log-probs of given tokens, and back, a few rows of logits at a time.
 
-use super::gemm::{Aligned, Into, Matrix, PANEL, Panels, gemm, pack, packed_len};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::backward::Sums;
+use super::gemm::{Aligned, Into, Matrix, gemm};
 use super::layout::{Batch, Target};
-use super::pass::{Grads, Net, Workspace, sized};
+use super::pass::{Grads, Net, Workspace};
 use super::simd::{add_assign, max, scale, simd, sum_exp};
+use super::team::{Cuts, each};
 use crate::engine::TokenLoss;
 
-/// Logits held at a time, in floats.
-const LOGITS: usize = 512 * 1024;
+/// Targets of one thread whose logits are held at a time: enough to read the head's weights
+/// seldom.
+const ROWS: usize = 96;
+/// Logits held at a time, in floats, unless [`ROWS`] targets need more.
+const MOST_LOGITS: usize = 16 << 20;
 
 /// Log-sum-exp of a row: its shift and the logarithm of its sum, so that
 /// `log p(j) = (logit_j - shift) - log_sum`.
@@ -40,22 +48,31 @@ pub(crate) struct HeadScratch {
     rows: Vec<f32>,
     logits: Vec<f32>,
     drows: Vec<f32>,
-    panels: Aligned,
+    upstream: Vec<f32>,
+    panels: Vec<Aligned>,
+}
+
+/// A strip of targets and their rows.
+struct Strip<'a> {
+    targets: &'a [Target],
+    /// Hidden rows: `[targets, d_model]`.
+    rows: &'a mut [f32],
+    /// `[targets, vocab]`; with a loss, gradients of the logits in the end.
+    logits: &'a mut [f32],
+    /// Gradients of the hidden rows.
+    drows: &'a mut [f32],
+    log_probs: &'a mut [f32],
+    /// Derivative of the loss by each log-prob.
+    upstream: &'a mut [f32],
 }
 
 impl Net<'_> {
     /// Logits of hidden rows divided by `temperature`, into `logits` of `[rows, vocab]`.
     pub(crate) fn logits(&self, hidden: &[f32], temperature: f32, logits: &mut [f32]) {
         let d = self.config.d_model;
-        let rows = hidden.len() / d;
+        let rows = Matrix::rows(hidden, hidden.len() / d, d, d);
         let head = &self.decoder.params[self.decoder.head];
-        gemm(
-            Matrix::rows(hidden, rows, d, d),
-            head.forward(),
-            logits,
-            self.config.vocab,
-            Into::Fresh,
-        );
+        self.product(rows, head.forward(), logits, Into::Fresh);
         if temperature != 1.0 {
             scale(logits, 1.0 / temperature);
         }
@@ -63,7 +80,7 @@ impl Net<'_> {
 
     /// Log-prob of every target of the batch, in their order. With `backward`, also the gradients
     /// of the loss: of the head, into its gradients, and of the rows of `work.normed`, into
-    /// `work.dx`.
+    /// `work.back.dx`.
     pub(crate) fn log_probs(
         &self,
         batch: &Batch,
@@ -72,65 +89,125 @@ impl Net<'_> {
         scratch: &mut HeadScratch,
         mut backward: Option<(&dyn TokenLoss, &mut Grads)>,
     ) -> Vec<f32> {
-        let (d, vocab) = (self.config.d_model, self.config.vocab);
-        let chunk = (LOGITS / vocab).clamp(12, 192);
-        let mut out = Vec::with_capacity(batch.targets.len());
+        let chunk = chunk_rows(self.config.vocab, self.team.threads());
+        let mut out = vec![0.0; batch.targets.len()];
         if backward.is_some() {
-            work.dx.clear();
-            work.dx.resize(work.normed.len(), 0.0);
+            work.back.dx.clear();
+            work.back.dx.resize(work.normed.len(), 0.0);
         }
-        let mut upstream = Vec::new();
-        for targets in batch.targets.chunks(chunk) {
-            let rows = targets.len();
-            scratch.rows.clear();
-            for target in targets {
-                scratch
-                    .rows
-                    .extend_from_slice(&work.normed[target.row * d..(target.row + 1) * d]);
+        for (targets, out) in batch.targets.chunks(chunk).zip(out.chunks_mut(chunk)) {
+            let loss = backward.as_ref().map(|(loss, _)| *loss);
+            let any = self.chunk(targets, temperature, &work.normed, scratch, out, loss);
+            if let (true, Some((_, grads))) = (any, &mut backward) {
+                self.head_back(targets, scratch, &mut work.back.dx, grads);
             }
-            let logits = sized(&mut scratch.logits, rows * vocab);
-            self.logits(&scratch.rows, temperature, logits);
-            let norms: Vec<_> = logits.chunks_exact(vocab).map(Normaliser::of).collect();
-            let first = out.len();
-            out.extend(
-                targets
-                    .iter()
-                    .zip(logits.chunks_exact(vocab))
-                    .zip(&norms)
-                    .map(|((t, row), n)| n.log_prob(row[t.token as usize])),
-            );
-            let Some((loss, grads)) = &mut backward else {
-                continue;
-            };
-            upstream.clear();
-            upstream.resize(rows, 0.0);
-            for run in runs(targets) {
-                loss.gradient(
-                    targets[run.start].at,
-                    &out[first..][run.clone()],
-                    &mut upstream[run],
-                );
-            }
-            if upstream.iter().all(|&g| g == 0.0) {
-                continue;
-            }
-            for (((target, row), norm), &g) in targets
-                .iter()
-                .zip(logits.chunks_exact_mut(vocab))
-                .zip(&norms)
-                .zip(&upstream)
-            {
-                // d log p(t) / d z_j = (1[j = t] - p_j) / temperature
-                let g = g / temperature;
-                negative_softmax(row, norm.shift, norm.log_sum, g);
-                row[target.token as usize] += g;
-            }
-            self.head_backward(targets, scratch, &mut work.dx, grads);
         }
         out
     }
 
-    fn head_backward(
+    /// Log-probs of some targets; with a loss, also gradients of their logits and rows. Says
+    /// whether there is any gradient.
+    fn chunk(
+        &self,
+        targets: &[Target],
+        temperature: f32,
+        normed: &[f32],
+        scratch: &mut HeadScratch,
+        out: &mut [f32],
+        loss: Option<&dyn TokenLoss>,
+    ) -> bool {
+        let (d, vocab) = (self.config.d_model, self.config.vocab);
+        let n = targets.len();
+        let any = AtomicBool::new(false);
+        let with_loss = |rows: usize| if loss.is_some() { rows } else { 0 };
+        let mut rows = Cuts::sized(&mut scratch.rows, n, d);
+        let mut logits = Cuts::sized(&mut scratch.logits, n, vocab);
+        let mut drows = Cuts::sized(&mut scratch.drows, with_loss(n), d);
+        let mut upstream = Cuts::sized(&mut scratch.upstream, n, 1);
+        let mut log_probs = Cuts::of(out, 1);
+        let strip = |range: Range<usize>| Strip {
+            rows: rows.take(range.len()),
+            logits: logits.take(range.len()),
+            drows: drows.take(with_loss(range.len())),
+            log_probs: log_probs.take(range.len()),
+            upstream: upstream.take(range.len()),
+            targets: &targets[range],
+        };
+        each(
+            self.team.strips(n).into_iter().map(strip).collect(),
+            |strip: Strip<'_>| {
+                for (target, row) in strip.targets.iter().zip(strip.rows.chunks_exact_mut(d)) {
+                    row.copy_from_slice(&normed[target.row * d..(target.row + 1) * d]);
+                }
+                self.logits(strip.rows, temperature, strip.logits);
+                let norms: Vec<Normaliser> = strip
+                    .logits
+                    .chunks_exact(vocab)
+                    .map(Normaliser::of)
+                    .collect();
+                for (i, (target, norm)) in strip.targets.iter().zip(&norms).enumerate() {
+                    let logit = strip.logits[i * vocab + target.token as usize];
+                    strip.log_probs[i] = norm.log_prob(logit);
+                }
+                if let Some(loss) = loss
+                    && self.strip_back(strip, &norms, temperature, loss)
+                {
+                    any.store(true, Ordering::Relaxed);
+                }
+            },
+        );
+        any.into_inner()
+    }
+
+    /// Turns logits into their gradients, and these into those of the hidden rows.
+    fn strip_back(
+        &self,
+        strip: Strip<'_>,
+        norms: &[Normaliser],
+        temperature: f32,
+        loss: &dyn TokenLoss,
+    ) -> bool {
+        let (d, vocab) = (self.config.d_model, self.config.vocab);
+        let Strip {
+            targets,
+            logits,
+            drows,
+            log_probs,
+            upstream,
+            ..
+        } = strip;
+        upstream.fill(0.0);
+        for run in runs(targets) {
+            loss.gradient(
+                targets[run.start].at,
+                &log_probs[run.clone()],
+                &mut upstream[run],
+            );
+        }
+        for (((target, row), norm), &g) in targets
+            .iter()
+            .zip(logits.chunks_exact_mut(vocab))
+            .zip(norms)
+            .zip(&*upstream)
+        {
+            // d log p(t) / d z_j = (1[j = t] - p_j) / temperature
+            let g = g / temperature;
+            negative_softmax(row, norm.shift, norm.log_sum, g);
+            row[target.token as usize] += g;
+        }
+        let any = upstream.iter().any(|&g| g != 0.0);
+        if any {
+            let head = &self.decoder.params[self.decoder.head];
+            let dlogits = Matrix::rows(logits, targets.len(), vocab, vocab);
+            gemm(dlogits, head.backward(), drows, d, Into::Fresh);
+        } else {
+            drows.fill(0.0);
+        }
+        any
+    }
+
+    /// Adds the gradients of rows and of the head that [`Net::chunk`] left in `scratch`.
+    fn head_back(
         &self,
         targets: &[Target],
         scratch: &mut HeadScratch,
@@ -138,36 +215,22 @@ impl Net<'_> {
         grads: &mut Grads,
     ) {
         let (d, vocab) = (self.config.d_model, self.config.vocab);
-        let rows = targets.len();
-        let HeadScratch {
-            rows: hidden,
-            logits,
-            drows,
-            panels,
-        } = scratch;
-        let dlogits = Matrix::rows(logits, rows, vocab, vocab);
-        let head = &self.decoder.params[self.decoder.head];
-        gemm(
-            dlogits,
-            head.backward(),
-            sized(drows, rows * d),
-            d,
-            Into::Fresh,
-        );
-        for (target, drow) in targets.iter().zip(drows.chunks_exact(d)) {
+        // Completions of one prompt begin after the same row, so rows may come more than once.
+        for (target, drow) in targets.iter().zip(scratch.drows.chunks_exact(d)) {
             add_assign(&mut dx[target.row * d..(target.row + 1) * d], drow);
         }
-        if let Some(slot) = head.slot {
-            panels.grow(packed_len(rows, d));
-            pack(Matrix::rows(hidden, rows, d, d), panels);
-            let hidden = Panels {
-                data: panels,
-                stride: rows * PANEL,
-                n: d,
-            };
-            gemm(dlogits.t(), hidden, &mut grads[slot], d, Into::Sum);
-        }
+        let slot = self.decoder.params[self.decoder.head].slot;
+        let mut sums = Sums::default();
+        sums.product(slot, (&scratch.logits, vocab), (&scratch.rows, d));
+        sums.add(&mut scratch.panels, grads, self.team.threads());
     }
+}
+
+/// Targets whose logits are held at a time. No result depends on it.
+fn chunk_rows(vocab: usize, threads: usize) -> usize {
+    let wanted = ROWS * threads.max(2);
+    let most = (MOST_LOGITS / vocab).max(ROWS);
+    wanted.min(most)
 }
 
 simd! {

@@ -80,6 +80,15 @@ impl Batch {
         }
     }
 
+    /// Segments of each prompt with its completions; nothing outside reads them.
+    pub(crate) fn trees(&self) -> Vec<Range<usize>> {
+        let roots: Vec<usize> = (0..self.segments.len())
+            .filter(|&s| self.segments[s].parent.is_none())
+            .collect();
+        let ends = roots.iter().skip(1).copied().chain([self.segments.len()]);
+        roots.iter().zip(ends).map(|(&a, b)| a..b).collect()
+    }
+
     /// A segment and its ancestors, first tokens first.
     pub(crate) fn chain(&self, segment: usize) -> Vec<usize> {
         let mut chain = vec![segment];
@@ -158,6 +167,8 @@ mod tests {
             [(2, 0), (3, 1), (2, 0)]
         );
         assert_eq!(batch.chain(1), [0, 1]);
+        let two = &batches(&[group(3, &[2, 1]), group(1, &[1])], 100)[0];
+        assert_eq!(two.trees(), [0..2, 2..3]);
     }
 
     #[test]

@@ -4,12 +4,14 @@
 //! completions (`layout`). Forward and backward passes (`pass`, `head`) are written out, so that
 //! memory is reused and nothing frozen costs a gradient. Every number of a row comes from chains
 //! whose order no other row changes (`gemm`, `attention`), so batching, caching, sharing
-//! prefixes and threads never change a bit.
+//! prefixes and threads never change a bit. Threads share one pass (`team`), so there is one set
+//! of activations and gradients, however many they are.
 //!
-//! Left out: 16-bit arithmetic, and splitting one row's work over threads.
+//! Left out: 16-bit arithmetic.
 
 mod adamw;
 mod attention;
+mod backward;
 mod cache;
 pub(crate) mod gemm;
 mod generate;
@@ -19,9 +21,9 @@ mod ops;
 mod params;
 mod pass;
 pub(crate) mod simd;
+mod team;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 
 use critique_core::{Completion, Request, Rng, derive_seed};
 
@@ -29,15 +31,16 @@ use self::head::HeadScratch;
 use self::layout::{Batch, batches};
 use self::ops::Rotary;
 use self::params::Decoder;
-use self::pass::{Grads, Net, Workspace};
+use self::pass::{Grads, Keep, Net, Workspace};
+use self::team::Team;
 use crate::config::ModelConfig;
 use crate::engine::{
     AdamW, Ends, Engine, Group, HostTensor, LoraConfig, NamedTensors, PerToken, TokenLoss,
 };
 use crate::error::ModelError;
 
-/// Rows that one pass handles. Part of the result of training: sums over batches are taken
-/// batch by batch.
+/// Rows that one pass handles, about. No result depends on it but where it cuts the completions
+/// of one prompt apart.
 const BATCH_ROWS: usize = 1024;
 
 /// A decoder on the CPU.
@@ -46,7 +49,9 @@ pub struct CpuEngine {
     config: Arc<ModelConfig>,
     rotary: Arc<Rotary>,
     decoder: Decoder,
-    threads: usize,
+    team: Team,
+    /// Whether the backward pass computes activations again.
+    recompute: bool,
     /// Bytes that keys and values may take while sampling.
     kv_bytes: usize,
     grads: Grads,
@@ -55,12 +60,11 @@ pub struct CpuEngine {
     pool: Pool,
 }
 
-/// Memory that one thread works in.
+/// Memory that passes work in.
 #[derive(Debug, Default)]
 struct State {
     work: Workspace,
     head: HeadScratch,
-    grads: Grads,
     logits: Vec<f32>,
 }
 
@@ -108,11 +112,8 @@ impl CpuEngine {
             config: Arc::new(config.clone()),
             rotary: Arc::new(rotary),
             decoder: Decoder::new(config, weights)?,
-            threads: if threads == 0 {
-                std::thread::available_parallelism().map_or(1, usize::from)
-            } else {
-                threads
-            },
+            team: Team::new(threads),
+            recompute: false,
             kv_bytes: 4 << 30,
             grads: Vec::new(),
             moments: Vec::new(),
@@ -206,7 +207,8 @@ impl CpuEngine {
             config: Arc::clone(&self.config),
             rotary: Arc::clone(&self.rotary),
             decoder,
-            threads: self.threads,
+            team: self.team.clone(),
+            recompute: self.recompute,
             kv_bytes: self.kv_bytes,
             grads: Vec::new(),
             moments: Vec::new(),
@@ -217,7 +219,13 @@ impl CpuEngine {
 
     /// Sets the number of threads; no result depends on it.
     pub fn set_threads(&mut self, threads: usize) {
-        self.threads = threads.max(1);
+        self.team = Team::new(threads.max(1));
+    }
+
+    /// Keeps only the inputs of blocks for the backward pass, which computes the rest again: less
+    /// memory for a third more work. No result depends on it.
+    pub fn set_recompute(&mut self, recompute: bool) {
+        self.recompute = recompute;
     }
 
     /// Bounds the memory of keys and values while sampling; no result depends on it.
@@ -235,6 +243,8 @@ impl CpuEngine {
             config: &self.config,
             decoder: &self.decoder,
             rotary: &self.rotary,
+            team: &self.team,
+            shared: false,
         }
     }
 
@@ -253,29 +263,6 @@ impl CpuEngine {
             }
         }
         Ok(())
-    }
-
-    /// Runs `job` on every batch, on all threads, with memory of each thread's own.
-    fn each_batch(&self, batches: &[Batch], job: impl Fn(usize, &Batch, &mut State) + Sync) {
-        let next = AtomicUsize::new(0);
-        let work = || {
-            let mut state = self.pool.take();
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(batch) = batches.get(index) else {
-                    break;
-                };
-                job(index, batch, &mut state);
-            }
-            self.pool.give(state);
-        };
-        std::thread::scope(|scope| {
-            let work = &work;
-            for _ in 1..self.threads.min(batches.len()) {
-                scope.spawn(work);
-            }
-            work();
-        });
     }
 }
 
@@ -345,53 +332,22 @@ fn put(values: &mut PerToken, batch: &Batch, log_probs: &[f32]) {
     }
 }
 
-/// Lets threads add to a sum in the order of their batches.
-struct Turns<'a> {
-    state: Mutex<(usize, &'a mut Grads)>,
-    moved: Condvar,
-}
-
-impl Turns<'_> {
-    /// Waits for turn `index`, adds `part` to the sum and clears it.
-    fn add(&self, index: usize, part: &mut Grads) {
-        let mut state = self
-            .state
-            .lock()
-            .expect("no thread panics while it holds the sum");
-        while state.0 != index {
-            state = self
-                .moved
-                .wait(state)
-                .expect("no thread panics while it holds the sum");
-        }
-        for (sum, part) in state.1.iter_mut().zip(part.iter_mut()) {
-            simd::add_assign(sum, part);
-            part.fill(0.0);
-        }
-        state.0 += 1;
-        self.moved.notify_all();
-    }
-}
-
 impl Engine for CpuEngine {
     fn score(&self, groups: &[Group], temperature: f32) -> Result<PerToken, ModelError> {
         self.check(groups)?;
-        let out = Mutex::new(per_token(groups));
-        let batches = batches(groups, BATCH_ROWS);
-        self.each_batch(&batches, |_, batch, state| {
-            let State { work, head, .. } = state;
-            let net = self.net();
-            net.forward(batch, work, false);
-            let log_probs = net.log_probs(batch, temperature, work, head, None);
-            put(
-                &mut out
-                    .lock()
-                    .expect("no thread panics while it holds the results"),
-                batch,
-                &log_probs,
-            );
+        let mut out = per_token(groups);
+        let mut state = self.pool.take();
+        let net = self.net();
+        self.team.run(|| {
+            let State { work, head, .. } = &mut state;
+            for batch in batches(groups, BATCH_ROWS) {
+                net.forward(&batch, work, Keep::Nothing);
+                let log_probs = net.log_probs(&batch, temperature, work, head, None);
+                put(&mut out, &batch, &log_probs);
+            }
         });
-        Ok(out.into_inner().expect("no thread panicked"))
+        self.pool.give(state);
+        Ok(out)
     }
 
     fn accumulate(
@@ -401,44 +357,34 @@ impl Engine for CpuEngine {
         loss: &dyn TokenLoss,
     ) -> Result<PerToken, ModelError> {
         self.check(groups)?;
-        let sizes: Vec<usize> = self
-            .decoder
-            .trained
-            .iter()
-            .map(|&p| self.decoder.params[p].data().len())
-            .collect();
-        let mut sum = std::mem::take(&mut self.grads);
-        if sum.is_empty() {
-            sum = sizes.iter().map(|&n| vec![0.0; n]).collect();
+        let mut grads = std::mem::take(&mut self.grads);
+        if grads.is_empty() {
+            let size = |&p: &usize| self.decoder.params[p].data().len();
+            grads = (self.decoder.trained.iter().map(size))
+                .map(|n| vec![0.0; n])
+                .collect();
         }
-        let out = Mutex::new(per_token(groups));
-        let batches = batches(groups, BATCH_ROWS);
-        let turns = Turns {
-            state: Mutex::new((0, &mut sum)),
-            moved: Condvar::new(),
+        let mut out = per_token(groups);
+        let mut state = self.pool.take();
+        let keep = if self.recompute {
+            Keep::Inputs
+        } else {
+            Keep::Everything
         };
-        self.each_batch(&batches, |index, batch, state| {
-            let State {
-                work, head, grads, ..
-            } = state;
-            if grads.is_empty() {
-                *grads = sizes.iter().map(|&n| vec![0.0; n]).collect();
+        let net = self.net();
+        self.team.run(|| {
+            let State { work, head, .. } = &mut state;
+            for batch in batches(groups, BATCH_ROWS) {
+                net.forward(&batch, work, keep);
+                let back = Some((loss, &mut grads));
+                let log_probs = net.log_probs(&batch, temperature, work, head, back);
+                net.backward(&batch, work, &mut grads);
+                put(&mut out, &batch, &log_probs);
             }
-            let net = self.net();
-            net.forward(batch, work, true);
-            let log_probs = net.log_probs(batch, temperature, work, head, Some((loss, grads)));
-            net.backward(batch, work, grads);
-            turns.add(index, grads);
-            put(
-                &mut out
-                    .lock()
-                    .expect("no thread panics while it holds the results"),
-                batch,
-                &log_probs,
-            );
         });
-        self.grads = sum;
-        Ok(out.into_inner().expect("no thread panicked"))
+        self.pool.give(state);
+        self.grads = grads;
+        Ok(out)
     }
 
     fn update(&mut self, lr: f32, optimizer: &AdamW) -> f32 {

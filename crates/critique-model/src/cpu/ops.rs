@@ -46,15 +46,14 @@ simd! {
     }
 }
 
-/// Adds the gradients of [`rms_norm`]: `dx += inv (w dy - x inv^2 mean(w dy x))`,
-/// `dw += dy x inv`.
+/// Adds the gradient of the rows that [`rms_norm`] read:
+/// `dx += inv (w dy - x inv^2 mean(w dy x))`.
 pub(crate) fn rms_norm_backward(
     x: &[f32],
     w: &[f32],
     inv_rms: &[f32],
     dy: &[f32],
     dx: &mut [f32],
-    mut dw: Option<&mut [f32]>,
 ) {
     let d = w.len();
     for (((x, dy), dx), inv) in x
@@ -64,9 +63,14 @@ pub(crate) fn rms_norm_backward(
         .zip(inv_rms)
     {
         norm_row_backward(x, w, *inv, dy, dx);
-        if let Some(dw) = dw.as_deref_mut() {
-            norm_row_weight(x, *inv, dy, dw);
-        }
+    }
+}
+
+/// Adds the gradient of the weight of [`rms_norm`]: `dw += dy x inv`, row by row.
+pub(crate) fn rms_norm_weight(x: &[f32], inv_rms: &[f32], dy: &[f32], dw: &mut [f32]) {
+    let d = dw.len();
+    for ((x, dy), inv) in x.chunks_exact(d).zip(dy.chunks_exact(d)).zip(inv_rms) {
+        norm_row_weight(x, *inv, dy, dw);
     }
 }
 
@@ -238,7 +242,8 @@ mod tests {
         };
         let (_, inv) = run(&x, &w);
         let (mut dx, mut dw) = (vec![0.0; 34], vec![0.0; 17]);
-        rms_norm_backward(&x, &w, &inv, &g, &mut dx, Some(&mut dw));
+        rms_norm_backward(&x, &w, &inv, &g, &mut dx);
+        rms_norm_weight(&x, &inv, &g, &mut dw);
         close(&dx, &numeric(&x, |x| weighted(&run(x, &w).0, &g)));
         close(&dw, &numeric(&w, |w| weighted(&run(&x, w).0, &g)));
     }

@@ -1,0 +1,690 @@
+//! One decoder over rows of tokens: the backward pass.
+//!
+//! For each block, from its end: strips of rows turn the gradient of the block's output into
+//! those of its parts , then weights take their sums over all rows,
+//! a block of a weight's rows at a time ([`add_sums`]); attention goes back a head and a tree of
+//! segments at a time; and once more strips and sums, for queries, keys and values. A sum over
+//! rows is one chain in the order of rows, so no cut into strips or batches changes it.
+
+use std::ops::Range;
+
+use super::attention::{BackwardSpan, KvGrads, Queries, attend_backward};
+use super::gemm::{Aligned, Into, Matrix, PANEL, Panels, gemm, pack_panel, packed_len};
+use super::layout::Batch;
+use super::ops::{
+    add_rows, rms_norm_again, rms_norm_backward, rms_norm_weight, swiglu, swiglu_backward,
+};
+use super::params::{Block, Linear};
+use super::pass::{Grads, KvPanels, Net, Saved, Workspace};
+use super::simd::{add_assign, scale};
+use super::team::{Cuts, each, pieces};
+
+/// Memory of backward passes, of all rows of a batch.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    /// Gradient of the rows of a block's output, and in the end of its input.
+    pub(crate) dx: Vec<f32>,
+    /// Gradient of the rows between the halves of a block.
+    dmid: Vec<f32>,
+    /// Gradients of the outputs of the two norms.
+    dh: Vec<f32>,
+    /// Outputs of the norms, once more.
+    hidden: Vec<f32>,
+    act: Vec<f32>,
+    dact: Vec<f32>,
+    dattn: Vec<f32>,
+    dq: Vec<f32>,
+    dk: Vec<f32>,
+    dv: Vec<f32>,
+    /// Gradients of the outputs of the norms of queries and keys.
+    dq_out: Vec<f32>,
+    dk_out: Vec<f32>,
+    heads: HeadGrads,
+    ranks: [Rank; 4],
+    /// Inputs of layers in panels.
+    panels: Vec<Aligned>,
+    attention: Vec<super::attention::Scratch>,
+}
+
+/// Gradients of queries, keys and values, head after head: `[kv_heads, rows, width]` each.
+#[derive(Debug, Default)]
+struct HeadGrads {
+    dq: Vec<f32>,
+    dk: Vec<f32>,
+    dv: Vec<f32>,
+}
+
+/// An adapter's input in its rank, `s x Aᵀ`, and the gradient of `x Aᵀ`; both `[rows, rank]`.
+#[derive(Debug, Default)]
+struct Rank {
+    u: Vec<f32>,
+    du: Vec<f32>,
+}
+
+impl Rank {
+    fn cuts(&mut self, linear: &Linear, rows: usize) -> RankCuts<'_> {
+        let rank = linear.lora.as_ref().map_or(0, |lora| lora.rank);
+        RankCuts {
+            u: Cuts::sized(&mut self.u, rows, rank),
+            du: Cuts::sized(&mut self.du, rows, rank),
+        }
+    }
+}
+
+struct RankCuts<'a> {
+    u: Cuts<'a, f32>,
+    du: Cuts<'a, f32>,
+}
+
+/// A strip of [`Rank`].
+struct RankRows<'a> {
+    u: &'a mut [f32],
+    du: &'a mut [f32],
+}
+
+impl<'a> RankCuts<'a> {
+    fn take(&mut self, rows: usize) -> RankRows<'a> {
+        RankRows {
+            u: self.u.take(rows),
+            du: self.du.take(rows),
+        }
+    }
+}
+
+/// A linear layer on its way back: its input, and the gradient of its output.
+struct Layer<'a> {
+    linear: &'a Linear,
+    x: &'a [f32],
+    dy: &'a [f32],
+    rank: &'a Rank,
+}
+
+/// A norm on its way back: the rows it read, what it divided by, the gradient of its output.
+struct Norm<'a> {
+    param: usize,
+    x: &'a [f32],
+    inv: &'a [f32],
+    dy: &'a [f32],
+}
+
+impl Net<'_> {
+    /// Backward pass of [`Net::forward`]. `work.back.dx` holds the gradients of the rows of the
+    /// final norm's output; gradients of parameters are added to `grads`.
+    pub(crate) fn backward(&self, batch: &Batch, work: &mut Workspace, grads: &mut Grads) {
+        let d = self.config.d_model;
+        self.final_norm_back(work, grads);
+        let again = !work.inputs.is_empty();
+        for (layer, block) in self.decoder.blocks.iter().enumerate().rev() {
+            let slot = if again { 0 } else { layer };
+            if again {
+                std::mem::swap(&mut work.x, &mut work.inputs[layer]);
+                self.block(block, slot, batch, work);
+            }
+            self.block_back(block, slot, batch, work, grads);
+        }
+        if let Some(slot) = self.decoder.params[self.decoder.embed].slot {
+            for (&id, dx) in batch.ids.iter().zip(work.back.dx.chunks_exact(d)) {
+                let row = id as usize * d..(id as usize + 1) * d;
+                add_assign(&mut grads[slot][row], dx);
+            }
+        }
+    }
+
+    fn final_norm_back(&self, work: &mut Workspace, grads: &mut Grads) {
+        let Workspace {
+            x, back, final_inv, ..
+        } = work;
+        let Buffers { dx, dh, .. } = back;
+        std::mem::swap(dx, dh);
+        let weight = &self.decoder.params[self.decoder.norm];
+        dx.clear();
+        dx.resize(dh.len(), 0.0);
+        rms_norm_backward(x, weight.data(), final_inv, dh, dx);
+        if let Some(slot) = weight.slot {
+            rms_norm_weight(x, final_inv, dh, &mut grads[slot]);
+        }
+    }
+
+    /// Turns `work.back.dx` from the gradient of a block's output into that of its input.
+    fn block_back(
+        &self,
+        block: &Block,
+        slot: usize,
+        batch: &Batch,
+        work: &mut Workspace,
+        grads: &mut Grads,
+    ) {
+        let Workspace {
+            saved,
+            kv,
+            back,
+            ..
+        } = work;
+        let saved = &mut saved[slot];
+        let strips = self.team.strips(batch.ids.len());
+        self.feed_forward_back(block, &strips, saved, back);
+        {
+            let Buffers {
+                dx,
+                dmid,
+                dh,
+                hidden,
+                act,
+                ranks,
+                panels,
+                ..
+            } = back;
+            let layer = |linear, x, dy, rank| Layer {
+                linear,
+                x,
+                dy,
+                rank,
+            };
+            let layers = [
+                layer(&block.down, &act[..], &dx[..], &ranks[0]),
+                layer(&block.gate, &hidden[..], &saved.gate[..], &ranks[1]),
+                layer(&block.up, &hidden[..], &saved.up[..], &ranks[2]),
+                layer(&block.o, &saved.attn[..], &dmid[..], &ranks[3]),
+            ];
+            let norm = Norm {
+                param: block.norm2,
+                x: &saved.mid,
+                inv: &saved.inv2,
+                dy: dh,
+            };
+            self.add_sums(&layers, &[norm], panels, grads);
+        }
+        self.pack_kv(batch, saved, kv, true);
+        self.attention_back(batch, saved, kv, back);
+        self.projections_back(block, &strips, batch, saved, back);
+        let Buffers {
+            dh,
+            hidden,
+            dq,
+            dk,
+            dv,
+            dq_out,
+            dk_out,
+            ranks,
+            panels,
+            ..
+        } = back;
+        let layer = |linear, dy, rank| Layer {
+            linear,
+            x: &hidden[..],
+            dy,
+            rank,
+        };
+        let layers = [
+            layer(&block.q, &dq[..], &ranks[0]),
+            layer(&block.k, &dk[..], &ranks[1]),
+            layer(&block.v, &dv[..], &ranks[2]),
+        ];
+        let mut norms = vec![Norm {
+            param: block.norm1,
+            x: &saved.x,
+            inv: &saved.inv1,
+            dy: dh,
+        }];
+        if let (Some(q_norm), Some(k_norm)) = (block.q_norm, block.k_norm) {
+            norms.push(Norm {
+                param: q_norm,
+                x: &saved.q_raw,
+                inv: &saved.q_inv,
+                dy: dq_out,
+            });
+            norms.push(Norm {
+                param: k_norm,
+                x: &saved.k_raw,
+                inv: &saved.k_inv,
+                dy: dk_out,
+            });
+        }
+        self.add_sums(&layers, &norms, panels, grads);
+    }
+
+    /// From the gradient `dx` of the block's output to `dmid` between its halves and `dattn` of
+    /// the attention's output. `saved.gate` and `saved.up` become their gradients.
+    fn feed_forward_back(
+        &self,
+        block: &Block,
+        strips: &[Range<usize>],
+        saved: &mut Saved,
+        back: &mut Buffers,
+    ) {
+        let config = self.config;
+        let (d, d_ff, q_len) = (config.d_model, config.d_ff, config.heads * config.head_dim);
+        let Buffers { dx, ranks, .. } = back;
+        let n = dx.len() / d;
+        let mut gate = Cuts::of(&mut saved.gate, d_ff);
+        let mut up = Cuts::of(&mut saved.up, d_ff);
+        let mut act = Cuts::sized(&mut back.act, n, d_ff);
+        let mut dact = Cuts::sized(&mut back.dact, n, d_ff);
+        let mut dmid = Cuts::sized(&mut back.dmid, n, d);
+        let mut dh = Cuts::sized(&mut back.dh, n, d);
+        let mut hidden = Cuts::sized(&mut back.hidden, n, d);
+        let mut dattn = Cuts::sized(&mut back.dattn, n, q_len);
+        let [r0, r1, r2, r3] = ranks;
+        let mut ranks = [
+            r0.cuts(&block.down, n),
+            r1.cuts(&block.gate, n),
+            r2.cuts(&block.up, n),
+            r3.cuts(&block.o, n),
+        ];
+        let part = |strip: &Range<usize>| {
+            let len = strip.len();
+            FeedForward {
+                dx: strip_of(dx, strip, d),
+                mid: strip_of(&saved.mid, strip, d),
+                inv2: &saved.inv2[strip.clone()],
+                attn: strip_of(&saved.attn, strip, q_len),
+                gate: gate.take(len),
+                up: up.take(len),
+                act: act.take(len),
+                dact: dact.take(len),
+                dmid: dmid.take(len),
+                dh: dh.take(len),
+                hidden: hidden.take(len),
+                dattn: dattn.take(len),
+                ranks: ranks.each_mut().map(|rank| rank.take(len)),
+            }
+        };
+        each(strips.iter().map(part).collect(), |part: FeedForward<'_>| {
+            let FeedForward {
+                dx, act, dact, gate, up, dh, hidden, dmid, mid, ..
+            } = part;
+            let norm = self.decoder.params[block.norm2].data();
+            let [down_rank, gate_rank, up_rank, o_rank] = part.ranks;
+            swiglu(gate, up, act);
+            self.input_back(&block.down, act, dx, dact, Into::Fresh, down_rank);
+            swiglu_backward(gate, up, dact);
+            rms_norm_again(mid, norm, part.inv2, hidden);
+            self.input_back(&block.gate, hidden, gate, dh, Into::Fresh, gate_rank);
+            self.input_back(&block.up, hidden, up, dh, Into::Sum, up_rank);
+            dmid.copy_from_slice(dx);
+            rms_norm_backward(mid, norm, part.inv2, dh, dmid);
+            self.input_back(&block.o, part.attn, dmid, part.dattn, Into::Fresh, o_rank);
+        });
+    }
+
+    /// Gradients of queries, keys and values, head after head, from `dattn`.
+    fn attention_back(&self, batch: &Batch, saved: &Saved, kv: &[KvPanels], back: &mut Buffers) {
+        let config = self.config;
+        let (width, kv_heads) = (config.head_dim, config.kv_heads);
+        let group = config.heads / kv_heads * width;
+        let stride = config.heads * width;
+        let n = batch.ids.len();
+        let Buffers {
+            heads,
+            dattn,
+            attention,
+            ..
+        } = back;
+        heads.dk.clear();
+        heads.dv.clear();
+        let mut dq = Cuts::sized(&mut heads.dq, kv_heads * n, group);
+        let mut dk = Cuts::sized(&mut heads.dk, kv_heads * n, width);
+        let mut dv = Cuts::sized(&mut heads.dv, kv_heads * n, width);
+        let trees = batch.trees();
+        attention.resize_with(kv_heads * trees.len(), Default::default);
+        let mut scratch = attention.iter_mut();
+        let mut parts = Vec::new();
+        for kv_head in 0..kv_heads {
+            for tree in &trees {
+                let rows = batch.segments[tree.start].rows.start
+                    ..batch.segments[tree.end - 1].rows.end;
+                let len = rows.len();
+                parts.push((
+                    (kv_head, tree, rows),
+                    (dq.take(len), dk.take(len), dv.take(len)),
+                    scratch.next().expect("one for each part"),
+                ));
+            }
+        }
+        let dattn = &dattn[..];
+        each(parts, |((kv_head, tree, rows), (dq, dk, dv), scratch)| {
+            for index in tree.clone() {
+                let segment = &batch.segments[index];
+                let spans: Vec<BackwardSpan<'_>> = batch
+                    .chain(index)
+                    .iter()
+                    .map(|&s| {
+                        let panels = &kv[s * kv_heads + kv_head];
+                        let of = &batch.segments[s].rows;
+                        BackwardSpan {
+                            span: panels.span(of.len()),
+                            k_rows: &panels.k_rows,
+                            v_cols: &panels.v_cols,
+                            first_row: of.start - rows.start,
+                        }
+                    })
+                    .collect();
+                for (member, head) in config.query_heads(kv_head).enumerate() {
+                    let at = segment.rows.start * stride + head * width;
+                    let queries = Queries {
+                        q: &saved.q[at..],
+                        stride,
+                        rows: segment.rows.len(),
+                        visible: segment.before + 1,
+                        step: 1,
+                        head_dim: width,
+                    };
+                    let to = (segment.rows.start - rows.start) * group + member * width;
+                    attend_backward(
+                        queries,
+                        &spans,
+                        (&dattn[at..], stride),
+                        (&mut dq[to..], group),
+                        &mut KvGrads { dk, dv },
+                        scratch,
+                    );
+                }
+            }
+        });
+    }
+
+    /// From the gradients of heads and `dmid` to the gradient `dx` of the block's input.
+    fn projections_back(
+        &self,
+        block: &Block,
+        strips: &[Range<usize>],
+        batch: &Batch,
+        saved: &Saved,
+        back: &mut Buffers,
+    ) {
+        let config = self.config;
+        let (d, n) = (config.d_model, batch.ids.len());
+        let (heads, kv_heads) = (config.heads, config.kv_heads);
+        let (q_len, kv_len) = (heads * config.head_dim, kv_heads * config.head_dim);
+        let normed = |rows: usize| if config.qk_norm { rows } else { 0 };
+        let mut dx = Cuts::sized(&mut back.dx, n, d);
+        let mut dh = Cuts::sized(&mut back.dh, n, d);
+        let mut hidden = Cuts::sized(&mut back.hidden, n, d);
+        let mut dq = Cuts::sized(&mut back.dq, n, q_len);
+        let mut dk = Cuts::sized(&mut back.dk, n, kv_len);
+        let mut dv = Cuts::sized(&mut back.dv, n, kv_len);
+        let mut dq_out = Cuts::sized(&mut back.dq_out, normed(n), q_len);
+        let mut dk_out = Cuts::sized(&mut back.dk_out, normed(n), kv_len);
+        let [r0, r1, r2, _] = &mut back.ranks;
+        let mut ranks = [
+            r0.cuts(&block.q, n),
+            r1.cuts(&block.k, n),
+            r2.cuts(&block.v, n),
+        ];
+        let (of_heads, dmid) = (&back.heads, &back.dmid);
+        let part = |strip: &Range<usize>| {
+            let len = strip.len();
+            Projections {
+                strip: strip.clone(),
+                dx: dx.take(len),
+                dh: dh.take(len),
+                hidden: hidden.take(len),
+                dq: dq.take(len),
+                dk: dk.take(len),
+                dv: dv.take(len),
+                dq_out: dq_out.take(normed(len)),
+                dk_out: dk_out.take(normed(len)),
+                ranks: ranks.each_mut().map(|rank| rank.take(len)),
+            }
+        };
+        each(strips.iter().map(part).collect(), |part: Projections<'_>| {
+            let Projections {
+                strip, dx, dh, hidden, dq, dk, dv, ..
+            } = part;
+            join_heads(&of_heads.dq, n, &strip, kv_heads, dq);
+            join_heads(&of_heads.dk, n, &strip, kv_heads, dk);
+            join_heads(&of_heads.dv, n, &strip, kv_heads, dv);
+            let positions = &batch.positions[strip.clone()];
+            self.rotary.apply_backward(dq, positions, heads);
+            self.rotary.apply_backward(dk, positions, kv_heads);
+            if let (Some(q_norm), Some(k_norm)) = (block.q_norm, block.k_norm) {
+                let (q_raw, k_raw) = (
+                    strip_of(&saved.q_raw, &strip, q_len),
+                    strip_of(&saved.k_raw, &strip, kv_len),
+                );
+                let (q_inv, k_inv) = (
+                    strip_of(&saved.q_inv, &strip, heads),
+                    strip_of(&saved.k_inv, &strip, kv_heads),
+                );
+                self.head_norm_back(q_norm, q_raw, q_inv, dq, part.dq_out);
+                self.head_norm_back(k_norm, k_raw, k_inv, dk, part.dk_out);
+            }
+            let norm = self.decoder.params[block.norm1].data();
+            let x = strip_of(&saved.x, &strip, d);
+            let inv1 = &saved.inv1[strip.clone()];
+            let [q_rank, k_rank, v_rank] = part.ranks;
+            rms_norm_again(x, norm, inv1, hidden);
+            self.input_back(&block.q, hidden, dq, dh, Into::Fresh, q_rank);
+            self.input_back(&block.k, hidden, dk, dh, Into::Sum, k_rank);
+            self.input_back(&block.v, hidden, dv, dh, Into::Sum, v_rank);
+            dx.copy_from_slice(strip_of(dmid, &strip, d));
+            rms_norm_backward(x, norm, inv1, dh, dx);
+        });
+    }
+
+    /// Moves the gradient `dy` of a head norm's output to `out`, and makes it that of its input.
+    fn head_norm_back(
+        &self,
+        norm: usize,
+        raw: &[f32],
+        inv: &[f32],
+        dy: &mut [f32],
+        out: &mut [f32],
+    ) {
+        out.copy_from_slice(dy);
+        dy.fill(0.0);
+        rms_norm_backward(raw, self.decoder.params[norm].data(), inv, out, dy);
+    }
+
+    /// Backward pass of [`Net::linear`] to its input: writes or adds to `dx`, and fills what the
+    /// adapter's sums need.
+    fn input_back(
+        &self,
+        linear: &Linear,
+        x: &[f32],
+        dy: &[f32],
+        dx: &mut [f32],
+        into: Into,
+        rank: RankRows<'_>,
+    ) {
+        let params = &self.decoder.params;
+        let rows = dy.len() / linear.d_out;
+        let dy = Matrix::rows(dy, rows, linear.d_out, linear.d_out);
+        gemm(dy, params[linear.weight].backward(), dx, linear.d_in, into);
+        let Some(lora) = &linear.lora else { return };
+        // y += (s x Aᵀ) Bᵀ, so dB = dyᵀ (s x Aᵀ), d(x Aᵀ) = s dy B, dA = d(x Aᵀ)ᵀ x.
+        let r = lora.rank;
+        if params[lora.b].slot.is_some() {
+            let x = Matrix::rows(x, rows, linear.d_in, linear.d_in);
+            gemm(x, params[lora.a].forward(), rank.u, r, Into::Fresh);
+            scale(rank.u, lora.scale);
+        }
+        gemm(dy, params[lora.b].backward(), rank.du, r, Into::Fresh);
+        scale(rank.du, lora.scale);
+        let du = Matrix::rows(rank.du, rows, r, r);
+        gemm(du, params[lora.a].backward(), dx, linear.d_in, Into::Sum);
+    }
+
+    /// Adds to the gradients of layers and norms what their rows sum up to.
+    fn add_sums(
+        &self,
+        layers: &[Layer<'_>],
+        norms: &[Norm<'_>],
+        panels: &mut Vec<Aligned>,
+        grads: &mut Grads,
+    ) {
+        let params = &self.decoder.params;
+        let mut sums = Sums::default();
+        for layer in layers {
+            let Linear { d_in, d_out, .. } = *layer.linear;
+            sums.product(params[layer.linear.weight].slot, (layer.dy, d_out), (layer.x, d_in));
+            if let Some(slot) = layer.linear.bias.and_then(|bias| params[bias].slot) {
+                sums.of_slot.push((slot, Sum::Bias(layer.dy)));
+            }
+            if let Some(lora) = &layer.linear.lora {
+                let Rank { u, du } = layer.rank;
+                sums.product(params[lora.b].slot, (layer.dy, d_out), (u, lora.rank));
+                sums.product(params[lora.a].slot, (du, lora.rank), (layer.x, d_in));
+            }
+        }
+        for norm in norms {
+            if let Some(slot) = params[norm.param].slot {
+                sums.of_slot.push((slot, Sum::Norm(norm)));
+            }
+        }
+        sums.add(panels, grads, self.team.threads());
+    }
+}
+
+/// Buffers of a strip in [`Net::feed_forward_back`].
+struct FeedForward<'a> {
+    dx: &'a [f32],
+    mid: &'a [f32],
+    inv2: &'a [f32],
+    attn: &'a [f32],
+    gate: &'a mut [f32],
+    up: &'a mut [f32],
+    act: &'a mut [f32],
+    dact: &'a mut [f32],
+    dmid: &'a mut [f32],
+    dh: &'a mut [f32],
+    hidden: &'a mut [f32],
+    dattn: &'a mut [f32],
+    ranks: [RankRows<'a>; 4],
+}
+
+/// Buffers of a strip in [`Net::projections_back`].
+struct Projections<'a> {
+    strip: Range<usize>,
+    dx: &'a mut [f32],
+    dh: &'a mut [f32],
+    hidden: &'a mut [f32],
+    dq: &'a mut [f32],
+    dk: &'a mut [f32],
+    dv: &'a mut [f32],
+    dq_out: &'a mut [f32],
+    dk_out: &'a mut [f32],
+    ranks: [RankRows<'a>; 3],
+}
+
+/// Rows of a strip.
+fn strip_of<'b>(buffer: &'b [f32], strip: &Range<usize>, width: usize) -> &'b [f32] {
+    &buffer[strip.start * width..strip.end * width]
+}
+
+/// Rows of a strip with their heads side by side, from `[heads, rows, width]`.
+fn join_heads(
+    of_heads: &[f32],
+    rows: usize,
+    strip: &Range<usize>,
+    heads: usize,
+    joined: &mut [f32],
+) {
+    let width = joined.len() / strip.len() / heads;
+    for (row, joined) in strip.clone().zip(joined.chunks_exact_mut(heads * width)) {
+        for (head, joined) in joined.chunks_exact_mut(width).enumerate() {
+            let at = (head * rows + row) * width;
+            joined.copy_from_slice(&of_heads[at..at + width]);
+        }
+    }
+}
+
+/// Sums over rows, and the inputs that they share.
+#[derive(Default)]
+pub(crate) struct Sums<'a> {
+    /// Rows and their width.
+    inputs: Vec<(&'a [f32], usize)>,
+    of_slot: Vec<(usize, Sum<'a>)>,
+}
+
+/// What is added to a parameter's gradient.
+enum Sum<'a> {
+    /// `dyᵀ x`: rows of `dy`, their width, and which input `x` is.
+    Product(&'a [f32], usize, usize),
+    Bias(&'a [f32]),
+    Norm(&'a Norm<'a>),
+}
+
+/// A part of a sum that one thread adds.
+enum Part<'a> {
+    Product {
+        dy: Matrix<'a>,
+        x: Panels<'a>,
+        sum: &'a mut [f32],
+    },
+    Bias(&'a [f32], &'a mut [f32]),
+    Norm(&'a Norm<'a>, &'a mut [f32]),
+}
+
+impl<'a> Sums<'a> {
+    /// `dyᵀ x`, where the parameter is trained. `dy` and `x` come with the width of their rows.
+    pub(crate) fn product(
+        &mut self,
+        slot: Option<usize>,
+        (dy, d_out): (&'a [f32], usize),
+        (x, d_in): (&'a [f32], usize),
+    ) {
+        let Some(slot) = slot else { return };
+        let known = self
+            .inputs
+            .iter()
+            .position(|(input, _)| std::ptr::eq(*input, x));
+        let input = known.unwrap_or_else(|| {
+            self.inputs.push((x, d_in));
+            self.inputs.len() - 1
+        });
+        self.of_slot.push((slot, Sum::Product(dy, d_out, input)));
+    }
+
+    /// Adds all sums to the gradients.
+    pub(crate) fn add(&self, panels: &mut Vec<Aligned>, grads: &mut Grads, threads: usize) {
+        panels.resize_with(panels.len().max(self.inputs.len()), Aligned::default);
+        let mut packs = Vec::new();
+        for (&(x, width), panels) in self.inputs.iter().zip(panels.iter_mut()) {
+            let x = Matrix::rows(x, x.len() / width, width, width);
+            panels.grow(packed_len(x.rows, width));
+            let len = packed_len(x.rows, width);
+            packs.extend(
+                panels[..len]
+                    .chunks_mut(PANEL * x.rows)
+                    .enumerate()
+                    .map(|(panel, out)| (x, panel, out)),
+            );
+        }
+        each(packs, |(x, panel, out)| pack_panel(x, panel, out));
+
+        let mut parts = Vec::new();
+        for (slot, grad) in grads.iter_mut().enumerate() {
+            let Some((_, sum)) = self.of_slot.iter().find(|(of, _)| *of == slot) else {
+                continue;
+            };
+            match *sum {
+                Sum::Product(dy, d_out, input) => {
+                    let d_in = self.inputs[input].1;
+                    let rows = dy.len() / d_out;
+                    let mut grad = Cuts::of(grad, d_in);
+                    for block in pieces(d_out, (2 * threads).min(d_out.div_ceil(12))) {
+                        let dy = Matrix {
+                            rows: block.len(),
+                            ..Matrix::rows(&dy[block.start..], rows, d_out, d_out).t()
+                        };
+                        let x = Panels {
+                            data: &panels[input],
+                            stride: rows * PANEL,
+                            n: d_in,
+                        };
+                        let sum = grad.take(block.len());
+                        parts.push(Part::Product { dy, x, sum });
+                    }
+                }
+                Sum::Bias(dy) => parts.push(Part::Bias(dy, grad)),
+                Sum::Norm(norm) => parts.push(Part::Norm(norm, grad)),
+            }
+        }
+        each(parts, |part| match part {
+            Part::Product { dy, x, sum } => gemm(dy, x, sum, x.n, Into::Sum),
+            Part::Bias(dy, sum) => add_rows(dy, sum),
+            Part::Norm(norm, sum) => rms_norm_weight(norm.x, norm.inv, norm.dy, sum),
+        });
+    }
+}
