@@ -7,7 +7,7 @@
 //! are cut into spans nor on the rows beside it.
 
 use super::gemm::{Aligned, Into, Matrix, PANEL, Panels, gemm, pack, packed_len};
-use super::simd::{dot, exp_sum, max, scale as scale_all};
+use super::simd::{LANES, scale as scale_all, softmax, softmax_back};
 
 /// Query rows handled at a time.
 const BLOCK: usize = 48;
@@ -73,13 +73,14 @@ pub(crate) fn attend(
         let keys = queries.sees(first + rows - 1);
         probabilities(&queries, first, rows, keys, spans, scratch);
         let out = &mut out[first * out_stride..];
+        let width = row_width(keys);
         let mut at = 0;
         for span in spans {
             let len = span.len.min(keys - at);
             if len == 0 {
                 break;
             }
-            let p = Matrix::rows(&scratch.scores[at..], rows, len, keys);
+            let p = Matrix::rows(&scratch.scores[at..], rows, len, width);
             let v = Panels {
                 data: span.v,
                 stride: span.v_stride,
@@ -97,7 +98,13 @@ pub(crate) fn attend(
     }
 }
 
-/// Fills `scratch.scores` with `[rows, keys]` probabilities; keys that a row does not see get 0.
+/// Floats between rows of scores: whole lanes.
+fn row_width(keys: usize) -> usize {
+    keys.next_multiple_of(LANES)
+}
+
+/// Fills `scratch.scores` with `[rows, keys]` probabilities in rows of [`row_width`]; keys that a
+/// row does not see get 0.
 fn probabilities(
     queries: &Queries<'_>,
     first: usize,
@@ -109,7 +116,8 @@ fn probabilities(
     let head_dim = queries.head_dim;
     let scale = 1.0 / (head_dim as f32).sqrt();
     scratch.q.grow(rows * head_dim);
-    scratch.scores.grow(rows * keys);
+    let width = row_width(keys);
+    scratch.scores.grow(rows * width);
     for (row, q) in scratch.q.chunks_exact_mut(head_dim).take(rows).enumerate() {
         let at = (first + row) * queries.stride;
         q.copy_from_slice(&queries.q[at..at + head_dim]);
@@ -130,17 +138,18 @@ fn probabilities(
             Matrix::rows(&scratch.q, rows, head_dim, head_dim),
             k,
             &mut scratch.scores[at..],
-            keys,
+            width,
             Into::Fresh,
         );
         at += len;
     }
-    for (row, scores) in scratch.scores.chunks_exact_mut(keys).take(rows).enumerate() {
-        let (seen, hidden) = scores.split_at_mut(queries.sees(first + row));
-        let top = max(seen);
-        let sum = exp_sum(seen, top);
-        scale_all(seen, 1.0 / sum);
-        hidden.fill(0.0);
+    for (row, scores) in scratch
+        .scores
+        .chunks_exact_mut(width)
+        .take(rows)
+        .enumerate()
+    {
+        softmax(scores, queries.sees(first + row));
     }
 }
 
@@ -185,7 +194,8 @@ pub(crate) fn attend_backward(
         let rows = BLOCK.min(queries.rows - first);
         let keys = queries.sees(first + rows - 1);
         probabilities(&queries, first, rows, keys, &forward, scratch);
-        scratch.grads.grow(rows * keys);
+        let width = row_width(keys);
+        scratch.grads.grow(rows * width);
         let q = Matrix::rows(
             &queries.q[first * queries.stride..],
             rows,
@@ -204,23 +214,18 @@ pub(crate) fn attend_backward(
                 stride: head_dim * PANEL,
                 n: len,
             };
-            gemm(dout, v, &mut scratch.grads[at..], keys, Into::Fresh);
+            gemm(dout, v, &mut scratch.grads[at..], width, Into::Fresh);
         }
         // dS = P (dP - sum(P dP)) / sqrt(head_dim)
-        for (row, (p, ds)) in scratch
-            .scores
-            .chunks_exact(keys)
-            .zip(scratch.grads.chunks_exact_mut(keys))
-            .take(rows)
-            .enumerate()
-        {
-            let sees = queries.sees(first + row);
-            let mean = dot(&p[..sees], &ds[..sees]);
-            softmax_backward(&p[..sees], &mut ds[..sees], mean, scale);
-            ds[sees..].fill(0.0);
+        let Scratch { scores, grads, .. } = scratch;
+        let pairs = scores
+            .chunks_exact_mut(width)
+            .zip(grads.chunks_exact_mut(width));
+        for (row, (p, ds)) in pairs.take(rows).enumerate() {
+            softmax_back(p, ds, queries.sees(first + row), scale);
         }
         for (span, at, len) in seen(spans, keys) {
-            let ds = Matrix::rows(&scratch.grads[at..], rows, len, keys);
+            let ds = Matrix::rows(&scratch.grads[at..], rows, len, width);
             let k = Panels {
                 data: span.k_rows,
                 stride: span.span.v_stride,
@@ -245,7 +250,7 @@ pub(crate) fn attend_backward(
             };
             let to = span.first_row * head_dim;
             gemm(ds.t(), q, &mut kv.dk[to..], head_dim, Into::Sum);
-            let p = Matrix::rows(&scratch.scores[at..], rows, len, keys);
+            let p = Matrix::rows(&scratch.scores[at..], rows, len, width);
             gemm(p.t(), dout, &mut kv.dv[to..], head_dim, Into::Sum);
         }
     }
@@ -261,12 +266,4 @@ fn seen<'s, 'a>(
         *at += len;
         (len > 0).then_some((span, start, len))
     })
-}
-
-super::simd::simd! {
-    fn softmax_backward(p: &[f32], ds: &mut [f32], mean: f32, scale: f32) {
-        let n = p.len();
-        let ds = &mut ds[..n];
-        for i in 0..n { ds[i] = p[i] * (ds[i] - mean) * scale; }
-    }
 }

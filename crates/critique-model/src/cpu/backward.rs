@@ -155,10 +155,7 @@ impl Net<'_> {
         grads: &mut Grads,
     ) {
         let Workspace {
-            saved,
-            kv,
-            back,
-            ..
+            saved, kv, back, ..
         } = work;
         let saved = &mut saved[slot];
         let strips = self.team.strips(batch.ids.len());
@@ -289,22 +286,34 @@ impl Net<'_> {
                 ranks: ranks.each_mut().map(|rank| rank.take(len)),
             }
         };
-        each(strips.iter().map(part).collect(), |part: FeedForward<'_>| {
-            let FeedForward {
-                dx, act, dact, gate, up, dh, hidden, dmid, mid, ..
-            } = part;
-            let norm = self.decoder.params[block.norm2].data();
-            let [down_rank, gate_rank, up_rank, o_rank] = part.ranks;
-            swiglu(gate, up, act);
-            self.input_back(&block.down, act, dx, dact, Into::Fresh, down_rank);
-            swiglu_backward(gate, up, dact);
-            rms_norm_again(mid, norm, part.inv2, hidden);
-            self.input_back(&block.gate, hidden, gate, dh, Into::Fresh, gate_rank);
-            self.input_back(&block.up, hidden, up, dh, Into::Sum, up_rank);
-            dmid.copy_from_slice(dx);
-            rms_norm_backward(mid, norm, part.inv2, dh, dmid);
-            self.input_back(&block.o, part.attn, dmid, part.dattn, Into::Fresh, o_rank);
-        });
+        each(
+            strips.iter().map(part).collect(),
+            |part: FeedForward<'_>| {
+                let FeedForward {
+                    dx,
+                    act,
+                    dact,
+                    gate,
+                    up,
+                    dh,
+                    hidden,
+                    dmid,
+                    mid,
+                    ..
+                } = part;
+                let norm = self.decoder.params[block.norm2].data();
+                let [down_rank, gate_rank, up_rank, o_rank] = part.ranks;
+                swiglu(gate, up, act);
+                self.input_back(&block.down, act, dx, dact, Into::Fresh, down_rank);
+                swiglu_backward(gate, up, dact);
+                rms_norm_again(mid, norm, part.inv2, hidden);
+                self.input_back(&block.gate, hidden, gate, dh, Into::Fresh, gate_rank);
+                self.input_back(&block.up, hidden, up, dh, Into::Sum, up_rank);
+                dmid.copy_from_slice(dx);
+                rms_norm_backward(mid, norm, part.inv2, dh, dmid);
+                self.input_back(&block.o, part.attn, dmid, part.dattn, Into::Fresh, o_rank);
+            },
+        );
     }
 
     /// Gradients of queries, keys and values, head after head, from `dattn`.
@@ -331,8 +340,8 @@ impl Net<'_> {
         let mut parts = Vec::new();
         for kv_head in 0..kv_heads {
             for tree in &trees {
-                let rows = batch.segments[tree.start].rows.start
-                    ..batch.segments[tree.end - 1].rows.end;
+                let rows =
+                    batch.segments[tree.start].rows.start..batch.segments[tree.end - 1].rows.end;
                 let len = rows.len();
                 parts.push((
                     (kv_head, tree, rows),
@@ -427,39 +436,49 @@ impl Net<'_> {
                 ranks: ranks.each_mut().map(|rank| rank.take(len)),
             }
         };
-        each(strips.iter().map(part).collect(), |part: Projections<'_>| {
-            let Projections {
-                strip, dx, dh, hidden, dq, dk, dv, ..
-            } = part;
-            join_heads(&of_heads.dq, n, &strip, kv_heads, dq);
-            join_heads(&of_heads.dk, n, &strip, kv_heads, dk);
-            join_heads(&of_heads.dv, n, &strip, kv_heads, dv);
-            let positions = &batch.positions[strip.clone()];
-            self.rotary.apply_backward(dq, positions, heads);
-            self.rotary.apply_backward(dk, positions, kv_heads);
-            if let (Some(q_norm), Some(k_norm)) = (block.q_norm, block.k_norm) {
-                let (q_raw, k_raw) = (
-                    strip_of(&saved.q_raw, &strip, q_len),
-                    strip_of(&saved.k_raw, &strip, kv_len),
-                );
-                let (q_inv, k_inv) = (
-                    strip_of(&saved.q_inv, &strip, heads),
-                    strip_of(&saved.k_inv, &strip, kv_heads),
-                );
-                self.head_norm_back(q_norm, q_raw, q_inv, dq, part.dq_out);
-                self.head_norm_back(k_norm, k_raw, k_inv, dk, part.dk_out);
-            }
-            let norm = self.decoder.params[block.norm1].data();
-            let x = strip_of(&saved.x, &strip, d);
-            let inv1 = &saved.inv1[strip.clone()];
-            let [q_rank, k_rank, v_rank] = part.ranks;
-            rms_norm_again(x, norm, inv1, hidden);
-            self.input_back(&block.q, hidden, dq, dh, Into::Fresh, q_rank);
-            self.input_back(&block.k, hidden, dk, dh, Into::Sum, k_rank);
-            self.input_back(&block.v, hidden, dv, dh, Into::Sum, v_rank);
-            dx.copy_from_slice(strip_of(dmid, &strip, d));
-            rms_norm_backward(x, norm, inv1, dh, dx);
-        });
+        each(
+            strips.iter().map(part).collect(),
+            |part: Projections<'_>| {
+                let Projections {
+                    strip,
+                    dx,
+                    dh,
+                    hidden,
+                    dq,
+                    dk,
+                    dv,
+                    ..
+                } = part;
+                join_heads(&of_heads.dq, n, &strip, kv_heads, dq);
+                join_heads(&of_heads.dk, n, &strip, kv_heads, dk);
+                join_heads(&of_heads.dv, n, &strip, kv_heads, dv);
+                let positions = &batch.positions[strip.clone()];
+                self.rotary.apply_backward(dq, positions, heads);
+                self.rotary.apply_backward(dk, positions, kv_heads);
+                if let (Some(q_norm), Some(k_norm)) = (block.q_norm, block.k_norm) {
+                    let (q_raw, k_raw) = (
+                        strip_of(&saved.q_raw, &strip, q_len),
+                        strip_of(&saved.k_raw, &strip, kv_len),
+                    );
+                    let (q_inv, k_inv) = (
+                        strip_of(&saved.q_inv, &strip, heads),
+                        strip_of(&saved.k_inv, &strip, kv_heads),
+                    );
+                    self.head_norm_back(q_norm, q_raw, q_inv, dq, part.dq_out);
+                    self.head_norm_back(k_norm, k_raw, k_inv, dk, part.dk_out);
+                }
+                let norm = self.decoder.params[block.norm1].data();
+                let x = strip_of(&saved.x, &strip, d);
+                let inv1 = &saved.inv1[strip.clone()];
+                let [q_rank, k_rank, v_rank] = part.ranks;
+                rms_norm_again(x, norm, inv1, hidden);
+                self.input_back(&block.q, hidden, dq, dh, Into::Fresh, q_rank);
+                self.input_back(&block.k, hidden, dk, dh, Into::Sum, k_rank);
+                self.input_back(&block.v, hidden, dv, dh, Into::Sum, v_rank);
+                dx.copy_from_slice(strip_of(dmid, &strip, d));
+                rms_norm_backward(x, norm, inv1, dh, dx);
+            },
+        );
     }
 
     /// Moves the gradient `dy` of a head norm's output to `out`, and makes it that of its input.
@@ -517,7 +536,11 @@ impl Net<'_> {
         let mut sums = Sums::default();
         for layer in layers {
             let Linear { d_in, d_out, .. } = *layer.linear;
-            sums.product(params[layer.linear.weight].slot, (layer.dy, d_out), (layer.x, d_in));
+            sums.product(
+                params[layer.linear.weight].slot,
+                (layer.dy, d_out),
+                (layer.x, d_in),
+            );
             if let Some(slot) = layer.linear.bias.and_then(|bias| params[bias].slot) {
                 sums.of_slot.push((slot, Sum::Bias(layer.dy)));
             }

@@ -125,7 +125,13 @@ pub(crate) fn pack(b: Matrix<'_>, out: &mut [f32]) {
 pub(crate) fn pack_panel(b: Matrix<'_>, panel: usize, out: &mut [f32]) {
     let first = panel * PANEL;
     let cols = PANEL.min(b.cols - first);
-    if b.col_stride == 1 {
+    if b.col_stride == 1 && cols == PANEL {
+        // Of fixed size, so that it is no call.
+        for (row, out) in out.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
+            let at = row * b.row_stride + first;
+            *out = *b.data[at..].first_chunk().expect("a row has these columns");
+        }
+    } else if b.col_stride == 1 {
         for (row, out) in out.chunks_exact_mut(PANEL).enumerate() {
             let at = row * b.row_stride + first;
             out[..cols].copy_from_slice(&b.data[at..at + cols]);

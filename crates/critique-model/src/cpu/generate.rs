@@ -76,6 +76,8 @@ pub(crate) fn generate(
         }
     }
     let jobs = jobs(requests, engine.team.threads());
+    // One completion has all threads to itself.
+    let alone = jobs.len() == 1 && jobs[0].samples.len() == 1 && engine.team.threads() > 1;
     let next = AtomicUsize::new(0);
     let out: Vec<Vec<Option<Completion>>> =
         requests.iter().map(|r| vec![None; r.seeds.len()]).collect();
@@ -84,6 +86,10 @@ pub(crate) fn generate(
     let work = || {
         let State { work, logits, head } = engine.pool.take();
         let mut worker = Worker {
+            net: Net {
+                shared: alone,
+                ..engine.net()
+            },
             engine,
             requests,
             ends,
@@ -103,13 +109,17 @@ pub(crate) fn generate(
         let Worker { work, logits, .. } = worker;
         engine.pool.give(State { work, head, logits });
     };
-    std::thread::scope(|scope| {
-        let work = &work;
-        for _ in 1..engine.team.threads().min(jobs.len()) {
-            scope.spawn(work);
-        }
-        work();
-    });
+    if alone {
+        engine.team.run(work);
+    } else {
+        std::thread::scope(|scope| {
+            let work = &work;
+            for _ in 1..engine.team.threads().min(jobs.len()) {
+                scope.spawn(work);
+            }
+            work();
+        });
+    }
     let out = out.into_inner().expect("no thread panicked");
     Ok(out
         .into_iter()
@@ -141,6 +151,7 @@ fn jobs(requests: &[Request], threads: usize) -> Vec<Job> {
 
 /// One thread's sequences and memory.
 struct Worker<'a> {
+    net: Net<'a>,
     engine: &'a CpuEngine,
     requests: &'a [Request],
     ends: &'a Ends<'a>,
@@ -210,7 +221,7 @@ impl Worker<'_> {
     /// Reads prompts and draws the first token of each sample.
     fn admit(&mut self, jobs: &[&Job], done: &mut impl FnMut(usize, usize, Completion)) {
         let shape = Shape::of(&self.engine.config);
-        let net = self.engine.net();
+        let net = self.net;
         let vocab = self.engine.config.vocab;
         let mut caches: Vec<Cache> = jobs.iter().map(|_| Cache::new(shape)).collect();
         let longest = jobs
@@ -274,7 +285,7 @@ impl Worker<'_> {
 
     /// Draws one token of every active sequence.
     fn step(&mut self, done: &mut impl FnMut(usize, usize, Completion)) {
-        let net = self.engine.net();
+        let net = self.net;
         let ids: Vec<u32> = self.active.iter().map(Sequence::last_token).collect();
         let mut entries: Vec<Entry<'_>> = self
             .active
@@ -390,13 +401,7 @@ impl Net<'_> {
     }
 
     /// Attention of one entry, whose rows start at `first`.
-    fn attend_cached(
-        &self,
-        layer: usize,
-        entry: &mut Entry<'_>,
-        first: usize,
-        of: &mut Rows<'_>,
-    ) {
+    fn attend_cached(&self, layer: usize, entry: &mut Entry<'_>, first: usize, of: &mut Rows<'_>) {
         let config = self.config;
         let width = config.head_dim;
         let (q_stride, kv_stride) = (config.heads * width, config.kv_heads * width);

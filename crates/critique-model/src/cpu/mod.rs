@@ -41,7 +41,7 @@ use crate::error::ModelError;
 
 /// Rows that one pass handles, about. No result depends on it but where it cuts the completions
 /// of one prompt apart.
-const BATCH_ROWS: usize = 1024;
+const BATCH_ROWS: usize = 512;
 
 /// A decoder on the CPU.
 #[derive(Debug)]

@@ -48,13 +48,7 @@ simd! {
 
 /// Adds the gradient of the rows that [`rms_norm`] read:
 /// `dx += inv (w dy - x inv^2 mean(w dy x))`.
-pub(crate) fn rms_norm_backward(
-    x: &[f32],
-    w: &[f32],
-    inv_rms: &[f32],
-    dy: &[f32],
-    dx: &mut [f32],
-) {
+pub(crate) fn rms_norm_backward(x: &[f32], w: &[f32], inv_rms: &[f32], dy: &[f32], dx: &mut [f32]) {
     let d = w.len();
     for (((x, dy), dx), inv) in x
         .chunks_exact(d)

@@ -118,6 +118,10 @@ pub(crate) struct Net<'a> {
     pub(crate) shared: bool,
 }
 
+/// Weights of a product of one row from which on its columns are shared by the team: reading
+/// fewer takes less time than waking a thread.
+const WORTH_SHARING: usize = 1 << 18;
+
 /// Gradients of the trained parameters, by slot.
 pub(crate) type Grads = Vec<Vec<f32>>;
 
@@ -134,7 +138,7 @@ impl Net<'_> {
 
     /// `C = A B` or `C += A B` of packed rows.
     pub(crate) fn product(&self, a: Matrix<'_>, b: Panels<'_>, c: &mut [f32], into: Into) {
-        if self.shared && a.rows == 1 && b.n > PANEL * self.team.threads() {
+        if self.shared && a.rows == 1 && a.cols * b.n >= WORTH_SHARING {
             return self.shared_row(a, b, c, into);
         }
         gemm(a, b, c, b.n, into);
@@ -180,13 +184,7 @@ impl Net<'_> {
         let Scratch { hidden, rank, .. } = rows.scratch;
         rows.saved_x.copy_from_slice(rows.x);
         let hidden = sized(hidden, rows.x.len());
-        rms_norm(
-            rows.x,
-            params[block.norm1].data(),
-            eps,
-            hidden,
-            rows.inv1,
-        );
+        rms_norm(rows.x, params[block.norm1].data(), eps, hidden, rows.inv1);
         self.linear(&block.q, hidden, rows.q, rank);
         self.linear(&block.k, hidden, rows.k, rank);
         self.linear(&block.v, hidden, rows.v, rank);
@@ -249,7 +247,11 @@ impl Net<'_> {
             Keep::Inputs | Keep::Nothing => 1,
         };
         work.saved.resize_with(held, Saved::default);
-        let inputs = if keep == Keep::Inputs { blocks.len() } else { 0 };
+        let inputs = if keep == Keep::Inputs {
+            blocks.len()
+        } else {
+            0
+        };
         work.inputs.resize_with(inputs, Vec::new);
         self.embed(&batch.ids, &mut work.x);
         for (layer, block) in blocks.iter().enumerate() {
@@ -296,7 +298,10 @@ impl Net<'_> {
         let (d, width) = (config.d_model, config.head_dim);
         let (heads, kv_heads) = (config.heads, config.kv_heads);
         let n = x.len() / d;
-        scratch.resize_with(scratch.len().max(positions.clone().count()), Scratch::default);
+        scratch.resize_with(
+            scratch.len().max(positions.clone().count()),
+            Scratch::default,
+        );
         let raw = if config.qk_norm { n } else { 0 };
         let of_raw = |rows: usize| if config.qk_norm { rows } else { 0 };
         let mut x = Cuts::of(x, d);

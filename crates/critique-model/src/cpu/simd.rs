@@ -5,17 +5,20 @@
 //! sum (16 lanes, then a tree) and write fused multiply-adds out, so all three give the same
 //! bits: the baseline is the reference that the tests compare with.
 
+#[cfg(target_arch = "x86_64")]
+use std::sync::atomic::{AtomicU8, Ordering};
+
 /// Instruction sets that kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Isa {
-    /// 512-bit vectors.
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
+    /// What the build targets.
+    Baseline,
     /// 256-bit vectors with fused multiply-add.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// What the build targets.
-    Baseline,
+    /// 512-bit vectors.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
 }
 
 /// The best instruction set of this CPU.
@@ -23,16 +26,33 @@ pub(crate) enum Isa {
 pub(crate) fn isa() -> Isa {
     #[cfg(target_arch = "x86_64")]
     {
-        if is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512bw")
-        {
-            return Isa::Avx512;
+        static FOUND: AtomicU8 = AtomicU8::new(0);
+        match FOUND.load(Ordering::Relaxed) {
+            1 => Isa::Baseline,
+            2 => Isa::Avx2,
+            3 => Isa::Avx512,
+            _ => {
+                let found = detect();
+                FOUND.store(1 + found as u8, Ordering::Relaxed);
+                found
+            }
         }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            return Isa::Avx2;
-        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    Isa::Baseline
+}
+
+#[cfg(target_arch = "x86_64")]
+fn detect() -> Isa {
+    if is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512bw")
+    {
+        return Isa::Avx512;
+    }
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        return Isa::Avx2;
     }
     Isa::Baseline
 }
@@ -133,17 +153,6 @@ macro_rules! for_lanes {
 pub(crate) use for_lanes;
 
 simd! {
-    /// Sum of the products, in 16 lanes.
-    fn dot(a: &[f32], b: &[f32]) -> f32 {
-        let n = a.len();
-        let b = &b[..n];
-        let mut lanes = [0f32; LANES];
-        for_lanes!(n, |lane, i| lanes[lane] = a[i].mul_add(b[i], lanes[lane]));
-        sum_lanes(lanes)
-    }
-}
-
-simd! {
     /// `y += x`.
     fn add_assign(y: &mut [f32], x: &[f32]) {
         for (y, x) in y.iter_mut().zip(x) { *y += *x; }
@@ -202,6 +211,82 @@ simd! {
     }
 }
 
+/// Blocks of [`LANES`] values that hold the first `n`.
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "must be compiled inside each target-feature function"
+)]
+fn blocks(x: &mut [f32], n: usize) -> &mut [[f32; LANES]] {
+    &mut x.as_chunks_mut().0[..n.div_ceil(LANES)]
+}
+
+simd! {
+    /// Softmax of the first `n` values of a row; the others become 0. The row's length is a
+    /// multiple of [`LANES`].
+    ///
+    /// Whole blocks are computed and what is beyond `n` masked out, since rows are short and of
+    /// any length: values one by one at the end would take most of the time.
+    fn softmax(row: &mut [f32], n: usize) {
+        let whole = n / LANES;
+        let rest = n % LANES;
+        let used = blocks(row, n);
+        if rest > 0 {
+            for (lane, x) in used[whole].iter_mut().enumerate() {
+                *x = if lane < rest { *x } else { f32::NEG_INFINITY };
+            }
+        }
+        let mut top = [f32::NEG_INFINITY; LANES];
+        for block in used.iter() {
+            for lane in 0..LANES { top[lane] = if block[lane] > top[lane] { block[lane] } else { top[lane] }; }
+        }
+        let top = top.iter().fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a });
+        let mut lanes = [0f32; LANES];
+        for block in &mut used[..whole] {
+            for lane in 0..LANES { block[lane] = exp(block[lane] - top); lanes[lane] += block[lane]; }
+        }
+        if rest > 0 {
+            let block = &mut used[whole];
+            for lane in 0..LANES {
+                let e = exp(block[lane] - top);
+                block[lane] = if lane < rest { e } else { 0.0 };
+                lanes[lane] += block[lane];
+            }
+        }
+        let factor = 1.0 / sum_lanes(lanes);
+        for block in used { for x in block.iter_mut() { *x *= factor; } }
+        let end = n.next_multiple_of(LANES);
+        row[end..].fill(0.0);
+    }
+}
+
+simd! {
+    /// Gradient of [`softmax`], from probabilities and over the gradients of these:
+    /// `ds = p (ds - sum(p ds)) scale`. `p` is 0 beyond `n`, and so becomes `ds`.
+    fn softmax_back(p: &mut [f32], ds: &mut [f32], n: usize, scale: f32) {
+        let whole = n / LANES;
+        let rest = n % LANES;
+        let (p, used) = (blocks(p, n), blocks(ds, n));
+        let mut lanes = [0f32; LANES];
+        for (p, ds) in p[..whole].iter().zip(&used[..whole]) {
+            for lane in 0..LANES { lanes[lane] = p[lane].mul_add(ds[lane], lanes[lane]); }
+        }
+        if rest > 0 {
+            // Beyond `n` there may be anything, even what is no number.
+            for (lane, ds) in used[whole].iter_mut().enumerate() {
+                *ds = if lane < rest { *ds } else { 0.0 };
+            }
+            for lane in 0..LANES { lanes[lane] = p[whole][lane].mul_add(used[whole][lane], lanes[lane]); }
+        }
+        let mean = sum_lanes(lanes);
+        for (p, ds) in p.iter().zip(used) {
+            for lane in 0..LANES { ds[lane] = p[lane] * (ds[lane] - mean) * scale; }
+        }
+        let end = n.next_multiple_of(LANES);
+        ds[end..].fill(0.0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,16 +306,55 @@ mod tests {
     }
 
     #[test]
-    fn a_dot_product_does_not_depend_on_the_instruction_set() {
+    fn a_sum_does_not_depend_on_the_instruction_set() {
         let mut rng = critique_core::Rng::new(1);
         for n in [0, 1, 15, 16, 17, 100, 1000] {
-            let a: Vec<f32> = (0..n).map(|_| rng.normal()).collect();
-            let b: Vec<f32> = (0..n).map(|_| rng.normal()).collect();
+            let x: Vec<f32> = (0..n).map(|_| rng.normal()).collect();
             let mut lanes = [0f32; LANES];
             for i in 0..n {
-                lanes[i % LANES] = a[i].mul_add(b[i], lanes[i % LANES]);
+                lanes[i % LANES] += x[i];
             }
-            assert_eq!(dot(&a, &b).to_bits(), sum_lanes(lanes).to_bits());
+            assert_eq!(sum(&x).to_bits(), sum_lanes(lanes).to_bits());
+        }
+    }
+
+    #[test]
+    fn softmax_has_the_bits_of_its_parts_and_its_gradient_is_right() {
+        let mut rng = critique_core::Rng::new(2);
+        for n in [1, 5, 15, 16, 17, 40, 64, 77] {
+            let width = 96;
+            let x: Vec<f32> = (0..width).map(|_| 3.0 * rng.normal()).collect();
+            let mut p = x.clone();
+            softmax(&mut p, n);
+            let mut parts = x[..n].to_vec();
+            let top = max(&parts);
+            let sum = exp_sum(&mut parts, top);
+            scale(&mut parts, 1.0 / sum);
+            assert_eq!(p[..n], parts[..]);
+            assert!(p[n..].iter().all(|&p| p == 0.0));
+
+            let up: Vec<f32> = (0..width).map(|_| rng.normal()).collect();
+            let mut ds = up.clone();
+            ds[n..].fill(f32::NAN);
+            softmax_back(&mut p, &mut ds, n, 0.5);
+            assert!(ds[n..].iter().all(|&d| d == 0.0));
+            let loss = |x: &[f32]| -> f64 {
+                let top = x[..n].iter().fold(f64::MIN, |a, &b| a.max(f64::from(b)));
+                let e: Vec<f64> = x[..n].iter().map(|&v| (f64::from(v) - top).exp()).collect();
+                let sum: f64 = e.iter().sum();
+                e.iter()
+                    .zip(&up)
+                    .map(|(e, &u)| e / sum * f64::from(u))
+                    .sum()
+            };
+            for i in 0..n {
+                let mut at = x.clone();
+                at[i] += 1e-2;
+                let high = loss(&at);
+                at[i] -= 2e-2;
+                let slope = (high - loss(&at)) / 2e-2;
+                assert!((f64::from(ds[i]) - 0.5 * slope).abs() < 2e-4, "{n} {i}");
+            }
         }
     }
 }
