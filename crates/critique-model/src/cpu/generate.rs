@@ -1,9 +1,11 @@
 //! Sampling many completions at once: a finished one leaves, the next request enters.
 //!
-//! Each thread runs sequences of its own. A prompt is read once for all its samples. What a
-//! sample says depends on its prompt, its seed and its settings alone.
+//! Each thread runs sequences of its own. What prompts share at their start is read once
+//! (`prefixes`), and a prompt once for all its samples. What a sample says depends on its prompt,
+//! its seed and its settings alone.
 
 use std::cmp::Reverse;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,6 +15,7 @@ use critique_core::{Completion, Request};
 use super::attention::{Queries, attend};
 use super::cache::{Cache, Shape};
 use super::pass::{Net, Rows, Saved, Workspace, sized};
+use super::prefixes::Prefixes;
 use super::{CpuEngine, State, check_tokens};
 use crate::engine::Ends;
 use crate::error::ModelError;
@@ -29,11 +32,18 @@ struct Job {
     samples: Range<usize>,
 }
 
+/// What stands before some tokens: keys and values in several stretches.
+type Prefix = Vec<Arc<Cache>>;
+
+fn tokens_of(prefix: &[Arc<Cache>]) -> usize {
+    prefix.iter().map(|cache| cache.len()).sum()
+}
+
 /// A completion in the making.
 struct Sequence {
     request: usize,
     sample: usize,
-    prefix: Arc<Cache>,
+    prefix: Prefix,
     own: Cache,
     sampler: Sampler,
     growing: Growing,
@@ -41,7 +51,7 @@ struct Sequence {
 
 impl Sequence {
     fn position(&self) -> usize {
-        self.prefix.len() + self.own.len()
+        tokens_of(&self.prefix) + self.own.len()
     }
 
     fn last_token(&self) -> u32 {
@@ -56,7 +66,7 @@ impl Sequence {
 /// Tokens to read, after what a prefix and `own` hold.
 struct Entry<'a> {
     ids: &'a [u32],
-    prefix: Option<&'a Cache>,
+    prefix: &'a [Arc<Cache>],
     own: &'a mut Cache,
 }
 
@@ -75,9 +85,11 @@ pub(crate) fn generate(
             });
         }
     }
-    let jobs = jobs(requests, engine.team.threads());
+    let prefixes = Prefixes::of(requests);
+    let bundles = bundles(requests, &prefixes, engine.team.threads());
     // One completion has all threads to itself.
-    let alone = jobs.len() == 1 && jobs[0].samples.len() == 1 && engine.team.threads() > 1;
+    let alone = engine.team.threads() > 1
+        && matches!(&bundles[..], [bundle] if matches!(&bundle[..], [job] if job.samples.len() == 1));
     let next = AtomicUsize::new(0);
     let out: Vec<Vec<Option<Completion>>> =
         requests.iter().map(|r| vec![None; r.seeds.len()]).collect();
@@ -92,14 +104,17 @@ pub(crate) fn generate(
             },
             engine,
             requests,
+            prefixes: &prefixes,
             ends,
             work,
             logits,
             active: Vec::new(),
+            waiting: VecDeque::new(),
+            nodes: HashMap::new(),
             budget,
         };
         worker.run(
-            || jobs.get(next.fetch_add(1, Ordering::Relaxed)),
+            || bundles.get(next.fetch_add(1, Ordering::Relaxed)),
             |request, sample, completion| {
                 out.lock()
                     .expect("no thread panics while it holds the results")[request][sample] =
@@ -114,7 +129,7 @@ pub(crate) fn generate(
     } else {
         std::thread::scope(|scope| {
             let work = &work;
-            for _ in 1..engine.team.threads().min(jobs.len()) {
+            for _ in 1..engine.team.threads().min(bundles.len()) {
                 scope.spawn(work);
             }
             work();
@@ -132,21 +147,42 @@ pub(crate) fn generate(
         .collect())
 }
 
-/// Requests cut so that every thread has some, longest prompts first.
-fn jobs(requests: &[Request], threads: usize) -> Vec<Job> {
+/// Jobs in bundles that one thread takes: requests that share a prefix stay together, as far as
+/// every thread has some. Longest prompts first.
+fn bundles(requests: &[Request], prefixes: &Prefixes, threads: usize) -> Vec<Vec<Job>> {
     let samples: usize = requests.iter().map(|r| r.seeds.len()).sum();
     let most = samples.div_ceil(threads.max(1)).clamp(1, ROWS);
-    let mut jobs: Vec<Job> = Vec::new();
-    for (request, r) in requests.iter().enumerate() {
-        for first in (0..r.seeds.len()).step_by(most) {
-            jobs.push(Job {
+    let mut bundles: Vec<Vec<Job>> = Vec::new();
+    let (mut node, mut size) = (None, 0);
+    for &request in &prefixes.order {
+        let of = prefixes.of_request[request];
+        for first in (0..requests[request].seeds.len()).step_by(most) {
+            let last = requests[request].seeds.len().min(first + most);
+            let job = Job {
                 request,
-                samples: first..r.seeds.len().min(first + most),
-            });
+                samples: first..last,
+            };
+            match bundles.last_mut() {
+                Some(bundle) if of.is_some() && of == node && size + last - first <= most => {
+                    size += last - first;
+                    bundle.push(job);
+                }
+                _ => {
+                    (node, size) = (of, last - first);
+                    bundles.push(vec![job]);
+                }
+            }
         }
     }
-    jobs.sort_by_key(|job| Reverse(requests[job.request].prompt.len()));
-    jobs
+    bundles.sort_by_key(|bundle| {
+        Reverse(
+            bundle
+                .iter()
+                .map(|j| requests[j.request].prompt.len())
+                .max(),
+        )
+    });
+    bundles
 }
 
 /// One thread's sequences and memory.
@@ -154,25 +190,36 @@ struct Worker<'a> {
     net: Net<'a>,
     engine: &'a CpuEngine,
     requests: &'a [Request],
+    prefixes: &'a Prefixes,
     ends: &'a Ends<'a>,
     work: Workspace,
     logits: Vec<f32>,
     active: Vec<Sequence>,
+    /// Jobs of the bundle at hand.
+    waiting: VecDeque<&'a Job>,
+    /// Shared prefixes of that bundle.
+    nodes: HashMap<usize, Arc<Cache>>,
     /// Bytes that keys and values may take.
     budget: usize,
 }
 
-impl Worker<'_> {
-    fn run<'j>(
+/// Tokens to read in passes of bounded size.
+struct Reading<'a> {
+    ids: &'a [u32],
+    prefix: Prefix,
+    own: Cache,
+}
+
+impl<'a> Worker<'a> {
+    fn run(
         &mut self,
-        mut next: impl FnMut() -> Option<&'j Job>,
+        mut next: impl FnMut() -> Option<&'a Vec<Job>>,
         mut done: impl FnMut(usize, usize, Completion),
     ) {
-        let mut waiting = next();
         loop {
             let mut admitted = Vec::new();
             let mut tokens = 0;
-            while let Some(job) = waiting {
+            while let Some(job) = self.waiting(&mut next) {
                 let rows = self.active.len()
                     + admitted
                         .iter()
@@ -185,20 +232,31 @@ impl Worker<'_> {
                 if !empty && !fits {
                     break;
                 }
-                tokens += self.requests[job.request].prompt.len();
+                let prompt = self.requests[job.request].prompt.len();
+                tokens += prompt - self.prefixes.held(job.request);
                 admitted.push(job);
-                waiting = next();
+                self.waiting.pop_front();
             }
             if !admitted.is_empty() {
                 self.admit(&admitted, &mut done);
             }
-            if self.active.is_empty() && waiting.is_none() {
+            if self.active.is_empty() && self.waiting(&mut next).is_none() {
                 return;
             }
             if !self.active.is_empty() {
                 self.step(&mut done);
             }
         }
+    }
+
+    /// The job that comes next.
+    fn waiting(&mut self, next: &mut impl FnMut() -> Option<&'a Vec<Job>>) -> Option<&'a Job> {
+        if self.waiting.is_empty()
+            && let Some(bundle) = next()
+        {
+            self.waiting.extend(bundle);
+        }
+        self.waiting.front().copied()
     }
 
     /// Bytes of keys and values when these jobs run to their ends beside the active sequences.
@@ -210,7 +268,7 @@ impl Worker<'_> {
                 + job.samples.len() * shape.bytes(request.sampling.max_new_tokens)
         };
         let running = |s: &Sequence| {
-            shape.bytes(s.prefix.len())
+            shape.bytes(tokens_of(&s.prefix))
                 + shape.bytes(self.requests[s.request].sampling.max_new_tokens)
         };
         self.active.iter().map(running).sum::<usize>()
@@ -221,66 +279,97 @@ impl Worker<'_> {
     /// Reads prompts and draws the first token of each sample.
     fn admit(&mut self, jobs: &[&Job], done: &mut impl FnMut(usize, usize, Completion)) {
         let shape = Shape::of(&self.engine.config);
-        let net = self.net;
-        let vocab = self.engine.config.vocab;
-        let mut caches: Vec<Cache> = jobs.iter().map(|_| Cache::new(shape)).collect();
-        let longest = jobs
+        self.read_nodes(jobs);
+        let mut readings: Vec<Reading<'_>> = jobs
             .iter()
-            .map(|job| self.requests[job.request].prompt.len())
-            .max()
-            .unwrap_or(0);
-        // All but the last tokens in passes of bounded size, then the last tokens with their logits.
-        let per_pass = (2 * PREFILL / jobs.len()).max(16);
-        let mut first = 0;
-        while first < longest {
-            let mut entries = Vec::new();
-            let mut ending = Vec::new();
-            for (index, (job, own)) in jobs.iter().zip(&mut caches).enumerate() {
-                let prompt = &self.requests[job.request].prompt;
-                if first < prompt.len() {
-                    let last = prompt.len().min(first + per_pass);
-                    if last == prompt.len() {
-                        ending.push((entries.len(), index));
-                    }
-                    entries.push(Entry {
-                        ids: &prompt[first..last],
-                        prefix: None,
-                        own,
-                    });
-                }
-            }
-            let ends: Vec<usize> = last_rows(&entries);
-            net.read(&mut entries, &mut self.work);
-            drop(entries);
-            let rows: Vec<usize> = ending.iter().map(|&(entry, _)| ends[entry]).collect();
-            net.logits_of(&rows, &mut self.work, &mut self.logits);
-            for (&(_, index), logits) in ending.iter().zip(self.logits.chunks_exact_mut(vocab)) {
+            .map(|job| Reading {
+                ids: &self.requests[job.request].prompt[self.prefixes.held(job.request)..],
+                prefix: self.prefix(job.request),
+                own: Cache::new(shape),
+            })
+            .collect();
+        let Self {
+            net,
+            work,
+            logits,
+            active,
+            requests,
+            engine,
+            ends,
+            ..
+        } = self;
+        net.read_all(
+            &mut readings,
+            work,
+            Some(logits),
+            |index, reading, logits| {
                 let job = jobs[index];
-                let request = &self.requests[job.request];
+                let request = &requests[job.request];
                 scale_logits(logits, request);
-                let prefix = Arc::new(std::mem::replace(&mut caches[index], Cache::new(shape)));
+                let read = std::mem::replace(&mut reading.own, Cache::new(shape));
+                reading.prefix.push(Arc::new(read));
                 for sample in job.samples.clone() {
                     let sequence = Sequence {
                         request: job.request,
                         sample,
-                        prefix: Arc::clone(&prefix),
+                        prefix: reading.prefix.clone(),
                         own: Cache::new(shape),
                         sampler: Sampler::new(request.seeds[sample], &request.sampling),
                         growing: Growing::default(),
                     };
-                    grow(
-                        sequence,
-                        logits,
-                        request,
-                        self.engine,
-                        self.ends,
-                        &mut self.active,
-                        done,
-                    );
+                    grow(sequence, logits, request, engine, ends, active, done);
                 }
+            },
+        );
+    }
+
+    /// Reads what the prompts of these jobs share with others, unless it is there.
+    fn read_nodes(&mut self, jobs: &[&Job]) {
+        let chains: Vec<Vec<usize>> = jobs
+            .iter()
+            .map(|job| self.prefixes.chain(job.request))
+            .collect();
+        let wanted = |node: &usize| chains.iter().any(|chain| chain.contains(node));
+        let waits = |node: &usize| {
+            let mut waiting = self.waiting.iter();
+            waiting.any(|job| self.prefixes.chain(job.request).contains(node))
+        };
+        let mut nodes = std::mem::take(&mut self.nodes);
+        nodes.retain(|node, _| wanted(node) || waits(node));
+        self.nodes = nodes;
+        let deepest = chains.iter().map(Vec::len).max().unwrap_or(0);
+        for depth in 0..deepest {
+            let mut missing: Vec<usize> = chains
+                .iter()
+                .filter_map(|chain| chain.get(depth).copied())
+                .filter(|node| !self.nodes.contains_key(node))
+                .collect();
+            missing.sort_unstable();
+            missing.dedup();
+            let shape = Shape::of(&self.engine.config);
+            let reading = |&node: &usize| {
+                let of = &self.prefixes.nodes[node];
+                let chain = chains.iter().find(|chain| chain.get(depth) == Some(&node));
+                let above = chain.map_or(&[][..], |chain| &chain[..depth]);
+                Reading {
+                    ids: &self.requests[of.request].prompt[of.from..of.to],
+                    prefix: above.iter().map(|n| Arc::clone(&self.nodes[n])).collect(),
+                    own: Cache::new(shape),
+                }
+            };
+            let mut readings: Vec<Reading<'_>> = missing.iter().map(reading).collect();
+            self.net
+                .read_all(&mut readings, &mut self.work, None, |_, _, _| {});
+            for (node, reading) in missing.into_iter().zip(readings) {
+                self.nodes.insert(node, Arc::new(reading.own));
             }
-            first += per_pass;
         }
+    }
+
+    /// What stands before the tokens that a request does not share.
+    fn prefix(&self, request: usize) -> Prefix {
+        let chain = self.prefixes.chain(request);
+        chain.iter().map(|n| Arc::clone(&self.nodes[n])).collect()
     }
 
     /// Draws one token of every active sequence.
@@ -293,7 +382,7 @@ impl Worker<'_> {
             .zip(ids.chunks_exact(1))
             .map(|(sequence, ids)| Entry {
                 ids,
-                prefix: Some(&sequence.prefix),
+                prefix: &sequence.prefix,
                 own: &mut sequence.own,
             })
             .collect();
@@ -316,17 +405,6 @@ impl Worker<'_> {
             );
         }
     }
-}
-
-/// Rows of the last token of each entry.
-fn last_rows(entries: &[Entry<'_>]) -> Vec<usize> {
-    entries
-        .iter()
-        .scan(0, |rows, entry| {
-            *rows += entry.ids.len();
-            Some(*rows - 1)
-        })
-        .collect()
 }
 
 fn scale_logits(logits: &mut [f32], request: &Request) {
@@ -366,12 +444,54 @@ fn grow(
 }
 
 impl Net<'_> {
+    /// Reads all tokens, in passes of bounded size. `ended` gets each reading as it ends, with the
+    /// logits after its last token; without memory for logits none are computed.
+    fn read_all<'r>(
+        &self,
+        readings: &mut [Reading<'r>],
+        work: &mut Workspace,
+        mut logits: Option<&mut Vec<f32>>,
+        mut ended: impl FnMut(usize, &mut Reading<'r>, &mut [f32]),
+    ) {
+        let longest = readings.iter().map(|r| r.ids.len()).max().unwrap_or(0);
+        let per_pass = (2 * PREFILL / readings.len().max(1)).max(16);
+        for first in (0..longest).step_by(per_pass) {
+            let mut entries = Vec::new();
+            let mut last_rows = Vec::new();
+            let mut ending = Vec::new();
+            let mut rows = 0;
+            for (index, reading) in readings.iter_mut().enumerate() {
+                let Reading { ids, prefix, own } = reading;
+                if first < ids.len() {
+                    let last = ids.len().min(first + per_pass);
+                    rows += last - first;
+                    if last == ids.len() {
+                        ending.push(index);
+                        last_rows.push(rows - 1);
+                    }
+                    let ids = &ids[first..last];
+                    entries.push(Entry { ids, prefix, own });
+                }
+            }
+            self.read(&mut entries, work);
+            drop(entries);
+            let Some(logits) = logits.as_deref_mut() else {
+                continue;
+            };
+            self.logits_of(&last_rows, work, logits);
+            let logits = logits.chunks_exact_mut(self.config.vocab);
+            for (index, logits) in ending.into_iter().zip(logits) {
+                ended(index, &mut readings[index], logits);
+            }
+        }
+    }
+
     /// Reads the entries' tokens into their caches; `work.normed` holds a row a token then.
     fn read(&self, entries: &mut [Entry<'_>], work: &mut Workspace) {
         let mut ids = Vec::new();
         let mut positions = Vec::new();
         for entry in entries.iter_mut() {
-            let before = entry.prefix.map_or(0, Cache::len) + entry.own.len();
+            let before = tokens_of(entry.prefix) + entry.own.len();
             ids.extend_from_slice(entry.ids);
             positions.extend((0..entry.ids.len()).map(|i| (before + i) as u32));
             entry.own.reserve(entry.ids.len());
@@ -415,14 +535,14 @@ impl Net<'_> {
                 &of.v[at..at + kv_stride],
             );
         }
-        let read = entry.prefix.map_or(0, Cache::len);
+        let read = tokens_of(entry.prefix);
         let own = entry.own.len();
         let scratch = &mut of.scratch.attention;
         let mut spans = Vec::new();
         for kv_head in 0..config.kv_heads {
             spans.clear();
-            if let Some(prefix) = entry.prefix {
-                prefix.spans(layer, kv_head, read, &mut spans);
+            for cache in entry.prefix {
+                cache.spans(layer, kv_head, cache.len(), &mut spans);
             }
             entry.own.spans(layer, kv_head, own + rows, &mut spans);
             let heads = config.query_heads(kv_head);

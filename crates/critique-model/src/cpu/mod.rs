@@ -20,9 +20,11 @@ mod layout;
 mod ops;
 mod params;
 mod pass;
+mod prefixes;
 pub(crate) mod simd;
 mod team;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use critique_core::{Completion, Request, Rng, derive_seed};
@@ -54,6 +56,7 @@ pub struct CpuEngine {
     recompute: bool,
     /// Bytes that keys and values may take while sampling.
     kv_bytes: usize,
+    computed: AtomicU64,
     grads: Grads,
     moments: Vec<Moments>,
     steps: u64,
@@ -115,6 +118,7 @@ impl CpuEngine {
             team: Team::new(threads),
             recompute: false,
             kv_bytes: 4 << 30,
+            computed: AtomicU64::new(0),
             grads: Vec::new(),
             moments: Vec::new(),
             steps: 0,
@@ -210,6 +214,7 @@ impl CpuEngine {
             team: self.team.clone(),
             recompute: self.recompute,
             kv_bytes: self.kv_bytes,
+            computed: AtomicU64::new(0),
             grads: Vec::new(),
             moments: Vec::new(),
             steps: 0,
@@ -233,6 +238,12 @@ impl CpuEngine {
         self.kv_bytes = bytes;
     }
 
+    /// Tokens that passes of this engine have computed so far, in sampling, scoring and training.
+    /// It counts work without a clock: tokens that prompts share count once.
+    pub fn computed_tokens(&self) -> u64 {
+        self.computed.load(Ordering::Relaxed)
+    }
+
     /// Bytes of weights and their packed copies.
     pub fn weight_bytes(&self) -> usize {
         self.decoder.bytes()
@@ -245,6 +256,7 @@ impl CpuEngine {
             rotary: &self.rotary,
             team: &self.team,
             shared: false,
+            computed: &self.computed,
         }
     }
 

@@ -4,6 +4,8 @@
 //! ([`Rows`]), so a thread keeps what it computes in its cache; between them, keys and values of
 //! all rows must be there.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::attention::{self, Queries, Span, attend};
 use super::gemm::{Aligned, Into, Matrix, PANEL, Panels, gemm, pack, packed_len};
 use super::layout::Batch;
@@ -116,6 +118,8 @@ pub(crate) struct Net<'a> {
     pub(crate) team: &'a Team,
     /// Whether products of few rows are shared by the team. Results do not depend on it.
     pub(crate) shared: bool,
+    /// Counts rows.
+    pub(crate) computed: &'a AtomicU64,
 }
 
 /// Weights of a product of one row from which on its columns are shared by the team: reading
@@ -130,6 +134,7 @@ impl Net<'_> {
     pub(crate) fn embed(&self, ids: &[u32], x: &mut Vec<f32>) {
         let d = self.config.d_model;
         let table = self.decoder.params[self.decoder.embed].data();
+        self.computed.fetch_add(ids.len() as u64, Ordering::Relaxed);
         x.clear();
         for &id in ids {
             x.extend_from_slice(&table[id as usize * d..(id as usize + 1) * d]);

@@ -322,6 +322,85 @@ fn sampled_log_probs_equal_scored_ones_bit_for_bit() {
     }
 }
 
+/// Refinements of two responses by three critiques each, as prompts, and one that shares nothing.
+fn refinements(rng: &mut Rng) -> Vec<Request> {
+    let header = tokens(rng, 30);
+    let mut requests = Vec::new();
+    for _ in 0..2 {
+        let response = tokens(rng, 50);
+        for _ in 0..3 {
+            let critique = tokens(rng, 12);
+            requests.push([&header[..], &response, &critique].concat());
+        }
+    }
+    requests.push(tokens(rng, 40));
+    requests
+        .into_iter()
+        .map(|prompt| Request {
+            prompt,
+            seeds: vec![1, 2],
+            sampling: Sampling {
+                max_new_tokens: 9,
+                ignore_eos: true,
+                ..Sampling::default()
+            },
+        })
+        .collect()
+}
+
+#[test]
+fn what_prompts_share_is_read_once_and_changes_no_bit() {
+    let (_, mut engine) = uneven(Architecture::Qwen3);
+    engine.set_threads(1);
+    let requests = refinements(&mut Rng::new(3));
+    let together = engine.generate(&requests, &ENDS).unwrap();
+    // A header, two responses, six critiques, one prompt of its own; and of each of 14 samples
+    // all new tokens but the last.
+    let prompts = 30 + 2 * 50 + 6 * 12 + 40;
+    assert_eq!(engine.computed_tokens(), prompts + 14 * 8);
+    for (request, completions) in requests.iter().zip(&together) {
+        let alone = engine.generate(std::slice::from_ref(request), &ENDS);
+        assert_eq!(&alone.unwrap()[0], completions);
+    }
+    for threads in [2, 5] {
+        engine.set_threads(threads);
+        assert_eq!(engine.generate(&requests, &ENDS).unwrap(), together);
+    }
+    // So little memory that sequences wait for each other.
+    engine.set_kv_bytes(1);
+    assert_eq!(engine.generate(&requests, &ENDS).unwrap(), together);
+}
+
+#[test]
+fn scoring_and_training_compute_a_prompt_once_for_its_completions() {
+    let (_, mut engine) = uneven(Architecture::Llama);
+    engine.train_all();
+    let mut rng = Rng::new(4);
+    let group = Group {
+        prompt: tokens(&mut rng, 50),
+        completions: (0..4).map(|_| tokens(&mut rng, 11)).collect(),
+    };
+    // The last token of a completion is only predicted.
+    engine.score(std::slice::from_ref(&group), 1.0).unwrap();
+    assert_eq!(engine.computed_tokens(), 50 + 4 * 10);
+    engine.accumulate(&[group], 1.0, &square).unwrap();
+    assert_eq!(engine.computed_tokens(), 2 * (50 + 4 * 10));
+}
+
+#[test]
+fn computing_activations_again_changes_no_bit() {
+    for architecture in [Architecture::Qwen2, Architecture::Qwen3] {
+        let (_, mut engine) = uneven(architecture);
+        engine.train_all();
+        let kept = engine.accumulate(&groups(2), 0.7, &square).unwrap();
+        let gradients = engine.gradients();
+        engine.zero_gradients();
+        engine.set_recompute(true);
+        assert!(engine.accumulate(&groups(2), 0.7, &square).unwrap() == kept);
+        assert!(engine.gradients() == gradients);
+    }
+}
+
 fn square(_: TokenRun, log_probs: &[f32], grad: &mut [f32]) {
     grad.iter_mut()
         .zip(log_probs)
