@@ -14,6 +14,7 @@ use critique_core::{Completion, Request};
 
 use super::attention::{Queries, attend};
 use super::cache::{Cache, Shape};
+use super::crew::Crew;
 use super::pass::{Net, Rows, Saved, Workspace, sized};
 use super::prefixes::Prefixes;
 use super::{CpuEngine, State, check_tokens};
@@ -23,6 +24,11 @@ use crate::sample::{Growing, Sampler};
 
 /// Sequences that a thread decodes together.
 const ROWS: usize = 64;
+/// Sequences a thread up to which all threads work on one another's: its products then take as
+/// long as reading the weights.
+const FEW: usize = 8;
+/// Parameters of a model whose weights are far larger than caches close to a core.
+const LARGE: usize = 4 << 20;
 /// Prompt tokens that a thread reads in one pass.
 const PREFILL: usize = 512;
 
@@ -87,9 +93,10 @@ pub(crate) fn generate(
     }
     let prefixes = Prefixes::of(requests);
     let bundles = bundles(requests, &prefixes, engine.team.threads());
-    // One completion has all threads to itself.
-    let alone = engine.team.threads() > 1
-        && matches!(&bundles[..], [bundle] if matches!(&bundle[..], [job] if job.samples.len() == 1));
+    let threads = engine.team.threads();
+    let samples: usize = requests.iter().map(|r| r.seeds.len()).sum();
+    let together = threads > 1 && samples <= FEW * threads && engine.config.parameters() >= LARGE;
+    let crew = Crew::new(threads);
     let next = AtomicUsize::new(0);
     let out: Vec<Vec<Option<Completion>>> =
         requests.iter().map(|r| vec![None; r.seeds.len()]).collect();
@@ -99,7 +106,7 @@ pub(crate) fn generate(
         let State { work, logits, head } = engine.pool.take();
         let mut worker = Worker {
             net: Net {
-                shared: alone,
+                crew: together.then_some(&crew),
                 ..engine.net()
             },
             engine,
@@ -124,12 +131,12 @@ pub(crate) fn generate(
         let Worker { work, logits, .. } = worker;
         engine.pool.give(State { work, head, logits });
     };
-    if alone {
-        engine.team.run(work);
+    if together {
+        crew.run(work);
     } else {
         std::thread::scope(|scope| {
             let work = &work;
-            for _ in 1..engine.team.threads().min(bundles.len()) {
+            for _ in 1..threads.min(bundles.len()) {
                 scope.spawn(work);
             }
             work();

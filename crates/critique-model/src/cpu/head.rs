@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::backward::Sums;
 use super::gemm::{Aligned, Into, Matrix, gemm};
 use super::layout::{Batch, Target};
+use super::params::Param;
 use super::pass::{Grads, Net, Workspace};
 use super::simd::{add_assign, max, scale, simd, sum_exp};
 use super::team::{Cuts, each};
@@ -66,12 +67,12 @@ struct Strip<'a> {
     upstream: &'a mut [f32],
 }
 
-impl Net<'_> {
+impl<'a> Net<'a> {
     /// Logits of hidden rows divided by `temperature`, into `logits` of `[rows, vocab]`.
     pub(crate) fn logits(&self, hidden: &[f32], temperature: f32, logits: &mut [f32]) {
         let d = self.config.d_model;
         let rows = Matrix::rows(hidden, hidden.len() / d, d, d);
-        let head = &self.decoder.params[self.decoder.head];
+        let head: &'a Param = &self.decoder.params[self.decoder.head];
         self.product(rows, head.forward(), logits, Into::Fresh);
         if temperature != 1.0 {
             scale(logits, 1.0 / temperature);

@@ -13,6 +13,7 @@ mod adamw;
 mod attention;
 mod backward;
 mod cache;
+mod crew;
 pub(crate) mod gemm;
 mod generate;
 pub(crate) mod head;
@@ -255,7 +256,7 @@ impl CpuEngine {
             decoder: &self.decoder,
             rotary: &self.rotary,
             team: &self.team,
-            shared: false,
+            crew: None,
             computed: &self.computed,
         }
     }

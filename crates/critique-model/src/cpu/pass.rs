@@ -7,10 +7,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::attention::{self, Queries, Span, attend};
+use super::crew::Crew;
 use super::gemm::{Aligned, Into, Matrix, PANEL, Panels, gemm, pack, packed_len};
 use super::layout::Batch;
 use super::ops::{Rotary, rms_norm, swiglu};
-use super::params::{Block, Decoder, Linear};
+use super::params::{Block, Decoder, Linear, Param};
 use super::simd::{add_assign, scale};
 use super::team::{Cuts, Team, each};
 use crate::config::ModelConfig;
@@ -116,20 +117,16 @@ pub(crate) struct Net<'a> {
     pub(crate) decoder: &'a Decoder,
     pub(crate) rotary: &'a Rotary,
     pub(crate) team: &'a Team,
-    /// Whether products of few rows are shared by the team. Results do not depend on it.
-    pub(crate) shared: bool,
+    /// Who shares products of few rows. Results do not depend on it.
+    pub(crate) crew: Option<&'a Crew<'a>>,
     /// Counts rows.
     pub(crate) computed: &'a AtomicU64,
 }
 
-/// Weights of a product of one row from which on its columns are shared by the team: reading
-/// fewer takes less time than waking a thread.
-const WORTH_SHARING: usize = 1 << 18;
-
 /// Gradients of the trained parameters, by slot.
 pub(crate) type Grads = Vec<Vec<f32>>;
 
-impl Net<'_> {
+impl<'a> Net<'a> {
     /// Rows of the embedding.
     pub(crate) fn embed(&self, ids: &[u32], x: &mut Vec<f32>) {
         let d = self.config.d_model;
@@ -142,31 +139,17 @@ impl Net<'_> {
     }
 
     /// `C = A B` or `C += A B` of packed rows.
-    pub(crate) fn product(&self, a: Matrix<'_>, b: Panels<'_>, c: &mut [f32], into: Into) {
-        if self.shared && a.rows == 1 && a.cols * b.n >= WORTH_SHARING {
-            return self.shared_row(a, b, c, into);
+    pub(crate) fn product(&self, a: Matrix<'_>, b: Panels<'a>, c: &mut [f32], into: Into) {
+        let shared = self.crew.is_some_and(|crew| crew.product(a, b, c, into));
+        if !shared {
+            gemm(a, b, c, b.n, into);
         }
-        gemm(a, b, c, b.n, into);
-    }
-
-    /// One row, its columns shared by the team.
-    fn shared_row(&self, a: Matrix<'_>, b: Panels<'_>, c: &mut [f32], into: Into) {
-        let panels = b.n.div_ceil(PANEL).div_ceil(self.team.threads());
-        let parts = c[..b.n].chunks_mut(panels * PANEL).enumerate().collect();
-        each(parts, |(part, c): (usize, &mut [f32])| {
-            let b = Panels {
-                data: &b.data[part * panels * b.stride..],
-                n: c.len(),
-                ..b
-            };
-            gemm(a, b, c, c.len(), into);
-        });
     }
 
     /// `y = x Wᵀ + b`, and the adapter's part.
     pub(crate) fn linear(&self, linear: &Linear, x: &[f32], y: &mut [f32], rank: &mut Vec<f32>) {
         let rows = x.len() / linear.d_in;
-        let params = &self.decoder.params;
+        let params: &'a [Param] = &self.decoder.params;
         let input = Matrix::rows(x, rows, linear.d_in, linear.d_in);
         self.product(input, params[linear.weight].forward(), y, Into::Fresh);
         if let Some(bias) = linear.bias {

@@ -1,0 +1,245 @@
+//! Threads that share the products of few rows while sampling.
+//!
+//! A product of few rows takes as long as reading its weights. Where fewer sequences are sampled
+//! than keep all threads busy, threads split the columns of each product, so that each reads its
+//! part of the weights and all of them are read once. A product takes some microseconds, so
+//! helpers wait for the next one without sleeping, as long as the sampling lasts. The order of
+//! sums within a column is that of [`gemm`]: no bit depends on the crew.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use super::gemm::{Into, Matrix, PANEL, Panels, gemm};
+use super::team::pieces;
+
+/// Weights of a product from which on it is shared: reading fewer takes less than handing over.
+const WORTH_SHARING: usize = 1 << 16;
+/// Turns of waiting before a thread offers its processor to others.
+const PATIENCE: usize = 1 << 12;
+
+/// A leader, who runs the pass, and helpers.
+#[derive(Debug)]
+pub(crate) struct Crew<'a> {
+    helpers: Vec<Helper<'a>>,
+    done: AtomicBool,
+}
+
+/// What a helper and the leader hand each other.
+#[derive(Debug, Default)]
+struct Helper<'a> {
+    /// Products handed over so far, and products finished.
+    posted: AtomicUsize,
+    finished: AtomicUsize,
+    job: Mutex<Job<'a>>,
+}
+
+/// Some columns of a product; the memory is kept from one to the next.
+#[derive(Debug, Default)]
+struct Job<'a> {
+    rows: usize,
+    a: Vec<f32>,
+    b: Option<Panels<'a>>,
+    c: Vec<f32>,
+}
+
+impl<'a> Crew<'a> {
+    /// A crew of this many threads, the leader among them.
+    pub(crate) fn new(threads: usize) -> Self {
+        Self {
+            helpers: (1..threads).map(|_| Helper::default()).collect(),
+            done: AtomicBool::new(false),
+        }
+    }
+
+    /// Runs `lead` with the helpers at its side.
+    pub(crate) fn run(&self, lead: impl FnOnce()) {
+        /// Sends the helpers home also where the leader panics.
+        struct Home<'c>(&'c AtomicBool);
+        impl Drop for Home<'_> {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Release);
+            }
+        }
+        std::thread::scope(|scope| {
+            for helper in &self.helpers {
+                scope.spawn(|| self.help(helper));
+            }
+            let _home = Home(&self.done);
+            lead();
+        });
+    }
+
+    fn help(&self, helper: &Helper<'a>) {
+        for number in 1.. {
+            let posted = || helper.posted.load(Ordering::Acquire) == number;
+            wait_until(|| posted() || self.done.load(Ordering::Acquire));
+            if !posted() {
+                return;
+            }
+            helper.lock().compute();
+            helper.finished.store(number, Ordering::Release);
+        }
+    }
+
+    /// `C = A B` or `C += A B`, as [`gemm`] with rows side by side. Says no where the product is
+    /// not worth sharing.
+    pub(crate) fn product(&self, a: Matrix<'_>, b: Panels<'a>, c: &mut [f32], into: Into) -> bool {
+        if a.cols * b.n < WORTH_SHARING || a.col_stride != 1 {
+            return false;
+        }
+        let parts = pieces(b.n.div_ceil(PANEL), self.helpers.len() + 1);
+        let columns = |part: usize| {
+            let panels = parts.get(part)?;
+            let first = panels.start * PANEL;
+            Some(first..(panels.end * PANEL).min(b.n))
+        };
+        for (part, helper) in self.helpers.iter().enumerate() {
+            let Some(columns) = columns(part + 1) else {
+                break;
+            };
+            let mut job = helper.lock();
+            job.fill(a, b, &columns);
+            if into == Into::Sum {
+                job.load(c, b.n, &columns);
+            } else {
+                job.c.fill(0.0);
+            }
+            drop(job);
+            helper.posted.fetch_add(1, Ordering::Release);
+        }
+        let own = Panels {
+            n: columns(0).map_or(0, |columns| columns.len()),
+            ..b
+        };
+        gemm(a, own, c, b.n, into);
+        for (part, helper) in self.helpers.iter().enumerate() {
+            let Some(columns) = columns(part + 1) else {
+                break;
+            };
+            let posted = helper.posted.load(Ordering::Relaxed);
+            wait_until(|| helper.finished.load(Ordering::Acquire) == posted);
+            helper.lock().store(c, b.n, &columns);
+        }
+        true
+    }
+}
+
+impl<'a> Helper<'a> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Job<'a>> {
+        self.job
+            .lock()
+            .expect("no thread panics while it holds a product")
+    }
+}
+
+impl<'a> Job<'a> {
+    fn fill(&mut self, a: Matrix<'_>, b: Panels<'a>, columns: &std::ops::Range<usize>) {
+        self.rows = a.rows;
+        self.a.clear();
+        for row in 0..a.rows {
+            let at = row * a.row_stride;
+            self.a.extend_from_slice(&a.data[at..at + a.cols]);
+        }
+        self.b = Some(Panels {
+            data: &b.data[columns.start / PANEL * b.stride..],
+            n: columns.len(),
+            ..b
+        });
+        self.c.resize(a.rows * columns.len(), 0.0);
+    }
+
+    /// Takes what the sums go on from.
+    fn load(&mut self, c: &[f32], stride: usize, columns: &std::ops::Range<usize>) {
+        for (own, c) in self
+            .c
+            .chunks_exact_mut(columns.len())
+            .zip(c.chunks_exact(stride))
+        {
+            own.copy_from_slice(&c[columns.clone()]);
+        }
+    }
+
+    /// Gives back the columns.
+    fn store(&self, c: &mut [f32], stride: usize, columns: &std::ops::Range<usize>) {
+        for (own, c) in self
+            .c
+            .chunks_exact(columns.len())
+            .zip(c.chunks_exact_mut(stride))
+        {
+            c[columns.clone()].copy_from_slice(own);
+        }
+    }
+
+    fn compute(&mut self) {
+        let Self { rows, a, b, c } = self;
+        if let Some(b) = b {
+            let cols = a.len() / *rows;
+            // Sums begin with what `c` holds: 0 where they are fresh.
+            gemm(Matrix::rows(a, *rows, cols, cols), *b, c, b.n, Into::Sum);
+        }
+    }
+}
+
+fn wait_until(condition: impl Fn() -> bool) {
+    let mut turns = 0;
+    while !condition() {
+        turns += 1;
+        if turns % PATIENCE == 0 {
+            std::thread::yield_now();
+        } else {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::gemm::{Aligned, pack, packed_len};
+    use critique_core::Rng;
+
+    #[test]
+    fn shared_products_have_the_bits_of_their_own() {
+        let mut rng = Rng::new(1);
+        for threads in [1, 2, 5] {
+            for (m, k, n) in [(1, 300, 300), (3, 512, 129), (7, 64, 1024), (2, 70_000, 1)] {
+                let a: Vec<f32> = (0..m * k).map(|_| rng.normal()).collect();
+                let w: Vec<f32> = (0..k * n).map(|_| rng.normal()).collect();
+                let mut packed = Aligned::zeros(packed_len(k, n));
+                pack(Matrix::rows(&w, k, n, n), &mut packed);
+                let panels = Panels {
+                    data: &packed,
+                    stride: PANEL * k,
+                    n,
+                };
+                for into in [Into::Fresh, Into::Sum] {
+                    let start: Vec<f32> = (0..m * n).map(|_| rng.normal()).collect();
+                    let rows = Matrix::rows(&a, m, k, k);
+                    let (mut own, mut shared) = (start.clone(), start);
+                    gemm(rows, panels, &mut own, n, into);
+                    let crew = Crew::new(threads);
+                    crew.run(|| {
+                        assert!(crew.product(rows, panels, &mut shared, into));
+                    });
+                    assert_eq!(own, shared, "{threads} threads, {m}x{k}x{n} {into:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn small_products_are_left_to_the_leader() {
+        let panels = Panels {
+            data: &[0.0; 32],
+            stride: 32,
+            n: 32,
+        };
+        let crew = Crew::new(2);
+        assert!(!crew.product(
+            Matrix::rows(&[1.0], 1, 1, 1),
+            panels,
+            &mut [0.0; 32],
+            Into::Fresh
+        ));
+    }
+}
