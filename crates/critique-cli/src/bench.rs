@@ -5,12 +5,16 @@ use std::time::Instant;
 
 use clap::Subcommand;
 use critique_core::{Completion, Request, Rng, Sampling, derive_seed};
-use critique_model::{AdamW, CpuEngine, Ends, Engine, Group, TokenRun, read_model};
+use critique_model::{
+    AdamW, CpuEngine, CpuMemory, Ends, Engine, Group, Sampled, TokenRun, read_model,
+};
 use critique_rewards::advantage::leave_one_out;
 use critique_rewards::{
     BatchCounts, KlEstimator, LossSettings, PolicyLoss, Sequence, TokenCredit, TokenInput,
 };
 use serde::Serialize;
+
+use critique_trainer::memory;
 
 use crate::failure::Failure;
 use crate::out::{say, say_json};
@@ -90,6 +94,9 @@ struct Scored {
     /// Length of each, in tokens
     #[arg(long, default_value_t = 144)]
     tokens: usize,
+    /// Computes activations again on the way back instead of keeping them
+    #[arg(long)]
+    recompute: bool,
 }
 
 /// The result.
@@ -101,6 +108,10 @@ struct Speed {
     tok_s: f64,
     /// Peak resident memory, in MiB.
     peak_rss_mb: f64,
+    /// What `train --dry-run` would have said of it, in MiB.
+    predicted_mb: f64,
+    /// Arithmetic of products with weights, in 10^9 operations a second; a multiply-add is two.
+    gflop_s: f64,
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
@@ -112,8 +123,34 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             prompt_tokens,
             new_tokens,
         } => {
+            let begin = memory::resident();
             let mut step = RlooStep::new(common, *prompts, *group, *prompt_tokens, *new_tokens)?;
-            time(common, prompts * group * new_tokens, |n| step.run(n))
+            let rows = groups_of(*prompts, *group, *prompt_tokens, *new_tokens);
+            let tokens: usize = rows.iter().map(Group::tokens).sum();
+            let planned = {
+                let plan = plan(&step.engine, common);
+                let sampled = Sampled {
+                    prompts: *prompts,
+                    samples: *group,
+                    prompt_tokens: *prompt_tokens,
+                    new_tokens: *new_tokens,
+                };
+                // The reference policy keeps the weights of the start.
+                plan.weights(true)
+                    + plan.weights(false)
+                    + plan.optimizer()
+                    + plan.sampling(&sampled)
+                    + plan.training(&rows, false)
+                    + plan.scoring(&rows)
+            };
+            let work = Work {
+                tokens: prompts * group * new_tokens,
+                // Sampling and the reference go forward, training thrice as far.
+                passes: 5 * tokens,
+                predicted: begin + planned,
+            };
+            let parameters = step.engine.config().parameters();
+            time(common, &work, parameters, |n| step.run(n))
         }
         What::Decode {
             common,
@@ -121,9 +158,22 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             prompt_tokens,
             new_tokens,
         } => {
+            let begin = memory::resident();
             let engine = open(common)?;
-            let vocab = vocab(&engine);
-            time(common, batch * new_tokens, |n| {
+            let (vocab, parameters) = (vocab(&engine), engine.config().parameters());
+            let plan = plan(&engine, common);
+            let sampled = Sampled {
+                prompts: *batch,
+                samples: 1,
+                prompt_tokens: *prompt_tokens,
+                new_tokens: *new_tokens,
+            };
+            let work = Work {
+                tokens: batch * new_tokens,
+                passes: batch * (prompt_tokens + new_tokens),
+                predicted: begin + plan.weights(false) + plan.sampling(&sampled),
+            };
+            time(common, &work, parameters, |n| {
                 let prompts = random(vocab, n, *batch, *prompt_tokens);
                 let requests: Vec<Request> = prompts
                     .into_iter()
@@ -137,13 +187,26 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             common,
             batch,
             tokens,
+            recompute,
         }) => {
+            let begin = memory::resident();
             let mut engine = open(common)?;
             engine.train_all();
-            let vocab = vocab(&engine);
+            engine.set_recompute(*recompute);
+            let (vocab, parameters) = (vocab(&engine), engine.config().parameters());
+            let plan = plan(&engine, common);
+            let rows = groups_of(*batch, 1, 1, tokens - 1);
+            let work = Work {
+                tokens: batch * tokens,
+                passes: (if *recompute { 4 } else { 3 }) * batch * tokens,
+                predicted: begin
+                    + plan.weights(true)
+                    + plan.optimizer()
+                    + plan.training(&rows, *recompute),
+            };
             let weight = -1.0 / (batch * (tokens - 1)) as f32;
             let loss = |_: TokenRun, _: &[f32], grad: &mut [f32]| grad.fill(weight);
-            time(common, batch * tokens, |n| {
+            time(common, &work, parameters, |n| {
                 engine.accumulate(&whole(random(vocab, n, *batch, *tokens)), 1.0, &loss)?;
                 engine.update(1e-6, &AdamW::default());
                 Ok(())
@@ -153,15 +216,51 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             common,
             batch,
             tokens,
+            ..
         }) => {
+            let begin = memory::resident();
             let engine = open(common)?;
-            let vocab = vocab(&engine);
-            time(common, batch * tokens, |n| {
+            let (vocab, parameters) = (vocab(&engine), engine.config().parameters());
+            let plan = plan(&engine, common);
+            let rows = groups_of(*batch, 1, 1, tokens - 1);
+            let work = Work {
+                tokens: batch * tokens,
+                passes: batch * tokens,
+                predicted: begin + plan.weights(false) + plan.scoring(&rows),
+            };
+            time(common, &work, parameters, |n| {
                 engine.score(&whole(random(vocab, n, *batch, *tokens)), 1.0)?;
                 Ok(())
             })
         }
     }
+}
+
+/// What a repetition does, and what it is thought to take.
+struct Work {
+    /// Tokens that the speed counts.
+    tokens: usize,
+    /// Tokens times passes through all weights.
+    passes: usize,
+    /// Bytes.
+    predicted: usize,
+}
+
+fn plan<'e>(engine: &'e CpuEngine, common: &Common) -> CpuMemory<'e> {
+    let threads = match common.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    };
+    CpuMemory::new(engine.config(), None, threads)
+}
+
+/// Groups of these lengths.
+fn groups_of(prompts: usize, samples: usize, prompt: usize, completion: usize) -> Vec<Group> {
+    let group = Group {
+        prompt: vec![0; prompt],
+        completions: vec![vec![0; completion]; samples],
+    };
+    vec![group; prompts]
 }
 
 fn no_text(_: &[u32]) -> String {
@@ -312,7 +411,8 @@ impl RlooStep {
 /// Times repetitions and prints the median.
 fn time(
     common: &Common,
-    tokens: usize,
+    work: &Work,
+    parameters: usize,
     mut step: impl FnMut(usize) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     step(0)?;
@@ -328,10 +428,13 @@ fn time(
     }
     seconds.sort_by(f64::total_cmp);
     let step_s = seconds[seconds.len() / 2];
+    let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
     let speed = Speed {
         step_s,
-        tok_s: tokens as f64 / step_s,
-        peak_rss_mb: peak_rss_mb(),
+        tok_s: work.tokens as f64 / step_s,
+        peak_rss_mb: mib(memory::peak()),
+        predicted_mb: mib(work.predicted + CpuMemory::OVERHEAD),
+        gflop_s: 2.0 * (work.passes * parameters) as f64 / step_s / 1e9,
     };
     if common.json {
         return say_json(&speed);
@@ -342,8 +445,8 @@ fn time(
         "seconds"
     };
     say(format!(
-        "{:.4} {kind} a step, {:.0} tokens a second, {:.0} MiB at most",
-        speed.step_s, speed.tok_s, speed.peak_rss_mb
+        "{:.4} {kind} a step, {:.0} tokens a second, {:.0} GFLOP/s; {:.0} MiB at most, {:.0} predicted",
+        speed.step_s, speed.tok_s, speed.gflop_s, speed.peak_rss_mb, speed.predicted_mb
     ))
 }
 
@@ -357,14 +460,4 @@ fn cpu_seconds() -> f64 {
         Some(ticks / 100.0)
     };
     read().unwrap_or(0.0)
-}
-
-/// Peak resident memory of this process in MiB; 0 where the system does not say.
-fn peak_rss_mb() -> f64 {
-    let read = || {
-        let status = std::fs::read_to_string("/proc/self/status").ok()?;
-        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-        line.split_whitespace().nth(1)?.parse::<f64>().ok()
-    };
-    read().unwrap_or(0.0) / 1024.0
 }

@@ -8,6 +8,7 @@ mod checkpoint;
 mod config;
 mod error;
 mod evaluation;
+pub mod memory;
 mod models;
 mod observer;
 mod rl;

@@ -10,7 +10,7 @@ use super::gemm::{Aligned, Into, Matrix, PANEL, Panels, gemm, pack, packed_len};
 use super::simd::{LANES, scale as scale_all, softmax, softmax_back};
 
 /// Query rows handled at a time.
-const BLOCK: usize = 48;
+pub(crate) const BLOCK: usize = 48;
 
 /// Keys and values of consecutive tokens, for one key-value head.
 #[derive(Debug, Clone, Copy)]
@@ -99,7 +99,7 @@ pub(crate) fn attend(
 }
 
 /// Floats between rows of scores: whole lanes.
-fn row_width(keys: usize) -> usize {
+pub(crate) fn row_width(keys: usize) -> usize {
     keys.next_multiple_of(LANES)
 }
 

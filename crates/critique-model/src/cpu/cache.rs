@@ -43,6 +43,11 @@ impl Shape {
         tokens.div_ceil(PAGE) * self.page_floats() * 4
     }
 
+    /// Bytes of pages that are touched when this many tokens are written.
+    pub(crate) fn written(self, tokens: usize) -> usize {
+        self.page_floats() * 4 * tokens.next_multiple_of(PANEL) / PAGE
+    }
+
     /// Where one head's keys and values start in a page.
     fn at(self, layer: usize, kv_head: usize) -> (usize, usize) {
         let k = (layer * self.kv_heads + kv_head) * (self.keys() + self.values());

@@ -23,14 +23,14 @@ use crate::error::ModelError;
 use crate::sample::{Growing, Sampler};
 
 /// Sequences that a thread decodes together.
-const ROWS: usize = 64;
+pub(super) const ROWS: usize = 64;
 /// Sequences a thread up to which all threads work on one another's: its products then take as
 /// long as reading the weights.
-const FEW: usize = 8;
+pub(super) const FEW: usize = 8;
 /// Parameters of a model whose weights are far larger than caches close to a core.
-const LARGE: usize = 4 << 20;
+pub(super) const LARGE: usize = 4 << 20;
 /// Prompt tokens that a thread reads in one pass.
-const PREFILL: usize = 512;
+pub(super) const PREFILL: usize = 512;
 
 /// Samples of one request that one thread draws.
 struct Job {

@@ -228,7 +228,7 @@ impl<'a> Net<'a> {
 }
 
 /// Targets whose logits are held at a time. No result depends on it.
-fn chunk_rows(vocab: usize, threads: usize) -> usize {
+pub(super) fn chunk_rows(vocab: usize, threads: usize) -> usize {
     let wanted = ROWS * threads.max(2);
     let most = (MOST_LOGITS / vocab).max(ROWS);
     wanted.min(most)

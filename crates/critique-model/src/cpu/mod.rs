@@ -18,6 +18,7 @@ pub(crate) mod gemm;
 mod generate;
 pub(crate) mod head;
 mod layout;
+pub(crate) mod memory;
 mod ops;
 mod params;
 mod pass;

@@ -244,8 +244,12 @@ impl Decoder {
         })
     }
 
-    /// Trains every parameter.
+    /// Trains every parameter. Values that others share are copied now, so that what training
+    /// needs beside them is never made for the others.
     pub(crate) fn train_all(&mut self) {
+        for param in &mut self.params {
+            param.values = Arc::new(Values::clone(&param.values));
+        }
         self.trained = (0..self.params.len()).collect();
         self.number_slots();
     }

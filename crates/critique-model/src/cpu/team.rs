@@ -55,13 +55,18 @@ impl Team {
         self.pool.install(pass)
     }
 
-    /// Cuts `rows` rows into strips, as many for each thread.
+    /// Cuts `rows` rows into strips.
     pub(crate) fn strips(&self, rows: usize) -> Vec<Range<usize>> {
-        // Fewer rows than this are not worth a thread of their own.
-        let most = rows.div_ceil(12).max(1);
-        let even = rows.div_ceil(STRIP).next_multiple_of(self.threads);
-        pieces(rows, even.min(most))
+        strips(rows, self.threads)
     }
+}
+
+/// Cuts `rows` rows into strips, as many for each of `threads`.
+pub(crate) fn strips(rows: usize, threads: usize) -> Vec<Range<usize>> {
+    // Fewer rows than this are not worth a thread of their own.
+    let most = rows.div_ceil(12).max(1);
+    let even = rows.div_ceil(STRIP).next_multiple_of(threads);
+    pieces(rows, even.min(most))
 }
 
 /// Runs `job` on every part, on the threads of the team that runs the pass.

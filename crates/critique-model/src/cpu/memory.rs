@@ -1,0 +1,247 @@
+//! What the CPU engine will hold in memory, worked out from shapes before anything runs.
+//!
+//! Each figure follows the buffers of the code that it speaks of; a test compares the sum with
+//! what engines really hold.
+
+use super::BATCH_ROWS;
+use super::attention::{BLOCK, row_width};
+use super::cache::Shape;
+use super::gemm::packed_len;
+use super::generate::{FEW, LARGE, PREFILL, ROWS};
+use super::head::chunk_rows;
+use super::layout::{Batch, batches};
+use super::team::strips;
+use crate::config::ModelConfig;
+use crate::engine::{Group, LoraConfig};
+
+/// Bytes of a float.
+const FLOAT: usize = 4;
+
+/// Memory of a decoder on the CPU, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct CpuMemory<'a> {
+    config: &'a ModelConfig,
+    lora: Option<&'a LoraConfig>,
+    threads: usize,
+}
+
+/// Completions that are sampled together.
+#[derive(Debug, Clone, Copy)]
+pub struct Sampled {
+    /// Prompts.
+    pub prompts: usize,
+    /// Completions of each.
+    pub samples: usize,
+    /// Tokens of a prompt.
+    pub prompt_tokens: usize,
+    /// Tokens of a completion.
+    pub new_tokens: usize,
+}
+
+impl<'a> CpuMemory<'a> {
+    /// Stacks of threads, the allocator, tables: what a process takes beside the figures below.
+    pub const OVERHEAD: usize = 3 << 20;
+
+    /// Of a decoder with this adapter, run by this many threads.
+    pub fn new(config: &'a ModelConfig, lora: Option<&'a LoraConfig>, threads: usize) -> Self {
+        Self {
+            config,
+            lora,
+            threads: threads.max(1),
+        }
+    }
+
+    /// Weights of the base and their copies for products: `trained` adds those of the backward
+    /// pass, which a base below a trained adapter needs too.
+    pub fn weights(&self, trained: bool) -> usize {
+        let copies: usize = self
+            .matrices()
+            .map(|(out, input)| {
+                let backward = if trained { packed_len(out, input) } else { 0 };
+                packed_len(input, out) + backward
+            })
+            .sum();
+        let rotary = self.config.max_position_embeddings * self.config.head_dim;
+        FLOAT * (self.config.parameters() + copies + rotary)
+    }
+
+    /// The adapter's weights and their copies; 0 without one.
+    pub fn adapter(&self) -> usize {
+        let floats = |(out, input, rank): (usize, usize, usize)| {
+            let matrix = |out, input| out * input + packed_len(input, out) + packed_len(out, input);
+            matrix(rank, input) + matrix(out, rank)
+        };
+        FLOAT * self.adapted().map(floats).sum::<usize>()
+    }
+
+    /// Floats that training changes.
+    pub fn trained(&self) -> usize {
+        match self.lora {
+            Some(_) => self
+                .adapted()
+                .map(|(out, input, r)| r * (out + input))
+                .sum(),
+            None => self.config.parameters(),
+        }
+    }
+
+    /// Gradients and both moments of `AdamW`.
+    pub fn optimizer(&self) -> usize {
+        3 * FLOAT * self.trained()
+    }
+
+    /// Work memory of scoring these groups.
+    pub fn scoring(&self, groups: &[Group]) -> usize {
+        self.largest(groups, |batch| {
+            self.saved(batch.ids.len()) + self.forward(batch, false)
+        })
+    }
+
+    /// Work memory of a training pass over these groups. With `recompute` only the inputs of
+    /// blocks are kept.
+    pub fn training(&self, groups: &[Group], recompute: bool) -> usize {
+        let layers = self.config.layers;
+        self.largest(groups, |batch| {
+            let rows = batch.ids.len();
+            let kept = if recompute {
+                self.saved(rows) + FLOAT * layers * rows * self.config.d_model
+            } else {
+                layers * self.saved(rows)
+            };
+            kept + self.forward(batch, true) + self.backward(batch)
+        })
+    }
+
+    /// Keys, values and work memory while these completions are sampled.
+    pub fn sampling(&self, sampled: &Sampled) -> usize {
+        let Sampled {
+            prompts,
+            samples,
+            prompt_tokens,
+            new_tokens,
+        } = *sampled;
+        let total = prompts * samples;
+        let threads = if total <= FEW * self.threads && self.config.parameters() >= LARGE {
+            1
+        } else {
+            self.threads.min(total)
+        };
+        let shape = Shape::of(self.config);
+        let rows = total.div_ceil(threads).min(ROWS);
+        let active = (threads * rows).min(total);
+        // Pages are whole, but the system gives memory for what is written.
+        let caches = active.div_ceil(samples.max(1)) * shape.written(prompt_tokens)
+            + active * shape.written(new_tokens);
+        let admitted = (rows.div_ceil(samples) * prompt_tokens).min(PREFILL + prompt_tokens);
+        let read = admitted.min(2 * PREFILL).max(rows);
+        let keys = prompt_tokens + new_tokens;
+        let scratch = read * (self.config.d_model + self.config.d_ff) + 2 * BLOCK * row_width(keys);
+        let logits = rows * self.config.vocab;
+        let worker = self.saved(read) + FLOAT * (3 * read * self.config.d_model + scratch + logits);
+        caches + threads * worker + FLOAT * active * self.config.vocab
+    }
+
+    fn largest(&self, groups: &[Group], bytes: impl Fn(&Batch) -> usize) -> usize {
+        batches(groups, BATCH_ROWS)
+            .iter()
+            .map(bytes)
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// What is kept of a block's forward pass over some rows.
+    fn saved(&self, rows: usize) -> usize {
+        let config = self.config;
+        let (q, kv) = (
+            config.heads * config.head_dim,
+            config.kv_heads * config.head_dim,
+        );
+        let raw = if config.qk_norm {
+            q + kv + config.heads + config.kv_heads
+        } else {
+            0
+        };
+        FLOAT * rows * (2 * config.d_model + 2 + 2 * q + 2 * kv + raw + 2 * config.d_ff)
+    }
+
+    /// Memory of a forward pass beside what is kept, with the head.
+    fn forward(&self, batch: &Batch, backward: bool) -> usize {
+        let config = self.config;
+        let rows = batch.ids.len();
+        let keys = longest(batch);
+        let strips = strips(rows, self.threads);
+        let scratch: usize = strips
+            .iter()
+            .map(|s| s.len() * (config.d_model + config.d_ff))
+            .sum();
+        let attention = strips.len() * BLOCK * (config.head_dim + row_width(keys));
+        let chunk = chunk_rows(config.vocab, self.threads).min(batch.targets.len());
+        let head = chunk * (config.d_model + config.vocab + 1)
+            + if backward {
+                chunk * config.d_model + packed_len(chunk, config.d_model)
+            } else {
+                0
+            };
+        let layouts = if backward { 2 } else { 1 };
+        let kv: usize = batch
+            .segments
+            .iter()
+            .map(|segment| {
+                let len = segment.rows.len();
+                let width = config.head_dim;
+                config.kv_heads * layouts * (packed_len(width, len) + packed_len(len, width))
+            })
+            .sum();
+        FLOAT * (2 * rows * config.d_model + scratch + attention + head + kv)
+    }
+
+    /// Buffers of the backward pass.
+    fn backward(&self, batch: &Batch) -> usize {
+        let config = self.config;
+        let rows = batch.ids.len();
+        let (d, d_ff) = (config.d_model, config.d_ff);
+        let (q, kv) = (
+            config.heads * config.head_dim,
+            config.kv_heads * config.head_dim,
+        );
+        let normed = if config.qk_norm { q + kv } else { 0 };
+        let of_rows = 4 * d + 2 * d_ff + q + 2 * (q + 2 * kv) + normed;
+        let ranks = self.lora.map_or(0, |lora| 8 * lora.r);
+        // Inputs of layers in panels: all of them where their weights are trained, those of
+        // adapted layers where adapters are.
+        let panels = packed_len(rows, d_ff) + packed_len(rows, d) + packed_len(rows, q);
+        let attention = batch.trees().len() * config.kv_heads * {
+            let panel = packed_len(BLOCK, config.head_dim);
+            2 * panel + BLOCK * (config.head_dim + 2 * row_width(longest(batch)))
+        };
+        FLOAT * (rows * (of_rows + ranks) + panels + attention)
+    }
+
+    /// Rows and columns of every weight that takes part in products.
+    fn matrices(&self) -> impl Iterator<Item = (usize, usize)> {
+        let config = self.config;
+        (0..config.layers)
+            .flat_map(|layer| config.linears(layer))
+            .map(|linear| (linear.d_out, linear.d_in))
+            .chain([(config.vocab, config.d_model)])
+    }
+
+    /// Rows, columns and rank of every adapted layer.
+    fn adapted(&self) -> impl Iterator<Item = (usize, usize, usize)> {
+        let lora = self.lora;
+        (0..self.config.layers)
+            .flat_map(|layer| self.config.linears(layer))
+            .filter_map(move |linear| {
+                let name = linear.name.rsplit('.').next()?;
+                let lora = lora?;
+                let adapted = lora.target_modules.iter().any(|target| target == name);
+                adapted.then_some((linear.d_out, linear.d_in, lora.r))
+            })
+    }
+}
+
+/// Keys that the last token of the longest sequence sees.
+fn longest(batch: &Batch) -> usize {
+    let end = |segment: &super::layout::Segment| segment.before + segment.rows.len();
+    batch.segments.iter().map(end).max().unwrap_or(0)
+}
