@@ -172,8 +172,12 @@ impl Task for Arithmetic {
 
     fn oracle_critique(&self, problem: &Problem, response: &str) -> Option<String> {
         let chain = Chain::parse(&problem.question)?;
-        let stated = chain.stated(response)?;
-        Some(ChainCritique::perfect(&chain, &stated).text())
+        // A response that does not follow the question step by step gets a verdict alone.
+        let critique = match chain.stated(response) {
+            Some(stated) => ChainCritique::perfect(&chain, &stated),
+            None => critique::verdict_alone(self.verify(problem, response).is_correct()),
+        };
+        Some(critique.text())
     }
 
     fn prompts(&self) -> PromptStyle {
