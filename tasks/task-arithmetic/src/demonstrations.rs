@@ -175,3 +175,36 @@ fn problem(chain: &Chain) -> Problem {
         solution: String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_alone_keeps_the_response_or_asks_for_another() {
+        let task = Arithmetic::default();
+        let (mut kept, mut changed, mut silent) = (0, 0, 0);
+        for demonstration in make(&task, "verdict_refinements", 2000, 1).unwrap() {
+            let messages = demonstration.messages();
+            let [_, response, critique, refinement] = messages.as_slice() else {
+                panic!("{} messages", messages.len());
+            };
+            let same = refinement.content == response.content;
+            match critique.content.as_str() {
+                "Refine: Correctness of the final answer: Correct" => {
+                    assert!(same);
+                    kept += 1;
+                }
+                "Refine: Correctness of the final answer: Wrong" => changed += usize::from(!same),
+                other => {
+                    assert_eq!(other, "Refine: ");
+                    silent += 1;
+                }
+            }
+        }
+        // A new response has mistakes of its own, so it is often another one.
+        assert!((900..1100).contains(&kept), "{kept}");
+        assert!((200..400).contains(&silent), "{silent}");
+        assert!(changed > 150, "{changed}");
+    }
+}

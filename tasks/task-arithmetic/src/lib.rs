@@ -243,6 +243,20 @@ mod tests {
     }
 
     #[test]
+    fn a_perfect_critique_of_odd_text_is_a_verdict_alone() {
+        let task = Arithmetic::default();
+        let problem = &task.problems(Split::Validation).unwrap()[0];
+        let written = |response: &str| task.oracle_critique(problem, response).unwrap();
+        let steps = written(&problem.solution);
+        assert!(steps.starts_with("Step sentence: ") && steps.ends_with("answer: Correct"));
+        assert_eq!(
+            written(&format!("={}", problem.answer)),
+            "Correctness of the final answer: Correct"
+        );
+        assert_eq!(written("?"), "Correctness of the final answer: Wrong");
+    }
+
+    #[test]
     fn demonstrations_use_questions_for_training_only() {
         let task = Arithmetic::default();
         for demonstration in task.demonstrations("responses", 300, 2).unwrap() {
