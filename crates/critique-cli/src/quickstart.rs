@@ -23,8 +23,8 @@ const ROWS: [(&str, &str); 10] = [
     ("stage2", "stage II"),
     ("perfect", "perfect"),
     ("true_verdict", "true verdict"),
-    ("always_correct", "always right"),
-    ("always_wrong", "always wrong"),
+    ("always_correct", "says Correct"),
+    ("always_wrong", "says Wrong"),
     ("random", "random"),
     ("empty", "empty"),
 ];
