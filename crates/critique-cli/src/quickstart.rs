@@ -16,11 +16,17 @@ const FULL: &str = include_str!("quickstart.toml");
 const QUICK: &str = include_str!("quickstart-quick.toml");
 
 /// Rows of the table at the end, and what a person calls them.
-const ROWS: [(&str, &str); 4] = [
+const ROWS: [(&str, &str); 10] = [
     ("no_critic", "no critic"),
     ("sft", "SFT"),
     ("stage1", "stage I"),
     ("stage2", "stage II"),
+    ("perfect", "perfect"),
+    ("true_verdict", "true verdict"),
+    ("always_correct", "says Correct"),
+    ("always_wrong", "says Wrong"),
+    ("random", "random"),
+    ("empty", "empty"),
 ];
 
 /// Makes arithmetic problems, trains an actor and a critic on them from random weights, and
@@ -85,19 +91,23 @@ fn settings(args: &Args) -> Vec<Setting> {
     settings
 }
 
-/// The four rows of the method, at every temperature, under the names of the paper.
+/// The rows of the method and then those of critics that are no models, at every temperature,
+/// under the names of the paper.
 fn named(summary: &Summary) -> Summary {
     let rename = |row: &Row| {
         let (stage, rest) = row
             .stage
             .split_at(row.stage.find('@').unwrap_or(row.stage.len()));
-        let (_, name) = ROWS.iter().find(|(known, _)| *known == stage)?;
-        Some(Row {
-            stage: format!("{name}{rest}"),
+        let place = ROWS.iter().position(|(known, _)| *known == stage)?;
+        let row = Row {
+            stage: format!("{}{rest}", ROWS[place].1),
             ..row.clone()
-        })
+        };
+        Some((place, row))
     };
-    Summary::new(summary.rows.iter().filter_map(rename).collect())
+    let mut rows: Vec<(usize, Row)> = summary.rows.iter().filter_map(rename).collect();
+    rows.sort_by_key(|(place, _)| *place);
+    Summary::new(rows.into_iter().map(|(_, row)| row).collect())
 }
 
 fn whats_next(dir: &Path, quick: bool, seconds: f64) -> String {

@@ -511,12 +511,7 @@ impl Runner<'_> {
         if !done("no_critic")? {
             evaluator.run("no_critic", actor, Critic::Nobody, self.dir, observer)?;
             if self.config.eval.controls {
-                for control in [
-                    Control::Perfect,
-                    Control::AlwaysCorrect,
-                    Control::AlwaysWrong,
-                    Control::Empty,
-                ] {
+                for control in Control::ALL {
                     evaluator.run(
                         control.name(),
                         actor,

@@ -112,27 +112,38 @@ impl ChainCritique {
     }
 
     /// What an actor makes of the critique. It obeys the final verdict: `Correct` keeps the
-    /// response. `Wrong` takes the critic's value at the first step marked wrong and computes the
-    /// rest anew; where no step is marked, everything. `step` computes, mistakes included.
+    /// response. `Wrong` keeps what stands before the first step marked wrong, takes the critic's
+    /// value at each step marked wrong, and computes the steps between and after anew; where no
+    /// step is marked, everything. `step` computes, mistakes included.
     pub fn refined(
         &self,
         chain: &Chain,
         stated: &[u8],
-        step: impl FnMut(usize, u8, Op) -> u8,
+        mut step: impl FnMut(usize, u8, Op) -> u8,
     ) -> Vec<u8> {
         if self.final_correct {
             return stated.to_vec();
         }
-        match self.steps.iter().position(|note| !note.correct) {
-            Some(first) => {
-                let own = self.steps[first].own;
-                let mut values = stated[..first].to_vec();
-                values.push(own);
-                values.extend(chain.continue_from(own, first + 1, step));
-                values
-            }
-            None => chain.continue_from(chain.start, 0, step),
-        }
+        let Some(first) = self.steps.iter().position(|note| !note.correct) else {
+            return chain.continue_from(chain.start, 0, step);
+        };
+        let mut values = stated[..first].to_vec();
+        let before = values.last().copied().unwrap_or(chain.start);
+        values.extend(
+            chain.continue_from(before, first, |i, value, op| match self.steps.get(i) {
+                Some(note) if !note.correct => note.own,
+                _ => step(i, value, op),
+            }),
+        );
+        values
+    }
+}
+
+/// A critique of its last line alone, as critics that are no models write it.
+pub(crate) fn verdict_alone(correct: bool) -> ChainCritique {
+    ChainCritique {
+        steps: Vec::new(),
+        final_correct: correct,
     }
 }
 
@@ -170,6 +181,34 @@ mod tests {
         assert_eq!(
             critique.refined(&chain, &[97, 1, 94], |_, v, op| op.slip(v)),
             [87, 81, 84]
+        );
+    }
+
+    #[test]
+    fn the_actor_takes_the_critics_value_wherever_a_step_is_marked_wrong() {
+        let chain = Chain::parse("94+3+4-7").unwrap();
+        let slips = |_: usize, value: u8, op: Op| op.slip(value);
+        // The first two steps are wrong, and the last follows from them.
+        let stated = [96, 90, 83];
+        let mut critique = ChainCritique::perfect(&chain, &stated);
+        assert_eq!(critique.refined(&chain, &stated, slips), chain.values());
+        // What is not marked after a mark is computed anew, not copied.
+        critique.steps[1].correct = true;
+        critique.steps[2].correct = true;
+        assert_eq!(critique.refined(&chain, &stated, slips), [97, 91, 94]);
+    }
+
+    #[test]
+    fn a_verdict_alone_is_obeyed_too() {
+        let chain = Chain::parse("94+3+4-7").unwrap();
+        let stated = [97, 1, 4];
+        let right = |_: usize, value: u8, op: Op| op.apply(value);
+        let keep = verdict_alone(true);
+        assert_eq!(keep.text(), "Correctness of the final answer: Correct");
+        assert_eq!(keep.refined(&chain, &stated, right), stated);
+        assert_eq!(
+            verdict_alone(false).refined(&chain, &stated, right),
+            chain.values()
         );
     }
 

@@ -6,7 +6,7 @@ use critique_tasks::{
 
 use crate::Arithmetic;
 use crate::chain::{Chain, other_value};
-use crate::critique::{ChainCritique, word};
+use crate::critique::{ChainCritique, verdict_alone, word};
 use crate::noise::Noise;
 
 /// Kinds of demonstrations:
@@ -17,6 +17,7 @@ use crate::noise::Noise;
 ///   model which lacks it
 /// - `responses`: responses with the actor's mistakes
 /// - `refinements`: refinements by critiques, half of them clean, half noisy
+/// - `verdict_refinements`: refinements by a verdict alone, or by nothing
 /// - `critiques`: the noisy teacher's critiques of the actor's responses
 pub(crate) const KINDS: &[&str] = &[
     "solutions",
@@ -24,6 +25,7 @@ pub(crate) const KINDS: &[&str] = &[
     "comparisons",
     "responses",
     "refinements",
+    "verdict_refinements",
     "critiques",
 ];
 
@@ -39,6 +41,7 @@ pub(crate) fn make(
         "comparisons" => comparisons,
         "responses" => response,
         "refinements" => refinement,
+        "verdict_refinements" => verdict_refinement,
         "critiques" => noisy_critique,
         _ => {
             return Err(TaskError::NoDemonstrations {
@@ -92,11 +95,36 @@ fn refinement(task: &Arithmetic, rng: &mut Rng) -> Demonstration {
     } else {
         ChainCritique::noisy(rng, &chain, &stated, &task.noise)
     };
-    let refined = critique.refined(&chain, &stated, |_, value, op| {
+    refine(task, rng, &chain, &stated, &critique, &critique.text())
+}
+
+/// A verdict without steps, true or not, or no critique at all, which asks for a new response.
+fn verdict_refinement(task: &Arithmetic, rng: &mut Rng) -> Demonstration {
+    let chain = task.draw(rng, Split::Train);
+    let stated = task.noise.response(rng, &chain);
+    let critique = verdict_alone(rng.chance(0.5));
+    let silent = !critique.final_correct && rng.chance(0.3);
+    let text = if silent {
+        String::new()
+    } else {
+        critique.text()
+    };
+    refine(task, rng, &chain, &stated, &critique, &text)
+}
+
+/// The actor's refinement by a critique that reads `text`.
+fn refine(
+    task: &Arithmetic,
+    rng: &mut Rng,
+    chain: &Chain,
+    stated: &[u8],
+    critique: &ChainCritique,
+    text: &str,
+) -> Demonstration {
+    let refined = critique.refined(chain, stated, |_, value, op| {
         task.noise.step(rng, value, op)
     });
-    let prompt =
-        style(task).refinement(&problem(&chain), &chain.response(&stated), &critique.text());
+    let prompt = style(task).refinement(&problem(chain), &chain.response(stated), text);
     Demonstration::new(prompt, chain.response(&refined))
 }
 
@@ -145,5 +173,38 @@ fn problem(chain: &Chain) -> Problem {
         question: chain.question(),
         answer: String::new(),
         solution: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_alone_keeps_the_response_or_asks_for_another() {
+        let task = Arithmetic::default();
+        let (mut kept, mut changed, mut silent) = (0, 0, 0);
+        for demonstration in make(&task, "verdict_refinements", 2000, 1).unwrap() {
+            let messages = demonstration.messages();
+            let [_, response, critique, refinement] = messages.as_slice() else {
+                panic!("{} messages", messages.len());
+            };
+            let same = refinement.content == response.content;
+            match critique.content.as_str() {
+                "Refine: Correctness of the final answer: Correct" => {
+                    assert!(same);
+                    kept += 1;
+                }
+                "Refine: Correctness of the final answer: Wrong" => changed += usize::from(!same),
+                other => {
+                    assert_eq!(other, "Refine: ");
+                    silent += 1;
+                }
+            }
+        }
+        // A new response has mistakes of its own, so it is often another one.
+        assert!((900..1100).contains(&kept), "{kept}");
+        assert!((200..400).contains(&silent), "{silent}");
+        assert!(changed > 150, "{changed}");
     }
 }

@@ -172,8 +172,12 @@ impl Task for Arithmetic {
 
     fn oracle_critique(&self, problem: &Problem, response: &str) -> Option<String> {
         let chain = Chain::parse(&problem.question)?;
-        let stated = chain.stated(response)?;
-        Some(ChainCritique::perfect(&chain, &stated).text())
+        // A response that does not follow the question step by step gets a verdict alone.
+        let critique = match chain.stated(response) {
+            Some(stated) => ChainCritique::perfect(&chain, &stated),
+            None => critique::verdict_alone(self.verify(problem, response).is_correct()),
+        };
+        Some(critique.text())
     }
 
     fn prompts(&self) -> PromptStyle {
@@ -236,6 +240,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_perfect_critique_of_odd_text_is_a_verdict_alone() {
+        let task = Arithmetic::default();
+        let problem = &task.problems(Split::Validation).unwrap()[0];
+        let written = |response: &str| task.oracle_critique(problem, response).unwrap();
+        let steps = written(&problem.solution);
+        assert!(steps.starts_with("Step sentence: ") && steps.ends_with("answer: Correct"));
+        assert_eq!(
+            written(&format!("={}", problem.answer)),
+            "Correctness of the final answer: Correct"
+        );
+        assert_eq!(written("?"), "Correctness of the final answer: Wrong");
     }
 
     #[test]
