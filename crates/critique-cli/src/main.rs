@@ -16,6 +16,7 @@ mod model;
 mod out;
 mod progress;
 mod quickstart;
+mod replay;
 mod run_file;
 mod score;
 mod session;
@@ -47,33 +48,22 @@ struct Cli {
     command: Command,
 }
 
+/// What each does stands at its arguments.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs the whole method on arithmetic, from random weights, in minutes
     Quickstart(quickstart::Args),
-    /// Trains as a run file says
     Train(train::Args),
-    /// Evaluates a critic, or shows what a run evaluated
     Eval(eval::Args),
-    /// Lets a model continue a prompt
+    Replay(replay::Args),
     Generate(generate::Args),
-    /// Gives the log-prob of every token of sequences
     Score(score::Args),
-    /// Lists, shows, checks and starts tasks
     Tasks(tasks::Args),
-    /// Fetches and inspects data sets
     Data(data::Args),
-    /// Says whether two answers are equal
     Verify(verify::Args),
-    /// Shows settings, and what a run file may hold
     Config(config::Args),
-    /// Lists the devices of this build and machine
     Devices(devices::Args),
-    /// Writes a model with its adapter merged, in Hugging Face layout
     Export(export::Args),
-    /// Measures speed and memory
     Bench(bench::Args),
-    /// Writes a completion script for a shell
     Completions(completions::Args),
 }
 
@@ -82,6 +72,7 @@ fn main() -> ExitCode {
         Command::Quickstart(args) => quickstart::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Tasks(args) => tasks::run(&args),

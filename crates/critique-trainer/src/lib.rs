@@ -10,6 +10,7 @@ mod error;
 mod evaluation;
 mod models;
 mod observer;
+mod replay;
 mod rl;
 mod run;
 mod run_dir;
@@ -24,6 +25,7 @@ pub use config::{
 pub use error::TrainError;
 pub use models::Models;
 pub use observer::{Event, Metrics, Observer, Silent};
+pub use replay::{Difference, Replay, TokenTexts, replay};
 pub use run::{Resume, read_config, run};
 pub use run_dir::RunDir;
 pub use schedule::{Schedule, Shape};
