@@ -19,7 +19,9 @@ use critique_trainer::memory;
 use crate::failure::Failure;
 use crate::out::{say, say_json};
 
-/// Measures speed and memory on random tokens; end-of-text tokens are ignored.
+/// Measures speed and memory.
+///
+/// Works on random tokens; end-of-text tokens are ignored.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]

@@ -6,7 +6,7 @@ use clap_complete::Shell;
 use crate::failure::Failure;
 use crate::{Cli, out};
 
-/// Writes a completion script to standard output.
+/// Writes a completion script for a shell.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The shell

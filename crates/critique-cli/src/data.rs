@@ -93,6 +93,9 @@ fn fetch_one(name: &str, to: Option<&Path>) -> Result<(), Failure> {
         ))
         .with_help(near));
     };
+    if let Some(repository) = spec.hub {
+        out::tell(format!("fetching `{repository}`"));
+    }
     let folder = fetch(spec, to)?;
     out::say(folder.display().to_string())
 }

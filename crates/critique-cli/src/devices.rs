@@ -6,7 +6,9 @@ use serde_json::json;
 use crate::failure::Failure;
 use crate::out;
 
-/// Lists what `device` may be in run files and after `--device`.
+/// Lists the devices of this build and machine.
+///
+/// They are what `device` may be in run files and after `--device`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Prints one JSON list

@@ -13,6 +13,8 @@ use crate::settings::closest;
 use crate::tasks::build;
 use crate::{out, tables};
 
+/// Evaluates a critic, or shows what a run evaluated.
+///
 /// Shows the evaluations of a run folder (`eval runs/x`), or evaluates an actor with a critic
 /// (`eval --actor DIR --critic DIR --task NAME key=value`).
 #[derive(Debug, clap::Args)]

@@ -12,8 +12,10 @@ use crate::out;
 /// Largest weight file; larger models are cut into shards.
 const SHARD_BYTES: u64 = 5_000_000_000;
 
-/// Writes a model as transformers, vLLM and others load it. A folder that holds an adapter
-/// stays one unless `--merge` adds it to its base model.
+/// Writes a model in Hugging Face layout, its adapter merged or not.
+///
+/// As transformers, vLLM and others load it. A folder that holds an adapter stays one unless
+/// `--merge` adds it to its base model.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// A model or adapter: a stage or checkpoint of a run folder, or any such folder

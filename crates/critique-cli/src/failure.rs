@@ -140,7 +140,7 @@ fn chain(error: &(dyn Error + 'static)) -> String {
     let mut last = text.clone();
     let mut cause = error.source();
     while let Some(error) = cause {
-        let said = error.to_string();
+        let said = error.to_string().trim_end().to_owned();
         if said != last {
             let _ = write!(text, "\n  caused by: {said}");
         }

@@ -13,7 +13,9 @@ use crate::failure::Failure;
 use crate::model::{RuntimeArgs, load, open_engine, temperature};
 use crate::out;
 
-/// Lets a model continue a prompt, given by `--prompt`, `--chat`, `--ids` or on standard input.
+/// Lets a model continue a prompt.
+///
+/// The prompt is given by `--prompt`, `--chat`, `--ids` or on standard input.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// A folder in Hugging Face layout, or of a PEFT adapter that names its base model

@@ -56,9 +56,21 @@ impl Progress {
     }
 
     fn start_stage(&mut self, name: &str, place: (usize, usize), done: usize, steps: usize) {
+        let from = if done > 0 {
+            format!(" from step {done}")
+        } else {
+            String::new()
+        };
+        let name = format!("stage {}/{} {name}", place.0, place.1);
+        let line = format!("{name}: {steps} steps{from}");
+        self.start(name, &line, done, steps);
+    }
+
+    /// Work of so many steps, with a bar, or else with a line that says so.
+    fn start(&mut self, name: String, line: &str, done: usize, steps: usize) {
         self.end();
         self.begin = Instant::now();
-        self.stage = format!("stage {}/{} {name}", place.0, place.1);
+        self.stage = name;
         self.last = String::new();
         if self.watched {
             let bar = ProgressBar::new(steps as u64)
@@ -71,12 +83,7 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_secs(1));
             self.bar = Some(bar);
         } else {
-            let from = if done > 0 {
-                format!(" from step {done}")
-            } else {
-                String::new()
-            };
-            self.line(format!("{}: {steps} steps{from}", self.stage));
+            self.line(line);
         }
     }
 
@@ -144,6 +151,10 @@ impl Observer for Progress {
                 steps,
             } => {
                 self.start_stage(stage, (*index, *stages), *done, *steps);
+            }
+            Event::ReplayStart { stage, done, steps } if done < steps => {
+                let line = format!("taking steps {} to {steps} of {stage} again", done + 1);
+                self.start(format!("{stage} again"), &line, *done, *steps);
             }
             Event::Step { done, metrics, .. } => self.step(*done, metrics),
             Event::StageSkipped { stage } => self.line(format!("stage {stage} was done before")),

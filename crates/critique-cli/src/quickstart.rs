@@ -29,8 +29,10 @@ const ROWS: [(&str, &str); 10] = [
     ("empty", "empty"),
 ];
 
-/// Makes arithmetic problems, trains an actor and a critic on them from random weights, and
-/// shows what stage I and stage II did. Stopped, it goes on where it was.
+/// Runs the whole method on arithmetic, from random weights, in minutes.
+///
+/// Makes arithmetic problems, trains an actor and a critic on them from random weights, and shows
+/// what stage I and stage II did. Stopped, it goes on where it was.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Draws everything that is random

@@ -12,8 +12,10 @@ use crate::model::{RuntimeArgs, open_engine};
 /// Sequences scored together.
 const BATCH: usize = 64;
 
-/// Reads JSON lines `{"ids":[…]}` from standard input and writes `{"logprobs":[…]}` for each:
-/// the log-prob in nats of each next token, one fewer than there are ids.
+/// Gives the log-prob of every token of sequences.
+///
+/// Reads JSON lines `{"ids":[…]}` from standard input and writes `{"logprobs":[…]}` for each: the
+/// log-prob in nats of each next token, one fewer than there are ids.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// A folder in Hugging Face layout; it needs no tokenizer

@@ -3,7 +3,7 @@
 use critique_eval::{Row, Summary};
 
 /// Rows side by side in one table.
-const ACROSS: usize = 5;
+const ACROSS: usize = 4;
 
 /// All rows, those of one temperature together.
 pub(crate) fn of(summary: &Summary) -> String {

@@ -1,7 +1,7 @@
 //! `critique-rl tasks`: what tasks there are, whether their data is sound, and a new one.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use critique_core::{Problem, Prompt, Role, Split};
@@ -9,7 +9,7 @@ use critique_tasks::{Task, TaskError, build_from_table, check, data, plugins, sc
 use serde_json::json;
 use toml::Value;
 
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::out;
 use crate::settings::{closest, table_of};
 
@@ -82,6 +82,16 @@ pub(crate) fn build(name: &str, options: &[String]) -> Result<(String, Box<dyn T
         Value::String(name.to_owned()),
     );
     build_from_table(table).map_err(|error| {
+        let of_task_file = |path: &Path| is_file && path == Path::new(name);
+        let is_usage = match &error {
+            TaskError::File { path, .. }
+            | TaskError::Row { path, .. }
+            | TaskError::Read { path, .. } => of_task_file(path),
+            _ => false,
+        };
+        if is_usage {
+            return Failure::from(error).with_exit(Exit::Usage);
+        }
         let near = match &error {
             TaskError::Unknown { name, known } => closest(name, known.iter().copied()),
             _ => None,
@@ -190,6 +200,9 @@ fn check_rows(args: &TaskArgs, allow: f64, json: bool) -> Result<(), Failure> {
     } else {
         out::say(report.to_string())?;
     }
+    if report.rows() == 0 {
+        return Err(Failure::failed(format!("task `{name}` has no rows")));
+    }
     if report.failure_share() > allow {
         let (failed, rows) = (report.failures.len(), report.rows());
         return Err(Failure::failed(format!(
@@ -199,7 +212,7 @@ fn check_rows(args: &TaskArgs, allow: f64, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn new(name: &str, path: &std::path::Path) -> Result<(), Failure> {
+fn new(name: &str, path: &Path) -> Result<(), Failure> {
     let made = scaffold::new_task(path, name)?;
     out::say(made.to_string())
 }

@@ -8,6 +8,8 @@ use crate::failure::Failure;
 use crate::run_file::RunFile;
 use crate::{dry_run, out, session, tables};
 
+/// Trains as a run file says.
+///
 /// Settings go before one another in this order: the run file, `CRITIQUE_RL_DEVICE`, `_OUT`,
 /// `_SEED` and `_THREADS` of the environment, then `key.path=value` here.
 #[derive(Debug, clap::Args)]

@@ -8,6 +8,8 @@ use serde_json::json;
 use crate::failure::Failure;
 use crate::out;
 
+/// Says whether two answers are equal.
+///
 /// Says whether a prediction equals a gold answer, and by which rule.
 #[derive(Debug, clap::Args)]
 #[expect(

@@ -20,20 +20,24 @@
 //! assert_eq!(parse_judgment(&hedged), Judgment::Unparsed);
 //! ```
 
+mod alone;
 pub mod compat;
 mod control;
 mod error;
 mod fixed;
 mod group;
+mod id;
 mod judgment;
 mod phases;
 pub mod record;
 mod seeds;
 
+pub use alone::Alone;
 pub use control::{Control, control_critiques};
 pub use error::RolloutError;
 pub use fixed::FixedResponses;
 pub use group::{Case, Member, RolloutGroup, balanced, cases, drop_unrefined, split_by_verdict};
+pub use id::RolloutId;
 pub use judgment::{critique_for_actor, parse_judgment, parse_score};
 pub use phases::{Critiques, Responses, attempt, critique, refine, respond};
 pub use record::{RolloutRecord, Scored};

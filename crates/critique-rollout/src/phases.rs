@@ -2,6 +2,8 @@
 //!
 //! A prompt that leaves no room in the model's context is dropped and counted, never an error.
 
+use std::ops::Range;
+
 use critique_core::{
     Attempt, Completion, Critique, Generate, GenerateError, Problem, Prompt, Request, Rollout,
     Sampling,
@@ -44,10 +46,23 @@ pub fn respond(
     sampling: &Sampling,
     seeds: &Seeds<'_>,
 ) -> Result<Responses, RolloutError> {
+    respond_samples(actor, task, problems, 0..samples, sampling, seeds)
+}
+
+/// Those of the actor's first answers that have these indices.
+pub(crate) fn respond_samples(
+    actor: &dyn Generate,
+    task: &dyn Task,
+    problems: &[Problem],
+    samples: Range<usize>,
+    sampling: &Sampling,
+    seeds: &Seeds<'_>,
+) -> Result<Responses, RolloutError> {
     let style = task.prompts();
     let asks = problems.iter().map(|problem| Ask {
         prompt: style.response(problem),
-        seeds: (0..samples)
+        seeds: samples
+            .clone()
             .map(|sample| seeds.of(&problem.id, Phase::Response, &[sample]))
             .collect(),
     });
@@ -74,20 +89,36 @@ pub fn critique(
     sampling: &Sampling,
     seeds: &Seeds<'_>,
 ) -> Result<Critiques, RolloutError> {
+    critique_siblings(critic, task, cases, 0..group_size, sampling, seeds)
+}
+
+/// Those of the critic's texts that have these indices.
+pub(crate) fn critique_siblings(
+    critic: &dyn Generate,
+    task: &dyn Task,
+    cases: &[Case],
+    siblings: Range<usize>,
+    sampling: &Sampling,
+    seeds: &Seeds<'_>,
+) -> Result<Critiques, RolloutError> {
     let style = task.prompts();
     let asks = cases.iter().map(|case| Ask {
         prompt: style.critique(&case.problem, &case.response.text),
-        seeds: (0..group_size)
+        seeds: siblings
+            .clone()
             .map(|sibling| seeds.of(&case.problem.id, Phase::Critique, &[case.sample, sibling]))
             .collect(),
     });
     let answers = ask(critic, asks, sampling, Phase::Critique)?;
     let dropped = answers.iter().filter(|answer| answer.is_none()).count();
-    let groups = cases
+    let mut groups: Vec<RolloutGroup> = cases
         .iter()
         .zip(answers)
         .filter_map(|(case, answer)| answer.map(|answer| group(task, case, answer)))
         .collect();
+    for member in groups.iter_mut().flat_map(|group| &mut group.members) {
+        member.sibling += siblings.start;
+    }
     Ok(Critiques { groups, dropped })
 }
 

@@ -8,12 +8,13 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use critique_core::{Attempt, Judgment, Verdict};
+use critique_core::{Attempt, Completion, Judgment, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::error::RolloutError;
 use crate::group::{Member, RolloutGroup};
-use crate::seeds::{Phase, Seeds, dotted};
+use crate::id::RolloutId;
+use crate::seeds::{Phase, Seeds};
 
 /// The layout this code writes and reads.
 pub const VERSION: u32 = 1;
@@ -58,6 +59,9 @@ pub struct RolloutRecord {
     pub advantage: f32,
     /// How long the texts are.
     pub tokens: TokenCounts,
+    /// How likely they were; absent in records of builds that did not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_prob_sums: Option<LogProbSums>,
     /// Whether the critique was cut off at the longest length.
     pub truncated: bool,
     /// The seeds that made the texts.
@@ -86,6 +90,19 @@ pub struct TokenCounts {
     pub critique: usize,
     /// Of each refinement.
     pub refinements: Vec<usize>,
+}
+
+/// Sums of log-probs over the sampled tokens of a text, in nats at the temperature of sampling
+/// (1 for greedy decoding); nothing for texts that were not sampled. They are taken in `f64`, so
+/// that a last bit of one log-prob shows.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct LogProbSums {
+    /// Of the response.
+    pub response: Option<f64>,
+    /// Of the critique.
+    pub critique: Option<f64>,
+    /// Of each refinement.
+    pub refinements: Vec<Option<f64>>,
 }
 
 /// Seeds, in hexadecimal.
@@ -117,13 +134,19 @@ impl RolloutRecord {
         let rollout = &member.rollout;
         let problem = &rollout.problem;
         let completion = &rollout.critique.completion;
-        let index = dotted(&[sample, sibling]);
+        let id = RolloutId {
+            stage: seeds.stage.to_owned(),
+            step: seeds.step,
+            problem: problem.id.clone(),
+            sample,
+            sibling,
+        };
         let refinements = 0..rollout.refinements.len();
         let seed =
             |phase, siblings: &[usize]| format!("{:016x}", seeds.of(&problem.id, phase, siblings));
         Self {
             version: VERSION,
-            id: format!("{}/{}/{}/{index}", seeds.stage, seeds.step, problem.id),
+            id: id.to_string(),
             stage: seeds.stage.to_owned(),
             step: seeds.step,
             problem: problem.id.clone(),
@@ -149,6 +172,15 @@ impl RolloutRecord {
                 critique: completion.tokens.len(),
                 refinements: rollout.refinements.iter().map(tokens).collect(),
             },
+            log_prob_sums: Some(LogProbSums {
+                response: log_prob_sum(rollout.response.completion.as_ref()),
+                critique: log_prob_sum(Some(completion)),
+                refinements: rollout
+                    .refinements
+                    .iter()
+                    .map(|attempt| log_prob_sum(attempt.completion.as_ref()))
+                    .collect(),
+            }),
             truncated: completion.finish_reason == critique_core::FinishReason::Length,
             seeds: SeedRecord {
                 response: seed(Phase::Response, &[sample]),
@@ -174,6 +206,12 @@ impl RefinementRecord {
 fn tokens(attempt: &Attempt) -> usize {
     let completion = attempt.completion.as_ref();
     completion.map_or(0, |completion| completion.tokens.len())
+}
+
+/// Nothing where no log-probs are known, as of texts that a control wrote.
+fn log_prob_sum(completion: Option<&Completion>) -> Option<f64> {
+    let log_probs = &completion?.log_probs;
+    (!log_probs.is_empty()).then(|| log_probs.iter().map(|&l| f64::from(l)).sum())
 }
 
 /// Where the rollouts of a step lie under a run folder.

@@ -55,12 +55,12 @@ pub enum TaskError {
         source: std::io::Error,
     },
     /// A data set could not be downloaded.
-    #[error("`{repository}` could not be had from the Hugging Face Hub{}", if *offline { ", offline by `HF_HUB_OFFLINE`" } else { "" })]
+    #[error("`{repository}` could not be had from the Hugging Face Hub: {advice}")]
     Download {
         /// The data set, such as `openai/gsm8k`.
         repository: String,
-        /// Whether the cache alone was asked.
-        offline: bool,
+        /// What it comes down to, and what would do.
+        advice: String,
         /// What the client said.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,

@@ -65,7 +65,16 @@ pub fn load_with(path: &Path, options: toml::Table) -> Result<Dataset, TaskError
         ),
     })?;
     let judge = Judge::new(head.verifier);
-    Dataset::new(Loader::new(head.describe(), options)?, judge)
+    Loader::new(head.describe(), options)
+        .and_then(|loader| Dataset::new(loader, judge))
+        .map_err(|error| match error {
+            TaskError::Table(error) => misfit(error),
+            TaskError::Data { message } => TaskError::File {
+                path: path.to_owned(),
+                message,
+            },
+            other => other,
+        })
 }
 
 /// A task of rows whose columns are guessed, to look at data that no task describes. Its

@@ -32,7 +32,8 @@ pub enum Dependency {
 
 impl Dependency {
     /// [`Dependency::Workspace`] where a folder lies in a workspace with `critique-tasks` among
-    /// its dependencies, [`Dependency::Registry`] anywhere else.
+    /// its dependencies. Anywhere else the folder of this crate's source, where this program was
+    /// built from a clone that is still there, or else [`Dependency::Registry`].
     pub fn of(folder: &Path) -> Self {
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
         let has_tasks = folder.ancestors().any(|ancestor| {
@@ -47,7 +48,15 @@ impl Dependency {
             })
         });
         if has_tasks {
-            Self::Workspace
+            return Self::Workspace;
+        }
+        let source = Path::new(env!("CARGO_MANIFEST_DIR"));
+        // Sources from a registry lie in no workspace.
+        let cloned = source.ancestors().nth(2).is_some_and(|root| {
+            source.join("Cargo.toml").is_file() && root.join("Cargo.toml").is_file()
+        });
+        if cloned {
+            Self::Path(source.to_owned())
         } else {
             Self::Registry
         }
@@ -109,8 +118,8 @@ fn check_name(name: &str) -> Result<(), TaskError> {
     if !starts_well || !name.split('-').all(is_word) {
         return Err(TaskError::Data {
             message: format!(
-                "`{name}` is no name for a task; lower-case letters, digits and single hyphens \
-                 would do, such as `my-task`"
+                "`{name}` is no name for a task; a lower-case letter, then more of them, digits \
+                 and single hyphens would do, such as `my-task`"
             ),
         });
     }
@@ -205,21 +214,22 @@ impl fmt::Display for NewTask {
         let underscored = name.replace('-', "_");
         if self.in_workspace {
             writeln!(f, "next:")?;
-            writeln!(f, "  cargo test -p task-{name}")?;
+            writeln!(f, "  cargo test --release -p task-{name}")?;
             writeln!(
                 f,
                 "  add `task-{name} = {{ path = \"../task-{name}\" }}` to the dependencies of \
                  tasks/task-all, and `use task_{underscored} as _;` to its src/lib.rs"
             )?;
+            write!(f, "  cargo run --release -- tasks list")
         } else {
             writeln!(f, "next:")?;
             writeln!(f, "  cd {folder} && cargo test")?;
-            writeln!(
+            write!(
                 f,
-                "  name it in your own binary: `use task_{underscored} as _;`"
-            )?;
+                "  name it in a `critique-rl` of your own, `use task_{underscored} as _;`: \
+                 examples/add-a-task is one"
+            )
         }
-        write!(f, "  critique-rl tasks list")
     }
 }
 
@@ -242,7 +252,9 @@ mod tests {
     fn a_workspace_with_the_crate_is_found() {
         let root = tempfile::tempdir().unwrap();
         let inner = root.path().join("tasks");
-        assert_eq!(Dependency::of(&inner), Dependency::Registry);
+        // These tests run where the source lies.
+        let source = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        assert_eq!(Dependency::of(&inner), Dependency::Path(source));
         std::fs::write(
             root.path().join("Cargo.toml"),
             "[workspace.dependencies]\ncritique-tasks = { path = \"x\" }\n",

@@ -492,6 +492,27 @@ impl RunConfig {
     /// Names the field, what was found, and what would do.
     pub fn check(&self) -> Result<(), TrainError> {
         let wrong = |message: String| Err(TrainError::Config { message });
+        if self.out.as_os_str().is_empty() {
+            return wrong("`out` is empty; expected a folder, such as `runs/first`".into());
+        }
+        let rollout = &self.rollout;
+        for (name, sampling) in [
+            ("response", &rollout.response),
+            ("critique", &rollout.critique),
+            ("refinement", &rollout.refinement),
+        ] {
+            check_sampling(&format!("rollout.{name}"), sampling)?;
+        }
+        for &temperature in &self.eval.temperatures {
+            if !(temperature.is_finite() && temperature >= 0.0) {
+                return wrong(format!(
+                    "`eval.temperatures` has {temperature}; expected 0 (greedy) or more"
+                ));
+            }
+        }
+        if self.eval.max_new_tokens == 0 {
+            return wrong("`eval.max_new_tokens` is 0; expected at least 1".into());
+        }
         for (name, source) in &self.models {
             let given = [
                 source.path.is_some(),
@@ -577,6 +598,10 @@ impl RunConfig {
         if stage.steps() == 0 {
             return wrong("`steps` is 0; expected at least 1".into());
         }
+        let (StageConfig::Sft(SftStage { lr, .. }) | StageConfig::Rl(RlStage { lr, .. })) = stage;
+        if !(lr.is_finite() && *lr >= 0.0) {
+            return wrong(format!("`lr` is {lr}; expected 0 or more"));
+        }
         match stage {
             StageConfig::Sft(stage) => {
                 if stage.data.iter().all(|d| d.rows == 0) {
@@ -639,4 +664,43 @@ impl RunConfig {
             .collect::<Vec<_>>()
             .join(", ")
     }
+}
+
+/// Numbers of a table of sampling, named as `table`.
+fn check_sampling(table: &str, sampling: &Sampling) -> Result<(), TrainError> {
+    let Sampling {
+        temperature,
+        top_p,
+        min_p,
+        max_new_tokens,
+        ..
+    } = *sampling;
+    let share = |value: f32| (0.0..=1.0).contains(&value);
+    for (field, value, fits, wanted) in [
+        (
+            "temperature",
+            temperature,
+            temperature.is_finite() && temperature >= 0.0,
+            "0 (greedy) or more",
+        ),
+        (
+            "top_p",
+            top_p,
+            share(top_p) && top_p > 0.0,
+            "above 0, at most 1",
+        ),
+        ("min_p", min_p, share(min_p), "between 0 and 1"),
+        (
+            "max_new_tokens",
+            max_new_tokens as f32,
+            max_new_tokens > 0,
+            "at least 1",
+        ),
+    ] {
+        if !fits {
+            let message = format!("`{table}.{field}` is {value}; expected {wanted}");
+            return Err(TrainError::Config { message });
+        }
+    }
+    Ok(())
 }

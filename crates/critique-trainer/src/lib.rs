@@ -11,6 +11,7 @@ mod evaluation;
 pub mod memory;
 mod models;
 mod observer;
+mod replay;
 mod rl;
 mod run;
 mod run_dir;
@@ -25,6 +26,7 @@ pub use config::{
 pub use error::TrainError;
 pub use models::Models;
 pub use observer::{Event, Metrics, Observer, Silent};
+pub use replay::{Difference, Replay, TokenTexts, replay};
 pub use run::{Resume, read_config, run};
 pub use run_dir::RunDir;
 pub use schedule::{Schedule, Shape};

@@ -10,7 +10,7 @@ use critique_model::{
 };
 use critique_tasks::{Task, Vocabulary};
 
-use crate::config::{ModelSource, NewModel, RunConfig};
+use crate::config::{Gate, ModelSource, NewModel, RunConfig, StageConfig};
 use crate::error::TrainError;
 
 /// Models by name.
@@ -82,6 +82,52 @@ impl Models {
     /// Puts a model in place of the one of this name.
     pub fn put(&mut self, name: &str, model: LanguageModel) {
         self.loaded.insert(name.to_owned(), model);
+    }
+
+    /// Takes up what a finished stage left in its folder. The models that the stage looked at
+    /// while it ran are those from before it, as if it ran now.
+    ///
+    /// # Errors
+    ///
+    /// When a model cannot be loaded.
+    pub(crate) fn take_up(&mut self, stage: &StageConfig, folder: &Path) -> Result<(), TrainError> {
+        self.ensure(stage.model())?;
+        if matches!(stage, StageConfig::Rl(_)) {
+            self.ensure("actor")?;
+        }
+        let model = self.read(stage.model(), folder)?;
+        self.put(stage.model(), model);
+        Ok(())
+    }
+
+    /// Loads what the gates and the evaluation after a stage look at, whether or not they are
+    /// made again: a model that comes from another one is as that one is now.
+    ///
+    /// # Errors
+    ///
+    /// When a model cannot be loaded.
+    pub(crate) fn need_after(&mut self, stage: &StageConfig) -> Result<(), TrainError> {
+        for gate in stage.gates() {
+            let (actor, model) = self.of_gate(gate, stage);
+            self.ensure(actor)?;
+            self.ensure(model)?;
+        }
+        if stage.eval_as().is_some() {
+            self.ensure("actor")?;
+            self.ensure(stage.model())?;
+        }
+        Ok(())
+    }
+
+    /// Names of the actor and of the model that a gate measures.
+    pub(crate) fn of_gate<'a>(&self, gate: &'a Gate, stage: &'a StageConfig) -> (&'a str, &'a str) {
+        let model = gate.model.as_deref().unwrap_or(stage.model());
+        let actor = if self.sources.contains_key("actor") {
+            "actor"
+        } else {
+            model
+        };
+        (actor, model)
     }
 
     /// Reads the model of this name from a folder that [`LanguageModel::save`] wrote.

@@ -25,6 +25,15 @@ pub enum Event<'a> {
         /// Steps in all.
         steps: usize,
     },
+    /// Updates of a stage are taken once more, up to a step of it.
+    ReplayStart {
+        /// Its name.
+        stage: &'a str,
+        /// Steps already done where it begins.
+        done: usize,
+        /// Steps done where it ends.
+        steps: usize,
+    },
     /// A step was taken.
     Step {
         /// The stage.

@@ -521,18 +521,44 @@ fn records(seeds: &Seeds<'_>, batch: &Batch) -> Vec<RolloutRecord> {
     let mut records = Vec::new();
     for (g, group) in batch.groups.iter().enumerate() {
         for (m, member) in group.members.iter().enumerate() {
-            let reward = &batch.rewards[g][m];
-            let scored = Scored {
-                reward: reward.total,
-                rewards: reward
-                    .parts
-                    .iter()
-                    .map(|p| (p.name.to_owned(), p.weighted))
-                    .collect(),
-                advantage: batch.advantages[g][m],
-            };
+            let scored = scored(&batch.rewards[g][m], batch.advantages[g][m]);
             records.push(RolloutRecord::new(seeds, group, member, scored));
         }
     }
     records
+}
+
+/// What a record says of a reward.
+pub(crate) fn scored(reward: &RewardBreakdown, advantage: f32) -> Scored {
+    let parts = reward.parts.iter();
+    Scored {
+        reward: reward.total,
+        rewards: parts.map(|p| (p.name.to_owned(), p.weighted)).collect(),
+        advantage,
+    }
+}
+
+/// The actor's responses, where they are read from a file.
+pub(crate) fn fixed_responses(
+    rollout: &RolloutConfig,
+) -> Result<Option<FixedResponses>, TrainError> {
+    let path = rollout.responses_file.as_deref();
+    Ok(path.map(FixedResponses::read).transpose()?)
+}
+
+/// The training problems that a stage walks through: those with a response where they are read.
+pub(crate) fn problems_of(
+    stage: &str,
+    fixed: Option<&FixedResponses>,
+    train: &[Problem],
+) -> Result<Vec<Problem>, TrainError> {
+    let problems: Vec<Problem> = match fixed {
+        Some(fixed) => train.iter().filter(|p| fixed.has(p)).cloned().collect(),
+        None => train.to_vec(),
+    };
+    if problems.is_empty() {
+        let message = format!("stage `{stage}`: no problem to train on");
+        return Err(TrainError::Config { message });
+    }
+    Ok(problems)
 }

@@ -8,7 +8,7 @@ use critique_core::{Problem, Split, derive_seed};
 use critique_eval::{Critic, EvalSettings, Summary, evaluate};
 use critique_model::LanguageModel;
 use critique_rewards::BaselineState;
-use critique_rollout::{Control, FixedResponses};
+use critique_rollout::Control;
 use critique_tasks::Task;
 use serde_json::json;
 
@@ -18,7 +18,7 @@ use crate::error::TrainError;
 use crate::evaluation::{Evaluator, measure};
 use crate::models::Models;
 use crate::observer::{Event, Metrics, Observer};
-use crate::rl::RlContext;
+use crate::rl::{RlContext, fixed_responses, problems_of};
 use crate::run_dir::{RunDir, write_file};
 use crate::sft::{self, SftFeed};
 
@@ -62,7 +62,7 @@ pub fn run(
             stage.token_credit().check().map_err(wrong)?;
         }
     }
-    if *resume == Resume::Never && config.out.join("config.resolved.toml").exists() {
+    if *resume == Resume::Never && RunDir::existing(&config.out).is_ok() {
         let message = format!(
             "`{}` holds a run already; expected another `out`, or --resume auto",
             config.out.display()
@@ -83,7 +83,7 @@ pub fn run(
 
 /// Writes the resolved run file; a folder of a run with other settings is refused.
 fn keep_config(dir: &RunDir, config: &RunConfig) -> Result<(), TrainError> {
-    let path = dir.root().join("config.resolved.toml");
+    let path = dir.config();
     let text = toml::to_string(config).map_err(|e| TrainError::File {
         path: path.clone(),
         message: e.to_string(),
@@ -148,9 +148,7 @@ impl Runner<'_> {
                 observer.on(&Event::StageSkipped {
                     stage: stage.name(),
                 });
-                models.get(stage.model())?;
-                let model = models.read(stage.model(), &folder)?;
-                models.put(stage.model(), model);
+                models.take_up(stage, &folder)?;
             } else {
                 let from = checkpoint
                     .take()
@@ -200,28 +198,7 @@ impl Runner<'_> {
         train: &[Problem],
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
-        let name = stage.model();
-        let start = models.trainable(name)?;
-        let (model, state) = match from {
-            Some((folder, state)) => {
-                let saved = models.read(name, &folder)?;
-                let mut model = saved.fork(&start.training())?;
-                checkpoint::load_optimizer(&folder, &state, &mut model)?;
-                (model, state)
-            }
-            None => (
-                start,
-                TrainerState {
-                    version: 1,
-                    stage: stage.name().to_owned(),
-                    stage_step: 0,
-                    global_step: before,
-                    optimizer_steps: 0,
-                    baseline: BaselineState::default(),
-                    best: None,
-                },
-            ),
-        };
+        let (model, state) = start_of(stage.name(), stage.model(), before, from, models)?;
         observer.on(&Event::StageStart {
             stage: stage.name(),
             index: index + 1,
@@ -242,7 +219,7 @@ impl Runner<'_> {
         checkpoint::save_model(&self.dir.stage(stage.name()), &state, &model)?;
         checkpoint::clear(self.dir)?;
         let frozen = model.into_frozen()?;
-        models.put(name, frozen);
+        models.put(stage.model(), frozen);
         observer.on(&Event::StageEnd {
             stage: stage.name(),
         });
@@ -301,24 +278,10 @@ impl Runner<'_> {
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
         let rollout = &self.config.rollout;
-        let fixed = rollout
-            .responses_file
-            .as_deref()
-            .map(FixedResponses::read)
-            .transpose()?;
-        let problems: Vec<Problem> = match &fixed {
-            Some(fixed) => train.iter().filter(|p| fixed.has(p)).cloned().collect(),
-            None => train.to_vec(),
-        };
-        if problems.is_empty() {
-            let message = format!("stage `{}`: no problem to train on", stage.name);
-            return Err(TrainError::Config { message });
-        }
+        let fixed = fixed_responses(rollout)?;
+        let problems = problems_of(&stage.name, fixed.as_ref(), train)?;
+        let named = named_reference(self.dir, stage, models)?;
         // The model among `models` is the policy as it was when the stage began.
-        let named = match stage.reference.as_str() {
-            "start" | "none" => None,
-            earlier => Some(models.read(&stage.model, &self.dir.stage(earlier))?),
-        };
         let (actor, policy) = models.pair("actor", &stage.model)?;
         let reference = match stage.reference.as_str() {
             "none" => None,
@@ -492,6 +455,7 @@ impl Runner<'_> {
         evaluator: &mut Evaluator<'_>,
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
+        models.need_after(stage)?;
         self.gates(stage, models, observer)?;
         let Some(name) = stage.eval_as() else {
             return Ok(());
@@ -547,13 +511,8 @@ impl Runner<'_> {
         let problems = self.task.problems(Split::Validation)?;
         let most = self.config.eval.max_new_tokens;
         for gate in stage.gates() {
-            let name = gate.model.as_deref().unwrap_or(stage.model());
-            let actor = if self.config.models.contains_key("actor") {
-                "actor"
-            } else {
-                name
-            };
-            let (actor, model) = models.pair(actor, name)?;
+            let (actor, model) = models.of_gate(gate, stage);
+            let (actor, model) = models.pair(actor, model)?;
             let value = measure(
                 gate,
                 self.task,
@@ -579,6 +538,61 @@ impl Runner<'_> {
             });
         }
         Ok(())
+    }
+}
+
+/// A stage's model in training and where it stands: as the checkpoint has them, or as the stage
+/// begins after `before` steps of the run.
+pub(crate) fn start_of(
+    stage: &str,
+    model: &str,
+    before: usize,
+    from: Option<(PathBuf, TrainerState)>,
+    models: &mut Models,
+) -> Result<(LanguageModel, TrainerState), TrainError> {
+    let start = models.trainable(model)?;
+    let Some((folder, state)) = from else {
+        let state = TrainerState {
+            version: 1,
+            stage: stage.to_owned(),
+            stage_step: 0,
+            global_step: before,
+            optimizer_steps: 0,
+            baseline: BaselineState::default(),
+            best: None,
+        };
+        return Ok((start, state));
+    };
+    let mut model = models.read(model, &folder)?.fork(&start.training())?;
+    checkpoint::load_optimizer(&folder, &state, &mut model)?;
+    Ok((model, state))
+}
+
+/// The newest checkpoint of a stage with at most `steps` of its steps done.
+pub(crate) fn newest_checkpoint(
+    dir: &RunDir,
+    stage: &str,
+    steps: usize,
+) -> Result<Option<(PathBuf, TrainerState)>, TrainError> {
+    for step in dir.checkpoints()?.into_iter().rev() {
+        let folder = dir.checkpoint(step);
+        let state = read_state(&folder)?;
+        if state.stage == stage && state.stage_step <= steps {
+            return Ok(Some((folder, state)));
+        }
+    }
+    Ok(None)
+}
+
+/// The reference policy, where it is what an earlier stage left.
+pub(crate) fn named_reference(
+    dir: &RunDir,
+    stage: &RlStage,
+    models: &mut Models,
+) -> Result<Option<LanguageModel>, TrainError> {
+    match stage.reference.as_str() {
+        "start" | "none" => Ok(None),
+        earlier => Ok(Some(models.read(&stage.model, &dir.stage(earlier))?)),
     }
 }
 

@@ -24,6 +24,9 @@ use crate::observer::Metrics;
 /// Start of the names of folders that were never finished.
 const UNFINISHED: &str = ".unfinished-";
 
+/// The run file with every default written out.
+const CONFIG: &str = "config.resolved.toml";
+
 /// A run folder.
 #[derive(Debug, Clone)]
 pub struct RunDir {
@@ -57,6 +60,30 @@ impl RunDir {
             }
         }
         Ok(dir)
+    }
+
+    /// The folder of a run that is there; nothing in it is changed.
+    ///
+    /// # Errors
+    ///
+    /// When it holds no run.
+    pub fn existing(root: &Path) -> Result<Self, TrainError> {
+        let path = root.join(CONFIG);
+        if path.is_file() {
+            return Ok(Self {
+                root: root.to_owned(),
+            });
+        }
+        let message = format!(
+            "`{}` is no run folder: it has no `{CONFIG}`",
+            root.display()
+        );
+        Err(TrainError::Config { message })
+    }
+
+    /// The run file with every default written out.
+    pub fn config(&self) -> PathBuf {
+        self.root.join(CONFIG)
     }
 
     /// The folder itself.

@@ -1,41 +1,31 @@
-//! A task of one's own, in a binary of one's own.
+//! A task of one's own, in a `critique-rl` of one's own.
 //!
 //! ```sh
-//! cargo run -p add-a-task -- "I turn it round. The answer is pmal."
+//! cargo run --release -p add-a-task -- tasks show reversal
+//! cargo run --release -p add-a-task -- tasks check examples/add-a-task/lab.toml
 //! ```
 //!
-//! The module `reversal` registers a plugin, and `lab.toml` is a task without Rust. Neither
-//! is in `task-all`: a plugin is found in every binary that holds its code.
-#![expect(clippy::print_stdout, reason = "an example speaks to its user")]
+//! The module `reversal` registers a plugin, and `lab.toml` is a task without Rust. Neither is in
+//! `task-all`: a plugin is found in every binary that holds its code. A task in a crate of its
+//! own is held by `use task_my_task as _;`.
 
 mod reversal;
 
-use std::path::Path;
+use std::process::ExitCode;
 
-use critique_tasks::{Split, Task, TaskError, build, file_task, plugins};
+// The tasks that come with critique-rl; without this line there is only `reversal`.
+use task_all as _;
 
-fn main() -> Result<(), TaskError> {
-    for plugin in plugins() {
-        println!("{:<10} {}", plugin.name, plugin.summary);
-    }
-    let text = std::env::args().nth(1).unwrap_or_default();
-    let task = build("reversal", toml::Table::new())?;
-    let problem = &task.problems(Split::Train)?[0];
-    println!("{} {:?}", problem.question, task.verify(problem, &text));
-
-    let lab = file_task::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("lab.toml"))?;
-    println!("{:<10} {}", lab.name(), lab.summary());
-    for problem in lab.problems(Split::Test)? {
-        println!("{} {:?}", problem.question, lab.verify(&problem, &text));
-    }
-    Ok(())
+fn main() -> ExitCode {
+    critique_cli::main()
 }
 
 #[cfg(test)]
 mod tests {
-    use critique_tasks::testing::{assert_contract, assert_task_contract};
+    use std::path::Path;
 
-    use super::*;
+    use critique_tasks::file_task;
+    use critique_tasks::testing::{assert_contract, assert_task_contract};
 
     #[test]
     fn reversal_keeps_the_contract() {

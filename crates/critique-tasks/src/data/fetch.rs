@@ -1,5 +1,8 @@
 //! Data sets from the Hugging Face Hub.
 
+#[cfg(feature = "hub")]
+mod hub;
+
 use std::path::{Path, PathBuf};
 
 use crate::data::{SPLITS, find_split};
@@ -10,7 +13,8 @@ use crate::error::TaskError;
 /// or a snapshot in the Hub's cache where it is `None`. Only files of the splits are fetched.
 ///
 /// `HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT` and `HF_TOKEN` are honoured, and with
-/// `HF_HUB_OFFLINE` set nothing is fetched and the cache alone serves.
+/// `HF_HUB_OFFLINE` set nothing is fetched: the cache alone serves, or what lies in `folder`.
+/// Files that come shorter or longer than the Hub says are removed again.
 ///
 /// # Errors
 ///
@@ -64,30 +68,7 @@ pub fn hub_patterns(spec: &Spec) -> Vec<String> {
 }
 
 #[cfg(feature = "hub")]
-fn download(spec: &Spec, repository: &str, folder: Option<&Path>) -> Result<PathBuf, TaskError> {
-    let offline = std::env::var("HF_HUB_OFFLINE").is_ok_and(|value| is_on(&value));
-    let failed = |error: hf_hub::HFError| TaskError::Download {
-        repository: repository.to_owned(),
-        offline,
-        source: Box::new(error),
-    };
-    let (owner, name) = repository.split_once('/').unwrap_or(("", repository));
-    let client = hf_hub::HFClientSync::new().map_err(failed)?;
-    client
-        .dataset(owner, name)
-        .snapshot_download()
-        .allow_patterns(hub_patterns(spec))
-        .maybe_local_dir(folder.map(Path::to_owned))
-        .local_files_only(offline)
-        .send()
-        .map_err(failed)
-}
-
-/// The values that the Hub's own tools take for yes.
-#[cfg(feature = "hub")]
-fn is_on(value: &str) -> bool {
-    matches!(value.to_uppercase().as_str(), "1" | "ON" | "YES" | "TRUE")
-}
+use hub::download;
 
 #[cfg(not(feature = "hub"))]
 fn download(spec: &Spec, repository: &str, folder: Option<&Path>) -> Result<PathBuf, TaskError> {

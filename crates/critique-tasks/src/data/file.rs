@@ -28,6 +28,10 @@ pub fn read_records(path: &Path) -> Result<Vec<Record>, TaskError> {
         Some("parquet") => read_parquet(path),
         Some("json") => parse_json(path, &read_text(path)?),
         Some("jsonl" | "ndjson") => read_records_from(path, &read_text(path)?),
+        _ if !path.exists() => Err(TaskError::File {
+            path: path.to_owned(),
+            message: "is not there; expected a file or a folder of rows".into(),
+        }),
         _ => Err(TaskError::File {
             path: path.to_owned(),
             message: "not a file of rows; `.jsonl`, `.jsonl.gz`, `.json` and `.parquet` are read"

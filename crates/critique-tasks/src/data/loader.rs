@@ -204,6 +204,18 @@ impl Loader {
         if path.is_dir() {
             return self.rows_of_folder(path);
         }
+        if !path.exists() {
+            let how = self.description.how_to_get.trim();
+            let message = "is not there; expected a file or a folder of rows";
+            return Err(TaskError::File {
+                path: path.clone(),
+                message: if how.is_empty() {
+                    message.to_owned()
+                } else {
+                    format!("{message}. {how}")
+                },
+            });
+        }
         let records = read_records(path)?;
         let split = self
             .options

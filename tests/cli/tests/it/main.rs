@@ -8,6 +8,8 @@ mod layering;
 mod messages;
 mod models;
 mod quickstart;
+#[cfg(unix)]
+mod replay;
 mod resume;
 mod support;
 mod tools;

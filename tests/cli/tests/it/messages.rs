@@ -101,6 +101,41 @@ fn a_wrong_setting_of_the_command_line_is_named() {
 }
 
 #[test]
+fn numbers_that_make_no_sense_are_named() {
+    let same = ("seed = 3", "seed = 3");
+    for (setting, part) in [
+        (
+            "rollout.critique.temperature=-1",
+            "`rollout.critique.temperature` is -1; expected 0 (greedy) or more",
+        ),
+        ("rollout.response.top_p=0", "expected above 0, at most 1"),
+        ("rollout.refinement.max_new_tokens=0", "expected at least 1"),
+        ("eval.temperatures=[-0.5]", "`eval.temperatures` has -0.5"),
+        ("stages.solutions.lr=nan", "`lr` is NaN"),
+        ("out=", "`out` is empty"),
+    ] {
+        let stderr = refused(same, &[setting]);
+        assert!(stderr.contains(part), "{stderr}");
+        assert!(stderr.contains(setting), "{stderr}");
+    }
+}
+
+#[test]
+fn help_says_what_stands_at_the_arguments() {
+    for (command, part) in [
+        ("train", "CRITIQUE_RL_DEVICE"),
+        ("eval", "eval runs/x"),
+        ("score", "one fewer than there are ids"),
+        ("replay", "Exit code 1"),
+    ] {
+        let long = run(&[command, "--help"]).ok();
+        assert!(long.contains(part), "{part} in {long}");
+        let short = run(&[command, "-h"]).ok();
+        assert!(!short.contains(part), "{part} in {short}");
+    }
+}
+
+#[test]
 fn a_missing_run_file_is_named() {
     insta::assert_snapshot!(run(&["train", "no such.toml"]).fails(2));
 }
@@ -161,6 +196,32 @@ fn a_figure_that_is_not_reached_fails_with_three() {
             .contains("did you mean `acc_refined`?")
     );
     eval("stage1.acc_refined=0.6").fails(2);
+}
+
+#[test]
+fn tables_fit_eighty_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = [
+        "no_critic",
+        "sft",
+        "stage1",
+        "stage1-best",
+        "stage2",
+        "always_correct",
+    ];
+    let row = |name: &str| {
+        format!(
+            r#"{{"stage":"{name}","n":1000,"acc_initial":0.5,"acc_refined":0.935,"delta":0.1,"delta_c2i":0.1,
+            "delta_i2c":0.2,"acc_dis":0.5,"acc_dis_balanced":0.5,"acc_dis_correct":1.0,"acc_dis_incorrect":0.0,
+            "parse_rate":1.0,"ci95":{{"acc_refined":[0.915,0.946],"delta":[-0.105,0.115]}}}}"#
+        )
+    };
+    let rows: Vec<String> = rows.into_iter().map(row).collect();
+    let summary = format!("{{\"version\":1,\"rows\":[{}]}}", rows.join(","));
+    std::fs::write(folder.path().join("summary.json"), summary).unwrap();
+    let stdout = run_in(folder.path(), &["eval", "."]).ok();
+    let widest = stdout.lines().map(|line| line.chars().count()).max();
+    assert!(widest <= Some(80), "{widest:?} columns:\n{stdout}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::{command, run_in, wait};
 
-const RUN: &str = r#"seed = 11
+pub(crate) const RUN: &str = r#"seed = 11
 out = "unbroken"
 task = { name = "arithmetic", operations = 2, train = 60, validation = 20, test = 20 }
 
@@ -78,7 +78,7 @@ fn wait_for_metrics(path: &Path, lines: usize) {
 }
 
 /// What must be equal, by its path below the run folder.
-fn results(root: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn results(root: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut waiting = vec![root.to_owned()];
     while let Some(folder) = waiting.pop() {

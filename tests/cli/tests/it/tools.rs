@@ -74,6 +74,51 @@ fn rows_that_fail_are_named_and_fail_the_command() {
 }
 
 #[test]
+fn faults_of_a_task_file_name_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(
+        folder.join("rows.jsonl"),
+        "{\"question\": \"1?\", \"answer\": \"1\"}\n",
+    )
+    .unwrap();
+    let head = "name = \"mine\"\nverifier = \"math\"\npath = \"rows.jsonl\"\n";
+    let check = |text: &str| {
+        std::fs::write(folder.join("mine.toml"), text).unwrap();
+        run_in(folder, &["tasks", "check", "mine.toml"])
+    };
+    check(head).ok();
+    for (text, part) in [
+        (
+            format!("{head}[verify]\nrelative = 1\n"),
+            "unknown field `relative`",
+        ),
+        (
+            format!("{head}[prompts]\nresponse = \"?\"\n"),
+            "does not name `{question}`",
+        ),
+        (head.replace("path", "paht"), "unknown field `paht`"),
+    ] {
+        let stderr = check(&text).fails(2);
+        assert!(stderr.starts_with("error: mine.toml: "), "{stderr}");
+        assert!(stderr.contains(part), "{stderr}");
+        assert!(!stderr.contains("caused by"), "{stderr}");
+    }
+    std::fs::write(folder.join("rows.jsonl"), "").unwrap();
+    let ran = check(head);
+    assert_eq!(
+        (ran.code, ran.stderr.as_str()),
+        (1, "error: task `mine` has no rows\n")
+    );
+    let stderr = run_in(folder, &["tasks", "check", "gsm8k", "path=nowhere"]).fails(1);
+    assert!(
+        stderr.starts_with("error: nowhere: is not there; expected a file or a folder of rows. "),
+        "{stderr}"
+    );
+    assert!(stderr.contains("critique-rl data fetch gsm8k"), "{stderr}");
+}
+
+#[test]
 fn a_new_task_says_what_comes_next() {
     let folder = tempfile::tempdir().unwrap();
     let stdout = run_in(folder.path(), &["tasks", "new", "my-task"]).ok();

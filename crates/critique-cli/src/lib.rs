@@ -1,0 +1,111 @@
+//! The `critique-rl` command: one module a subcommand, `out` for what is printed, `failure` for
+//! exit codes, `run_file` for where settings come from.
+//!
+//! [`main()`] is the whole of it, with the tasks of the binary that calls it. The binary of this
+//! crate links those of `task-all`; one of your own links yours, and all commands know them:
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//!
+//! use task_all as _; // the tasks that come with it
+//! // use task_my_task as _;
+//!
+//! fn main() -> ExitCode {
+//!     critique_cli::main()
+//! }
+//! ```
+
+mod bench;
+mod completions;
+mod config;
+mod data;
+mod devices;
+mod dry_run;
+mod eval;
+mod examples;
+mod export;
+mod failure;
+mod generate;
+mod model;
+mod out;
+mod progress;
+mod quickstart;
+mod replay;
+mod run_file;
+mod score;
+mod session;
+mod settings;
+mod tables;
+mod tasks;
+mod train;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Failure;
+
+/// Trains language models to criticise: stage I on telling right from wrong, stage II on
+/// critiques that help.
+#[derive(Debug, Parser)]
+#[command(
+    name = "critique-rl",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What each does stands at its arguments.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Quickstart(quickstart::Args),
+    Train(train::Args),
+    Eval(eval::Args),
+    Replay(replay::Args),
+    Generate(generate::Args),
+    Score(score::Args),
+    Tasks(tasks::Args),
+    Data(data::Args),
+    Verify(verify::Args),
+    Config(config::Args),
+    Devices(devices::Args),
+    Export(export::Args),
+    Bench(bench::Args),
+    Completions(completions::Args),
+}
+
+/// Runs the command that the arguments of this process ask for, and gives its exit code: 0, 1
+/// (failed), 2 (asked for what cannot be), 3 (a figure was not reached), or 128 and the number
+/// of the signal that ended it.
+pub fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Quickstart(args) => quickstart::run(&args),
+        Command::Train(args) => train::run(&args),
+        Command::Eval(args) => eval::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Generate(args) => generate::run(&args),
+        Command::Score(args) => score::run(&args),
+        Command::Tasks(args) => tasks::run(&args),
+        Command::Data(args) => data::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Config(args) => config::run(&args),
+        Command::Devices(args) => devices::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Completions(args) => completions::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => end(&failure),
+    }
+}
+
+fn end(failure: &Failure) -> ExitCode {
+    failure.show();
+    ExitCode::from(failure.exit_code())
+}

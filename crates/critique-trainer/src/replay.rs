@@ -1,0 +1,380 @@
+//! One rollout of a run made again, alone, from its id.
+//!
+//! The critic of a step is not on disk. It is made again from the newest checkpoint of the stage
+//! at or before the step, or from the model that the stage began with, by taking the updates in
+//! between once more, in memory. On the CPU that gives the critic's very bits, and a sample
+//! depends on its seed and on nothing else, so the rollout equals its record. Nothing is written.
+
+use std::path::{Path, PathBuf};
+
+use critique_core::{Completion, Problem, Rollout, Split, derive_seed};
+use critique_model::LanguageModel;
+use critique_rollout::{Alone, RolloutId, RolloutRecord, Seeds, record};
+use critique_tasks::Task;
+use serde_json::Value;
+
+use crate::checkpoint::TrainerState;
+use crate::config::{RlStage, RunConfig, StageConfig};
+use crate::error::TrainError;
+use crate::models::Models;
+use crate::observer::{Event, Observer};
+use crate::rl::{RlContext, fixed_responses, problems_of, scored};
+use crate::run::{named_reference, newest_checkpoint, start_of};
+use crate::run_dir::RunDir;
+
+/// A rollout that was made again.
+#[derive(Debug, Clone)]
+pub struct Replay {
+    /// The rollout with its token ids and log-probs.
+    pub rollout: Rollout,
+    /// What each sampled token of its texts says, special tokens included.
+    pub token_texts: TokenTexts,
+    /// The record that it would leave. The advantage, which compares it with its siblings, is
+    /// that of the record in the run folder.
+    pub record: RolloutRecord,
+    /// The record in the run folder; nothing where `save.rollouts_every` left the step out.
+    pub recorded: Option<RolloutRecord>,
+    /// The checkpoint that the critic was made from; nothing where it is the model that the
+    /// stage began with.
+    pub checkpoint: Option<PathBuf>,
+    /// Updates that were taken again.
+    pub redone: usize,
+}
+
+/// The text of each sampled token; empty for texts that were read from a file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TokenTexts {
+    /// Of the response.
+    pub response: Vec<String>,
+    /// Of the critique.
+    pub critique: Vec<String>,
+    /// Of each refinement.
+    pub refinements: Vec<Vec<String>>,
+}
+
+impl TokenTexts {
+    fn of(rollout: &Rollout, actor: &LanguageModel, critic: &LanguageModel) -> Self {
+        let texts = |model: &LanguageModel, completion: Option<&Completion>| {
+            let tokens = completion.map_or(&[][..], |completion| &completion.tokens);
+            let text = |token| model.codec().decode(std::slice::from_ref(token), false);
+            tokens.iter().map(text).collect()
+        };
+        let refinements = rollout.refinements.iter();
+        Self {
+            response: texts(actor, rollout.response.completion.as_ref()),
+            critique: texts(critic, Some(&rollout.critique.completion)),
+            refinements: refinements
+                .map(|attempt| texts(actor, attempt.completion.as_ref()))
+                .collect(),
+        }
+    }
+}
+
+/// A field of a record that came out otherwise.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// Its path, such as `refinements.0.text`.
+    pub field: String,
+    /// What the record says; null where it says nothing.
+    pub recorded: Value,
+    /// What the replay gave.
+    pub replayed: Value,
+}
+
+impl Replay {
+    /// Where the replay and its record differ, field by field; nothing where there is no record.
+    /// Sums of log-probs are compared bit for bit, where the record has them.
+    pub fn differences(&self) -> Vec<Difference> {
+        let mut found = Vec::new();
+        if let Some(recorded) = &self.recorded {
+            let mut replayed = as_written(&self.record);
+            if recorded.log_prob_sums.is_none() {
+                replayed.log_prob_sums = None;
+            }
+            compare("", &value(recorded), &value(&replayed), &mut found);
+        }
+        found
+    }
+}
+
+/// A record as it reads when it comes back from disk.
+fn as_written(record: &RolloutRecord) -> RolloutRecord {
+    let text = serde_json::to_string(record);
+    text.and_then(|text| serde_json::from_str(&text))
+        .unwrap_or_else(|_| record.clone())
+}
+
+fn value(record: &RolloutRecord) -> Value {
+    serde_json::to_value(record).unwrap_or_default()
+}
+
+fn compare(path: &str, recorded: &Value, replayed: &Value, found: &mut Vec<Difference>) {
+    let below = |key: &str| {
+        if path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{path}.{key}")
+        }
+    };
+    match (recorded, replayed) {
+        (Value::Object(was), Value::Object(is)) => {
+            let gone = was.keys().filter(|key| !is.contains_key(*key));
+            for key in is.keys().chain(gone) {
+                let (was, is) = (was.get(key), is.get(key));
+                let (was, is) = (was.unwrap_or_default(), is.unwrap_or_default());
+                compare(&below(key), was, is, found);
+            }
+        }
+        (Value::Array(was), Value::Array(is)) if was.len() == is.len() => {
+            for (index, (was, is)) in was.iter().zip(is).enumerate() {
+                compare(&below(&index.to_string()), was, is, found);
+            }
+        }
+        (was, is) if was != is => found.push(Difference {
+            field: path.to_owned(),
+            recorded: was.clone(),
+            replayed: is.clone(),
+        }),
+        _ => {}
+    }
+}
+
+/// Makes the rollout of this id again. `root` is the run's folder and `config` the run file that
+/// it holds (`config.resolved.toml`); `out` in it does not count, so a run may have moved.
+///
+/// # Errors
+///
+/// When the run has no such rollout, when what the run was made from is no longer there, and as
+/// [`run`](crate::run()).
+pub fn replay(
+    root: &Path,
+    config: &RunConfig,
+    task: &dyn Task,
+    id: &RolloutId,
+    observer: &mut dyn Observer,
+) -> Result<Replay, TrainError> {
+    config.check()?;
+    let dir = RunDir::existing(root)?;
+    let (index, stage) = stage_of(config, id)?;
+    let recorded = recorded(&dir, config, id)?;
+    let train = task.problems(Split::Train)?;
+    let Some(problem) = train.iter().find(|problem| problem.id == id.problem) else {
+        return Err(no_rollout(id, "the task has no such training problem"));
+    };
+
+    let mut models = Models::new(config, task)?;
+    models_before(&dir, config, index, &mut models)?;
+    let step = usize::try_from(id.step).unwrap_or(usize::MAX);
+    let from = newest_checkpoint(&dir, &stage.name, step)?;
+    let checkpoint = from.as_ref().map(|(folder, _)| folder.clone());
+    let before = config.stages[..index].iter().map(StageConfig::steps).sum();
+    let (mut critic, state) = start_of(&stage.name, &stage.model, before, from, &mut models)?;
+
+    let fixed = fixed_responses(&config.rollout)?;
+    let problems = problems_of(&stage.name, fixed.as_ref(), &train)?;
+    let named = named_reference(&dir, stage, &mut models)?;
+    let (actor, policy) = models.pair("actor", &stage.model)?;
+    let context = RlContext {
+        stage,
+        rollout: &config.rollout,
+        task,
+        problems: &problems,
+        fixed: fixed.as_ref(),
+        actor,
+        reference: (stage.reference != "none").then(|| named.as_ref().unwrap_or(policy)),
+        seed: derive_seed(config.seed, &["stage", &stage.name]),
+    };
+    let redone = step - state.stage_step;
+    let begin = Event::ReplayStart {
+        stage: &stage.name,
+        done: state.stage_step,
+        steps: step,
+    };
+    observer.on(&begin);
+    take_again(&context, &mut critic, state, step, observer)?;
+
+    let mut made = alone(&context, &critic, problem, id)?;
+    made.record.advantage = recorded.as_ref().map_or(0.0, |record| record.advantage);
+    Ok(Replay {
+        recorded,
+        checkpoint,
+        redone,
+        ..made
+    })
+}
+
+/// Takes updates up to this step once more.
+fn take_again(
+    context: &RlContext<'_>,
+    critic: &mut LanguageModel,
+    mut state: TrainerState,
+    until: usize,
+    observer: &mut dyn Observer,
+) -> Result<(), TrainError> {
+    while state.stage_step < until {
+        let outcome = context.step(state.stage_step, critic, &mut state.baseline)?;
+        state.stage_step += 1;
+        let stage = &context.stage.name;
+        if let Some((what, value)) = outcome.not_finite {
+            let message = format!(
+                "stage `{stage}`, step {}: {what} is {value}, so the run has no later step",
+                state.stage_step
+            );
+            return Err(TrainError::Config { message });
+        }
+        observer.on(&Event::Step {
+            stage,
+            done: state.stage_step,
+            metrics: &outcome.metrics,
+        });
+    }
+    Ok(())
+}
+
+/// The rollout by the critic as it now is.
+fn alone(
+    context: &RlContext<'_>,
+    critic: &LanguageModel,
+    problem: &Problem,
+    id: &RolloutId,
+) -> Result<Replay, TrainError> {
+    let (stage, rollout, task) = (context.stage, context.rollout, context.task);
+    let seeds = Seeds {
+        run: context.seed,
+        stage: &stage.name,
+        step: id.step,
+    };
+    let asks = Alone {
+        actor: context.actor,
+        critic,
+        task,
+        seeds,
+        response: &rollout.response,
+        critique: &rollout.critique,
+        refinement: &rollout.refinement,
+        refinements: if stage.rewards.needs_refinement() {
+            rollout.refinements
+        } else {
+            0
+        },
+    };
+    let fixed = context
+        .fixed
+        .map(|fixed| -> Result<_, TrainError> {
+            let attempts = fixed.attempts(task, std::slice::from_ref(problem))?;
+            let attempt = attempts.into_iter().flatten().nth(id.sample);
+            attempt.ok_or_else(|| no_rollout(id, "`responses_file` has no such response"))
+        })
+        .transpose()?;
+    let group = asks
+        .rollout(problem, fixed, id.sample, id.sibling)?
+        .ok_or_else(|| no_rollout(id, "one of its prompts does not fit the context"))?;
+    let member = &group.members[0];
+    let reward = stage.rewards.score(&member.rollout);
+    Ok(Replay {
+        record: RolloutRecord::new(&seeds, &group, member, scored(&reward, 0.0)),
+        token_texts: TokenTexts::of(&member.rollout, context.actor, critic),
+        rollout: member.rollout.clone(),
+        recorded: None,
+        checkpoint: None,
+        redone: 0,
+    })
+}
+
+/// The stage of the rollout, which must be one of RL with such a step and such indices.
+fn stage_of<'a>(config: &'a RunConfig, id: &RolloutId) -> Result<(usize, &'a RlStage), TrainError> {
+    let all = || config.stages.iter().enumerate();
+    let found = all().find_map(|(index, stage)| match stage {
+        StageConfig::Rl(stage) if stage.name == id.stage => Some((index, stage)),
+        _ => None,
+    });
+    let Some((index, stage)) = found else {
+        let names: Vec<&str> = all()
+            .filter(|(_, stage)| matches!(stage, StageConfig::Rl(_)))
+            .map(|(_, stage)| stage.name())
+            .collect();
+        let why = format!(
+            "the run has no stage of RL with this name; it has: {}",
+            names.join(", ")
+        );
+        return Err(no_rollout(id, &why));
+    };
+    if id.step >= stage.steps as u64 {
+        let why = format!("steps of the stage go from 0 to {}", stage.steps - 1);
+        return Err(no_rollout(id, &why));
+    }
+    let rollout = &config.rollout;
+    let sampled = rollout.responses_file.is_none() && id.sample >= rollout.responses;
+    if sampled || id.sibling >= rollout.group_size {
+        let why = format!(
+            "the run makes {} responses to a problem and {} critiques of each, counted from 0",
+            rollout.responses, rollout.group_size
+        );
+        return Err(no_rollout(id, &why));
+    }
+    Ok((index, stage))
+}
+
+fn no_rollout(id: &RolloutId, why: &str) -> TrainError {
+    let message = format!("no rollout `{id}`: {why}");
+    TrainError::Config { message }
+}
+
+/// The record of the rollout. A step that was to be recorded must be there, and hold it.
+fn recorded(
+    dir: &RunDir,
+    config: &RunConfig,
+    id: &RolloutId,
+) -> Result<Option<RolloutRecord>, TrainError> {
+    let path = record::step_path(dir.root(), &id.stage, id.step);
+    let every = config.save.rollouts_every as u64;
+    if !path.is_file() {
+        if every == 0 || !id.step.is_multiple_of(every) {
+            return Ok(None);
+        }
+        let why = format!(
+            "`{}` is not there: the run has not come so far",
+            path.display()
+        );
+        return Err(no_rollout(id, &why));
+    }
+    let all = record::read(&path)?;
+    let name = id.to_string();
+    let example = all
+        .first()
+        .map_or("none", |first| first.id.as_str())
+        .to_owned();
+    let count = all.len();
+    let found = all.into_iter().find(|record| record.id == name);
+    found.map(Some).ok_or_else(|| {
+        let why = format!(
+            "`{}` holds {count} others, such as `{example}`",
+            path.display()
+        );
+        no_rollout(id, &why)
+    })
+}
+
+/// The models as they were when stage `index` began, those that earlier stages left read from
+/// the run folder.
+fn models_before(
+    dir: &RunDir,
+    config: &RunConfig,
+    index: usize,
+    models: &mut Models,
+) -> Result<(), TrainError> {
+    for stage in &config.stages[..index] {
+        let folder = dir.stage(stage.name());
+        if !folder.is_dir() {
+            let message = format!(
+                "`{}` is not there; the model that stage `{}` left is needed",
+                folder.display(),
+                stage.name()
+            );
+            return Err(TrainError::Config { message });
+        }
+        models.take_up(stage, &folder)?;
+        models.need_after(stage)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,290 @@
+//! What runs leave, and that a stop in the middle changes nothing.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use critique_eval::Summary;
+use critique_trainer::{Resume, RunConfig, Silent, StageConfig, TrainError, run};
+
+use crate::toy::{RUN, SFT_STEPS, after_sft, config, files, finish, go, stop_after, task};
+
+#[test]
+fn a_run_leaves_what_the_docs_say() {
+    let dir = tempfile::tempdir().unwrap();
+    finish(&after_sft(dir.path()));
+    let summary = Summary::read(&dir.path().join("eval/summary.json")).unwrap();
+    let rows: Vec<&str> = summary.rows.iter().map(|r| r.stage.as_str()).collect();
+    let wanted = ["no_critic", "sft", "stage1", "stage1-best", "stage2"];
+    assert_eq!(
+        rows,
+        wanted
+            .iter()
+            .flat_map(|n| [(*n).to_owned(), format!("{n}@1")])
+            .collect::<Vec<_>>()
+    );
+    let files = files(dir.path());
+    for name in [
+        "stages/two/model.safetensors",
+        "stages/two/tokenizer.json",
+        "rollouts/stage-one/step-000003.jsonl",
+        "eval/stage2.jsonl",
+    ] {
+        assert!(
+            files.contains_key(name),
+            "{name} is not among {:?}",
+            files.keys()
+        );
+    }
+    assert!(
+        !files.keys().any(|name| name.contains("checkpoint")),
+        "checkpoints of finished stages are gone"
+    );
+    let metrics = String::from_utf8(files["metrics.jsonl"].clone()).unwrap();
+    assert_eq!(metrics.lines().count(), SFT_STEPS + 7);
+    let last: serde_json::Value = serde_json::from_str(metrics.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (last["step"].as_u64(), last["stage"].as_str()),
+        (Some(SFT_STEPS as u64 + 7), Some("two"))
+    );
+    for name in [
+        "reward",
+        "reward_std",
+        "frac_reward_zero_std",
+        "kl",
+        "acc_refined",
+        "rewards/refinement/mean",
+    ] {
+        assert!(last[name].is_number(), "{name} is missing");
+    }
+    let learnt = metrics.lines().filter(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["reward_std"].as_f64() > Some(0.0) && line["grad_norm"].as_f64() > Some(0.01)
+    });
+    assert!(
+        learnt.count() > 4,
+        "the toy is such that critics are told apart"
+    );
+    assert_eq!(
+        last["logprob_diff_max"], 0.0,
+        "sampled log-probs are those of training, bit for bit"
+    );
+}
+
+/// Every file of the second run must be as in the first.
+fn assert_same(whole: &BTreeMap<String, Vec<u8>>, resumed: &BTreeMap<String, Vec<u8>>, how: &str) {
+    let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(resumed), names(whole), "{how}");
+    for (name, bytes) in whole {
+        assert!(resumed[name] == *bytes, "{name} differs: {how}");
+    }
+}
+
+/// The toy run with little SFT.
+fn short(out: &Path) -> RunConfig {
+    let mut config = config(out);
+    config.stages.truncate(2);
+    for stage in &mut config.stages {
+        if let StageConfig::Sft(stage) = stage {
+            stage.steps = 3;
+        }
+    }
+    config
+}
+
+#[test]
+fn sft_that_is_stopped_anywhere_and_resumed_equals_unbroken() {
+    let whole = tempfile::tempdir().unwrap();
+    finish(&short(whole.path()));
+    let whole = files(whole.path());
+    for steps in 1..=6 {
+        let dir = tempfile::tempdir().unwrap();
+        let config = short(dir.path());
+        stop_after(steps, &config);
+        finish(&config);
+        assert_same(
+            &whole,
+            &files(dir.path()),
+            &format!("stopped after {steps}"),
+        );
+    }
+}
+
+#[test]
+fn rl_that_is_stopped_anywhere_and_resumed_equals_unbroken() {
+    let whole = tempfile::tempdir().unwrap();
+    finish(&after_sft(whole.path()));
+    let whole = files(whole.path());
+    for steps in 1..=7 {
+        let dir = tempfile::tempdir().unwrap();
+        let config = after_sft(dir.path());
+        stop_after(steps, &config);
+        finish(&config);
+        assert_same(
+            &whole,
+            &files(dir.path()),
+            &format!("stopped after {steps}"),
+        );
+    }
+}
+
+#[test]
+fn an_actor_that_comes_from_the_critic_stays_as_it_was_through_a_stop() {
+    let runs = [None, Some(5), Some(8)].map(|stop| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = short(dir.path());
+        config.stages.drain(..1);
+        config
+            .stages
+            .extend(self::config(dir.path()).stages.drain(2..));
+        let actor = config.models.remove("actor").unwrap();
+        config.models.insert("critic".into(), actor);
+        config
+            .models
+            .insert("actor".into(), toml::from_str("from = \"critic\"").unwrap());
+        for stage in &mut config.stages {
+            if let StageConfig::Sft(stage) = stage {
+                stage.eval_as = None;
+            }
+        }
+        if let Some(steps) = stop {
+            stop_after(steps, &config);
+        }
+        finish(&config);
+        files(dir.path())
+    });
+    for (name, bytes) in &runs[0] {
+        assert!(
+            runs[1..].iter().all(|run| run[name] == *bytes),
+            "{name} differs"
+        );
+    }
+}
+
+#[test]
+fn threads_change_nothing() {
+    let runs = [1, 3].map(|threads| {
+        let dir = tempfile::tempdir().unwrap();
+        finish(&RunConfig {
+            threads,
+            ..config(dir.path())
+        });
+        files(dir.path())
+    });
+    assert!(runs[0] == runs[1]);
+}
+
+#[test]
+fn an_adapter_is_trained_saved_and_resumed() {
+    let base = tempfile::tempdir().unwrap();
+    let mut first = after_sft(base.path());
+    first.stages.truncate(2);
+    finish(&first);
+    let model = base.path().join("stages/actor");
+    let runs = [None, Some(2)].map(|stop| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = config(dir.path());
+        config.stages.drain(..2);
+        config.stages.truncate(1);
+        for (name, lora) in [("actor", ""), ("critic", "lora = { r = 2, alpha = 4.0 }")] {
+            let source = format!("path = {:?}\n{lora}", model.display().to_string());
+            config
+                .models
+                .insert(name.into(), toml::from_str(&source).unwrap());
+        }
+        if let Some(steps) = stop {
+            stop_after(steps, &config);
+        }
+        finish(&config);
+        files(dir.path())
+    });
+    assert!(runs[0].contains_key("stages/one/adapter_model.safetensors"));
+    assert!(!runs[0].contains_key("stages/one/model.safetensors"));
+    for (name, bytes) in &runs[0] {
+        assert!(runs[1][name] == *bytes, "{name} differs");
+    }
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_with_the_last_good_weights() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path());
+    config.stages.truncate(1);
+    let StageConfig::Sft(stage) = &mut config.stages[0] else {
+        panic!("the first stage is SFT")
+    };
+    stage.lr = 1e30;
+    let error = go(&config, &mut Silent, &AtomicBool::new(false)).unwrap_err();
+    let TrainError::NotFinite {
+        step, checkpoint, ..
+    } = &error
+    else {
+        panic!("{error}")
+    };
+    assert_eq!(*step, 2);
+    assert!(checkpoint.join("model.safetensors").is_file());
+}
+
+#[test]
+fn impossible_run_files_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let good = RUN
+        .replace("OUT", &dir.path().display().to_string())
+        .replace(", lora = LORA", "");
+    let error = |from: &str, to: &str| {
+        assert!(good.contains(from));
+        let config: RunConfig = toml::from_str(&good.replacen(from, to, 1)).unwrap();
+        go(&config, &mut Silent, &AtomicBool::new(false))
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        error("name = \"two\"", "name = \"one\""),
+        "stage `one`: two stages have this name"
+    );
+    assert_eq!(
+        error("reference = \"critic\"", "reference = \"actor\""),
+        "stage `two`: `reference` is `actor`; expected `start`, `none`, or an earlier stage of `critic`"
+    );
+    assert_eq!(
+        error("from = \"actor\"", "from = \"critc\""),
+        "`models.critic` comes from `critc`, which is no model of this run; models: actor, critic"
+    );
+    assert_eq!(
+        error("steps = 4", "steps = 0"),
+        "stage `one`: `steps` is 0; expected at least 1"
+    );
+    assert_eq!(error("kl_coef = 0.05", "kl_coef = -1.0"), "stage `two`");
+}
+
+#[test]
+fn a_folder_of_another_run_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = short(dir.path());
+    config.stages.truncate(1);
+    finish(&config);
+    config.seed = 4;
+    let error = go(&config, &mut Silent, &AtomicBool::new(false))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("`seed = 3` there, `seed = 4` now"),
+        "{error}"
+    );
+    config.seed = 3;
+    config.threads = 2;
+    finish(&config);
+    let refused = run(
+        &config,
+        &*task(&config),
+        &Resume::Never,
+        &AtomicBool::new(false),
+        &mut Silent,
+    );
+    assert!(
+        refused
+            .unwrap_err()
+            .to_string()
+            .contains("holds a run already")
+    );
+}
