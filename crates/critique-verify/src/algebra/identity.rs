@@ -111,9 +111,14 @@ fn numeric_test(pool: &Pool, left: Id, right: Id) -> Result<Verdict, Fail> {
         return Err(Fail::Budget);
     }
     let mut agreed = 0;
+    let mut branches = 0;
     let mut failure = Fail::Unknown;
     let (tries, points) = if plan.integers {
         (TRIES * 3, POINTS * 4)
+    } else if plan.negatives {
+        (TRIES * 2, POINTS * 3)
+    } else if plan.series {
+        (TRIES, POINTS / 2)
     } else {
         (TRIES, POINTS)
     };
@@ -127,11 +132,15 @@ fn numeric_test(pool: &Pool, left: Id, right: Id) -> Result<Verdict, Fail> {
             .collect();
         let precision = first + plan.literal_bits;
         match at_point(pool, left, right, &symbols, &point, precision) {
-            Ok(Agreement::Different) => {
+            // Off the reals, two forms may take different branches; real points
+            // decide, if there are enough of them.
+            Ok(Agreement::DifferentBranch) if !plan.complex && !symbols.is_empty() => branches += 1,
+            Ok(Agreement::Different | Agreement::DifferentBranch) => {
                 // A difference must survive more digits.
-                if at_point(pool, left, right, &symbols, &point, precision + 96)?
-                    == Agreement::Different
-                {
+                if matches!(
+                    at_point(pool, left, right, &symbols, &point, precision + 96)?,
+                    Agreement::Different | Agreement::DifferentBranch
+                ) {
                     return Ok(Verdict::Different("identity test"));
                 }
                 failure = Fail::Unknown;
@@ -154,6 +163,9 @@ fn numeric_test(pool: &Pool, left: Id, right: Id) -> Result<Verdict, Fail> {
         if agreed >= points || (agreed > 0 && symbols.is_empty()) {
             return Ok(Verdict::Equal("identity test"));
         }
+        if attempt + 1 == tries && branches > 0 && agreed < 4 {
+            return Ok(Verdict::Different("identity test"));
+        }
         if symbols.is_empty() {
             return match failure {
                 Fail::Undefined => Ok(Verdict::Different("undefined")),
@@ -172,6 +184,8 @@ fn numeric_test(pool: &Pool, left: Id, right: Id) -> Result<Verdict, Fail> {
 enum Agreement {
     Same,
     Different,
+    /// Different where at least one side is no real number.
+    DifferentBranch,
     Unclear,
 }
 
@@ -200,7 +214,11 @@ fn agree(evaluator: &Evaluator<'_>, a: &Complex, b: &Complex) -> Agreement {
     let error = a.error.max(b.error);
     let size = a.magnitude().max(b.magnitude());
     if gap > error + 24 {
-        return Agreement::Different;
+        return if a.is_real() && b.is_real() {
+            Agreement::Different
+        } else {
+            Agreement::DifferentBranch
+        };
     }
     // Equality needs digits: the error has to be far below the values, unless
     // both are zero as far as this precision sees.
@@ -223,7 +241,13 @@ struct Plan {
     jumps: bool,
     negatives: bool,
     integrals: bool,
+    /// Endless sums, which are dear.
+    series: bool,
+    /// Whether the imaginary unit is written.
+    complex: bool,
     literal_bits: usize,
+    /// Numbers near which an absolute value may turn.
+    turns: Vec<RBig>,
 }
 
 impl Plan {
@@ -252,6 +276,10 @@ impl Plan {
             )
         });
         let integrals = has(&|node| matches!(node, Node::Integral { .. }));
+        let series = has(
+            &|node| matches!(node, Node::Sum { high, .. } if *pool.node(*high) == Node::Infinity),
+        );
+        let complex = has(&|node| *node == Node::I);
         let mut literal_bits = 0;
         for &id in ids {
             for part in pool.reach(id) {
@@ -261,12 +289,20 @@ impl Plan {
             }
         }
         let literal_bits = literal_bits.saturating_sub(32).next_multiple_of(64);
+        let turns = if negatives {
+            turning_points(pool, ids)
+        } else {
+            Vec::new()
+        };
         Self {
             integers,
             jumps: !counting,
             negatives,
             integrals,
+            series,
+            complex,
             literal_bits,
+            turns,
         }
     }
 
@@ -284,12 +320,42 @@ impl Plan {
         let scale = [1, 4, 1, 12, 2, 40, 1, 3][attempt % 8];
         let top = 50_000 + random.below(900_000);
         let value = RBig::from_parts((top * scale).into(), 1_000_003u32.into());
-        if self.negatives && attempt % 2 == 1 {
-            -value
-        } else {
-            value
+        if !self.negatives {
+            return value;
+        }
+        // Both sides of where an absolute value may turn: far out first, since
+        // a turning point is rarely near zero, then near zero and near numbers
+        // that the pair itself holds.
+        let value = match attempt % 4 {
+            0 => value * RBig::from(37),
+            1 => -value * RBig::from(41),
+            2 => value,
+            _ => -value,
+        };
+        match self.turns.get(attempt / 2) {
+            Some(turn) => turn + value / RBig::from(5),
+            None => value,
         }
     }
+}
+
+/// Numbers in the pair, with both signs: `|x - 2|` turns at 2.
+fn turning_points(pool: &Pool, ids: &[Id]) -> Vec<RBig> {
+    let mut out = Vec::new();
+    for &id in ids {
+        for part in pool.reach(id) {
+            let Some(value) = pool.as_number(part) else {
+                continue;
+            };
+            for turn in [value.clone(), -value.clone()] {
+                if bits(&turn) < 64 && !out.contains(&turn) && out.len() < 8 {
+                    out.push(turn);
+                }
+            }
+        }
+    }
+    out.sort();
+    out
 }
 
 /// Whether a symbol names a whole number by custom.

@@ -22,6 +22,7 @@ pub(crate) fn clean(text: &str) -> &str {
             ("\\[", "\\]"),
             ("**", "**"),
             ("__", "__"),
+            ("'", "'"),
         ] {
             if text.len() > open.len() + close.len()
                 && let Some(inner) = text
@@ -75,7 +76,9 @@ pub(crate) fn normal(text: &str) -> String {
         if !out.is_empty() {
             out.push(' ');
         }
-        out.push_str(&word);
+        // "No solutions" says what "no solution" does.
+        let plural = word.len() > 4 && word.ends_with('s') && !word.ends_with("ss");
+        out.push_str(if plural { &word[..word.len() - 1] } else { &word });
     }
     out
 }
@@ -187,7 +190,7 @@ pub(crate) fn compare(gold: &str, prediction: &str, same: bool) -> Option<Verdic
     }
     if is_words(a) && is_words(b) {
         let (x, y) = (normal(a), normal(b));
-        if !x.is_empty() && x == y {
+        if !x.is_empty() && (x == y || same_list(a, b)) {
             return Some(Verdict::Equal("text"));
         }
         if a.split_whitespace().any(|word| word.len() > 4)
@@ -196,9 +199,11 @@ pub(crate) fn compare(gold: &str, prediction: &str, same: bool) -> Option<Verdic
             return Some(Verdict::Different("text"));
         }
     }
+    // Prose with numbers in it; where a formula begins, text says nothing.
     let long_word = |text: &str| {
         text.split(|c: char| !c.is_alphabetic())
             .any(|word| word.len() > 3)
+            && !text.contains(['\\', '^', '_', '=', '<', '>', '|', '/', '+', '*'])
     };
     if long_word(a) && long_word(b) {
         let fold = |text: &str| {
@@ -213,6 +218,30 @@ pub(crate) fn compare(gold: &str, prediction: &str, same: bool) -> Option<Verdic
         }
     }
     None
+}
+
+/// `Alice and Bob`, `Bob, Alice`: the same names, joined in the same sense.
+fn same_list(a: &str, b: &str) -> bool {
+    let members = |text: &str| {
+        let lower = text.to_lowercase();
+        let either = lower.split_whitespace().any(|word| word == "or");
+        let mut names: Vec<String> = lower
+            .split(',')
+            .flat_map(|part| {
+                part.split_whitespace()
+                    .map(|word| if word == "or" { "and" } else { word })
+                    .collect::<Vec<_>>()
+                    .split(|word| *word == "and")
+                    .map(|words| normal(&words.join(" ")))
+                    .collect::<Vec<_>>()
+            })
+            .filter(|name| !name.is_empty())
+            .collect();
+        names.sort();
+        (either, names)
+    };
+    let ((either, names), (other_either, others)) = (members(a), members(b));
+    names.len() > 1 && names == others && either == other_either
 }
 
 /// Letters, blanks and marks of prose only, with a word among them.

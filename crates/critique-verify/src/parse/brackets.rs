@@ -82,9 +82,17 @@ impl Parser<'_> {
             return Ok(Value::Empty);
         }
         let bars = std::mem::take(&mut self.bars);
-        let builder = std::mem::replace(&mut self.builder, set);
+        // `{x | x > 2}`: a builder whose braces lost their backslash.
+        let plain_builder = matches!(self.peek(), Some(Tok::Letter(_)))
+            && match self.peek_at(1) {
+                Some(Tok::Sign('|' | ':')) => true,
+                Some(Tok::Command(name)) => name == "mid" || name == "in",
+                _ => false,
+            };
+        let opens = set || plain_builder;
+        let builder = std::mem::replace(&mut self.builder, opens);
         let inner = self.list(Bracket::Brace);
-        let is_builder = set && (self.is_sign('|') || self.is_sign(':') || self.is_command("mid"));
+        let is_builder = opens && (self.is_sign('|') || self.is_sign(':') || self.is_command("mid"));
         let value = match inner {
             Ok(element) if is_builder => {
                 self.at += 1;
@@ -99,12 +107,6 @@ impl Parser<'_> {
         self.bars = bars;
         self.builder = builder;
         let value = value?;
-        if self.take_command("choose") {
-            let bottom = self.additive()?;
-            self.expect_sign('}')?;
-            let args = [Self::scalar_of(&value)?, Self::scalar_of(&bottom)?];
-            return Ok(Value::scalar(self.pool.call(Fun::Binomial, &args)));
-        }
         if self.peek() != Some(&close) {
             // `\left\{ \begin{array} .. \end{array} \right.` never closes.
             let array = set
