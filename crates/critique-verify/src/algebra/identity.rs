@@ -43,6 +43,14 @@ pub(crate) fn same(pool: &Pool, left: Id, right: Id) -> Verdict {
     if left == right {
         return Verdict::Equal("structure");
     }
+    if let Some(sign) = infinity(pool, left).or_else(|| infinity(pool, right)) {
+        let other = if infinite(pool, left) { right } else { left };
+        return if super::limits::diverges(pool, other) == Some(sign) {
+            Verdict::Equal("limit")
+        } else {
+            Verdict::Different("infinity")
+        };
+    }
     if infinite(pool, left) || infinite(pool, right) {
         return Verdict::Different("infinity");
     }
@@ -52,6 +60,18 @@ pub(crate) fn same(pool: &Pool, left: Id, right: Id) -> Verdict {
     match numeric_test(pool, left, right) {
         Ok(verdict) => verdict,
         Err(_) => Verdict::Undecided,
+    }
+}
+
+/// The sign of an infinity that stands alone.
+fn infinity(pool: &Pool, id: Id) -> Option<i64> {
+    match pool.node(id) {
+        Node::Infinity => Some(1),
+        Node::Mul(items) => match items.as_slice() {
+            [sign, rest] if *pool.node(*rest) == Node::Infinity => pool.as_int(*sign),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

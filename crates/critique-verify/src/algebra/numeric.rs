@@ -14,9 +14,9 @@ const MAX_TERMS: i64 = 1_000;
 
 /// Evaluates expressions of one pool; remembers shared parts.
 pub(crate) struct Evaluator<'a> {
-    pool: &'a Pool,
+    pub(super) pool: &'a Pool,
     pub(crate) math: Arithmetic,
-    values: HashMap<Symbol, Complex>,
+    pub(super) values: HashMap<Symbol, Complex>,
     known: HashMap<Id, Complex>,
     /// Steps per transcendental function, which grows with the precision.
     price: u64,
@@ -178,6 +178,9 @@ impl<'a> Evaluator<'a> {
     /// An unknown function: a number drawn from its name and arguments, so
     /// that equal arguments give equal values and others do not.
     fn apply(&mut self, name: Symbol, args: &[Id]) -> Result<Complex, Fail> {
+        self.pool
+            .budget
+            .spend((2 + 2 * args.len() as u64) * self.price)?;
         let mut total = self.math.int(i64::from(name) + 2)?;
         let mut weight = 3;
         for arg in args {
@@ -318,7 +321,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// A body's value with its bound variable set.
-    fn body_at(&mut self, var: Symbol, value: Complex, body: Id) -> Result<Complex, Fail> {
+    pub(super) fn body_at(&mut self, var: Symbol, value: Complex, body: Id) -> Result<Complex, Fail> {
         let known = std::mem::take(&mut self.known);
         let before = self.values.insert(var, value);
         let result = self.eval(body);
@@ -392,82 +395,6 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// The value close to the point, with an error read off two distances.
-    fn limit(&mut self, var: Symbol, to: Id, side: i8, body: Id) -> Result<Complex, Fail> {
-        let deep = (self.math.precision * 3) as usize;
-        let mut fine = Evaluator::new(self.pool, deep);
-        for (symbol, value) in &self.values {
-            fine.values.insert(*symbol, value.clone());
-        }
-        let gap = self.math.precision * 3 / 4;
-        let sides: &[i64] = match side {
-            0 => &[1, -1],
-            1 => &[1],
-            _ => &[-1],
-        };
-        let infinite = match self.pool.node(to) {
-            Node::Infinity => Some(1),
-            Node::Mul(items)
-                if items
-                    .iter()
-                    .any(|item| *self.pool.node(*item) == Node::Infinity) =>
-            {
-                Some(-1)
-            }
-            _ => None,
-        };
-        let centre = if infinite.is_some() {
-            fine.math.int(0)?
-        } else {
-            fine.eval(to)?
-        };
-        let mut found: Option<Complex> = None;
-        for &sign in sides {
-            let mut close = |exponent: i64| -> Result<Complex, Fail> {
-                let (power, sign) = if let Some(direction) = infinite {
-                    (exponent, direction)
-                } else {
-                    (-exponent, sign)
-                };
-                let step = two_to(power) * RBig::from(sign);
-                let step = fine.math.rational(&step)?;
-                let at = fine.math.add(&centre, &step)?;
-                fine.body_at(
-                    var,
-                    Complex {
-                        error: -(1 << 40),
-                        ..at
-                    },
-                    body,
-                )
-            };
-            let far = close(gap / 2)?;
-            let near = close(gap)?;
-            let moved = fine.math.sub(&far, &near)?;
-            // What changed between the two distances bounds what is left, squared.
-            let left = moved.magnitude().max(moved.error);
-            let error = near
-                .error
-                .max(left - gap / 4)
-                .max(near.magnitude() - self.math.precision);
-            if left > near.magnitude().max(0) - 16 {
-                return Err(Fail::Unknown);
-            }
-            let value = Complex { error, ..near };
-            if let Some(other) = &found {
-                let difference = fine.math.sub(other, &value)?;
-                if difference.magnitude() > -20 {
-                    return Err(Fail::Undefined);
-                }
-            }
-            found = Some(value);
-            if infinite.is_some() {
-                break;
-            }
-        }
-        found.ok_or(Fail::Unknown)
-    }
-
     fn integral(&mut self, var: Symbol, low: Id, high: Id, body: Id) -> Result<Complex, Fail> {
         let (low, high) = (self.get(low)?.clone(), self.get(high)?.clone());
         if !low.is_real() || !high.is_real() {
@@ -481,16 +408,6 @@ impl<'a> Evaluator<'a> {
                 Ok(super::series::Told::Value(self.body_at(var, at, body)?))
             }
         })
-    }
-}
-
-fn two_to(power: i64) -> RBig {
-    use dashu::integer::{IBig, UBig};
-    let size = UBig::ONE << power.unsigned_abs() as usize;
-    if power >= 0 {
-        RBig::from(size)
-    } else {
-        RBig::from_parts(IBig::ONE, size)
     }
 }
 

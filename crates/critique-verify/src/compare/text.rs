@@ -124,7 +124,11 @@ pub(crate) fn unwrap(text: &str) -> String {
                     // `\ `, `\,`, `\!`, `\$`.
                     let skip = rest.chars().next().map_or(0, char::len_utf8);
                     let spacing = rest.starts_with([' ', ',', ';', ':']);
+                    let norm = rest.starts_with('|');
                     rest = &rest[skip..];
+                    if norm {
+                        out.push_str("\\|");
+                    }
                     if spacing {
                         out.push(' ');
                     }
@@ -138,6 +142,23 @@ pub(crate) fn unwrap(text: &str) -> String {
         }
     }
     out
+}
+
+/// The formula that a phrase stands for.
+pub(crate) fn formula_for(text: &str) -> Option<&'static str> {
+    // Short phrases of letters only; anything else is no candidate.
+    if text.len() > 40 || !text.contains(|c: char| c.is_ascii_lowercase()) {
+        return None;
+    }
+    Some(match normal(text).as_str() {
+        "all real number" | "all real" | "real number" | "set of all real number"
+        | "set of real number" => "\\mathbb{R}",
+        "all integer" | "set of all integer" | "set of integer" => "\\mathbb{Z}",
+        "empty set" | "null set" => "\\emptyset",
+        "negative infinity" | "minus infinity" => "-\\infty",
+        "positive infinity" | "plus infinity" => "\\infty",
+        _ => return None,
+    })
 }
 
 /// Decides where text decides; `None` leaves it to formulas.
@@ -169,7 +190,8 @@ pub(crate) fn compare(gold: &str, prediction: &str, same: bool) -> Option<Verdic
         });
     }
     if let (Some(x), Some(y)) = (time(a), time(b)) {
-        let marked = x.1 || y.1 || x.2 || y.2;
+        // A ratio would have been reduced: `3:45` is a time.
+        let marked = x.1 || y.1 || x.2 || y.2 || !reduced(a);
         let differ = if x.1 == y.1 {
             x.0 == y.0
         } else {
@@ -187,6 +209,13 @@ pub(crate) fn compare(gold: &str, prediction: &str, same: bool) -> Option<Verdic
         |text: &str| text.chars().all(|c| c.is_ascii_alphabetic() || c == ' ') && !text.is_empty();
     if letters(a) && letters(b) && a == b {
         return Some(Verdict::Equal("text"));
+    }
+    if is_numerals(a) && is_numerals(b) {
+        return Some(if normal(a) == normal(b) || same_list(a, b) {
+            Verdict::Equal("text")
+        } else {
+            Verdict::Different("text")
+        });
     }
     if is_words(a) && is_words(b) {
         let (x, y) = (normal(a), normal(b));
@@ -242,6 +271,24 @@ fn same_list(a: &str, b: &str) -> bool {
     };
     let ((either, names), (other_either, others)) = (members(a), members(b));
     names.len() > 1 && names == others && either == other_either
+}
+
+/// `I, II and IV`: a list of Roman numerals, by which options are named.
+fn is_numerals(text: &str) -> bool {
+    let mut long = false;
+    let mut count = 0;
+    for word in text.split(|c: char| c.is_whitespace() || c == ',') {
+        match word {
+            "" | "and" | "or" | "only" => {}
+            "I" | "V" | "X" => count += 1,
+            "II" | "III" | "IV" | "VI" | "VII" | "VIII" => {
+                count += 1;
+                long = true;
+            }
+            _ => return false,
+        }
+    }
+    long && count > 0
 }
 
 /// Letters, blanks and marks of prose only, with a word among them.
@@ -339,6 +386,21 @@ pub(crate) fn after_choice(text: &str) -> Option<&str> {
         && !after.is_empty()
         && !after.starts_with(['+', '-', '*', '/', '^', '=', '<', '>', ',', '\u{2212}']))
     .then_some(after)
+}
+
+/// Whether the parts of `a:b` have no common factor.
+fn reduced(text: &str) -> bool {
+    let parts: Vec<u32> = text
+        .split(':')
+        .filter_map(|part| part.trim().parse().ok())
+        .collect();
+    let [mut a, mut b] = parts[..] else {
+        return false;
+    };
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a == 1
 }
 
 /// Seconds since midnight, whether am or pm was said, and whether it can only
