@@ -120,12 +120,17 @@ fn numeric_test(pool: &Pool, left: Id, right: Id) -> Result<Verdict, Fail> {
     symbols.dedup();
     let mut random = Random::new(left, right);
     let plan = Plan::new(pool, &[left, right]);
-    let first = if plan.integrals {
+    let first = if plan.integrals || plan.series && !symbols.is_empty() {
         PRECISION * 3 / 4
     } else {
         PRECISION
     };
-    let fine = PRECISION * 5 / 2 + plan.literal_bits;
+    let fine = if plan.series {
+        PRECISION * 5 / 4
+    } else {
+        PRECISION * 5 / 2
+    };
+    let fine = fine + plan.literal_bits;
     if fine > 4_096 {
         pool.budget.exhaust();
         return Err(Fail::Budget);
@@ -156,8 +161,10 @@ fn numeric_test(pool: &Pool, left: Id, right: Id) -> Result<Verdict, Fail> {
             // decide, if there are enough of them.
             Ok(Agreement::DifferentBranch) if !plan.complex && !symbols.is_empty() => branches += 1,
             Ok(Agreement::Different | Agreement::DifferentBranch) => {
-                // A difference must survive more digits.
-                if matches!(
+                // A difference must survive more digits; those of quadrature are
+                // bounded by other means.
+                if plan.integrals
+                    || matches!(
                     at_point(pool, left, right, &symbols, &point, precision + 96)?,
                     Agreement::Different | Agreement::DifferentBranch
                 ) {
@@ -223,10 +230,17 @@ fn at_point(
     }
     let a = evaluator.eval(left)?;
     let b = evaluator.eval(right)?;
-    Ok(agree(&evaluator, &a, &b))
+    // Quadrature gives fewer digits than functions do.
+    let integral = |node: &Node| matches!(node, Node::Integral { .. });
+    let digits = if pool.any(left, integral) || pool.any(right, integral) {
+        30
+    } else {
+        36
+    };
+    Ok(agree(&evaluator, &a, &b, digits))
 }
 
-fn agree(evaluator: &Evaluator<'_>, a: &Complex, b: &Complex) -> Agreement {
+fn agree(evaluator: &Evaluator<'_>, a: &Complex, b: &Complex, digits: i64) -> Agreement {
     let Ok(difference) = evaluator.math.sub(a, b) else {
         return Agreement::Unclear;
     };
@@ -243,7 +257,7 @@ fn agree(evaluator: &Evaluator<'_>, a: &Complex, b: &Complex) -> Agreement {
     // Equality needs digits: the error has to be far below the values, unless
     // both are zero as far as this precision sees.
     let lost = a.is_lost() && b.is_lost();
-    if (error < size - 36 || lost) && gap <= error + 12 && error < -24 + size.max(0) {
+    if (error < size - digits || lost) && gap <= error + 12 && error < -24 + size.max(0) {
         Agreement::Same
     } else {
         Agreement::Unclear
@@ -275,10 +289,11 @@ impl Plan {
         let has = |test: &dyn Fn(&Node) -> bool| ids.iter().any(|&id| pool.any(id, test));
         let integers = has(&|node| match node {
             Node::Call(fun, args) => {
-                fun.is_discrete() && args.iter().any(|arg| !pool.symbols(*arg).is_empty())
+                // What a sum runs over is whole anyway.
+                fun.is_discrete() && args.iter().any(|arg| pool.has_free_symbol(*arg))
             }
             Node::Sum { low, high, .. } => {
-                !pool.symbols(*low).is_empty() || !pool.symbols(*high).is_empty()
+                pool.has_free_symbol(*low) || pool.has_free_symbol(*high)
             }
             _ => false,
         });
@@ -337,21 +352,27 @@ impl Plan {
         if whole {
             return RBig::from(random.below(10 + attempt as u64));
         }
-        let scale = [1, 4, 1, 12, 2, 40, 1, 3][attempt % 8];
+        // Endless sums converge near zero, if anywhere.
+        let scale = if self.series {
+            1
+        } else {
+            [1, 4, 1, 12, 2, 40, 1, 3][attempt % 8]
+        };
         let top = 50_000 + random.below(900_000);
         let value = RBig::from_parts((top * scale).into(), 1_000_003u32.into());
         if !self.negatives {
             return value;
         }
-        // Both sides of where an absolute value may turn: far out first, since
-        // a turning point is rarely near zero, then near zero and near numbers
-        // that the pair itself holds.
-        let value = match attempt % 4 {
-            0 => value * RBig::from(37),
-            1 => -value * RBig::from(41),
-            2 => value,
-            _ => -value,
+        // Both sides of where an absolute value may turn: far out, near zero, and
+        // near numbers that the pair itself holds; signs of their own for all
+        // symbols.
+        let minus = if first {
+            attempt % 2 == 1
+        } else {
+            random.below(2) == 1
         };
+        let far = if attempt % 4 < 2 { 37 } else { 1 };
+        let value = value * RBig::from(if minus { -far } else { far });
         match self.turns.get(attempt / 2) {
             Some(turn) => turn + value / RBig::from(5),
             None => value,

@@ -1,8 +1,9 @@
 //! Limits, from values close to the point.
 
+use dashu::base::Sign;
 use dashu::rational::RBig;
 
-use super::complex::Complex;
+use super::complex::{Arithmetic, Complex};
 use super::numeric::Evaluator;
 use super::pool::{Id, Node, Pool, Symbol};
 use crate::budget::Fail;
@@ -139,24 +140,36 @@ pub(crate) fn diverges(pool: &Pool, id: Id) -> Option<i64> {
                 }
             };
             let value = at.and_then(|at| evaluator.body_at(var, at, body)).ok()?;
-            value
-                .is_real()
-                .then(|| RBig::try_from(value.re.clone()).ok())?
+            value.is_real().then_some(value)
         });
         let [Some(first), Some(second), Some(third)] = values else {
             return None;
         };
-        let (early, late) = (&second - &first, &third - &second);
-        let grows = |sign: &RBig| {
-            [&third, &early, &late]
-                .into_iter()
-                .all(|value| value * sign > RBig::ZERO)
-        };
-        let faster = late.clone() * &late > RBig::from_parts(3.into(), 2u8.into()) * &early * &early;
-        [1_i64, -1]
-            .into_iter()
-            .find(|&sign| faster && grows(&RBig::from(sign)))
+        let math = Arithmetic::new(128);
+        let (early, late) = (
+            math.sub(&second, &first).ok()?,
+            math.sub(&third, &second).ok()?,
+        );
+        let factor = math.rational(&RBig::from_parts(5.into(), 4u8.into())).ok()?;
+        let least = math.mul(&early, &factor).ok()?;
+        let faster = math.sub(&late, &least).ok()?;
+        let sign = sign_of(&third)?;
+        [early, late, faster]
+            .iter()
+            .all(|value| sign_of(value) == Some(sign))
+            .then_some(sign)
     });
     let first = signs.next()??;
     signs.all(|sign| sign == Some(first)).then_some(first)
+}
+
+/// The sign of a real number that is surely not zero.
+fn sign_of(value: &Complex) -> Option<i64> {
+    if value.is_lost() {
+        return None;
+    }
+    Some(match value.re.sign() {
+        Sign::Positive => 1,
+        Sign::Negative => -1,
+    })
 }

@@ -9,6 +9,7 @@ pub(crate) mod limits;
 pub(crate) mod modular;
 pub(crate) mod numeric;
 pub(crate) mod pool;
+pub(crate) mod quadrature;
 pub(crate) mod series;
 pub(crate) mod walk;
 

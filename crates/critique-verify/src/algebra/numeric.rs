@@ -6,7 +6,9 @@ use dashu::base::{Sign, Signed};
 use dashu::rational::RBig;
 
 use super::complex::{Arithmetic, Complex, magnitude};
+use super::identity::infinite;
 use super::pool::{Fun, Id, Node, Pool, Symbol};
+use super::{quadrature, series};
 use crate::budget::Fail;
 
 /// Most terms of a sum or product that are added up.
@@ -66,7 +68,8 @@ impl<'a> Evaluator<'a> {
             match self.pool.node(next) {
                 Node::Sum { low, .. } => stack.push(*low),
                 Node::Integral { bounds, .. } => {
-                    stack.extend(bounds.iter().flat_map(|(low, high)| [*low, *high]));
+                    let ends = bounds.iter().flat_map(|(low, high)| [*low, *high]);
+                    stack.extend(ends.filter(|end| !infinite(self.pool, *end)));
                 }
                 Node::Limit { .. } | Node::Derivative { .. } => {}
                 _ => stack.extend(self.pool.children(next)),
@@ -103,7 +106,8 @@ impl<'a> Evaluator<'a> {
             Node::Mul(items) => self.fold(items, Arithmetic::mul),
             Node::Pow(base, exponent) => self.power(*base, *exponent),
             Node::Call(fun, args) => {
-                pool.budget.spend(self.price)?;
+                pool.budget
+                    .spend(if fun.is_discrete() { 4 } else { self.price })?;
                 let args = args
                     .iter()
                     .map(|arg| self.get(*arg).cloned())
@@ -178,9 +182,7 @@ impl<'a> Evaluator<'a> {
     /// An unknown function: a number drawn from its name and arguments, so
     /// that equal arguments give equal values and others do not.
     fn apply(&mut self, name: Symbol, args: &[Id]) -> Result<Complex, Fail> {
-        self.pool
-            .budget
-            .spend((2 + 2 * args.len() as u64) * self.price)?;
+        self.pool.budget.spend(self.price)?;
         let mut total = self.math.int(i64::from(name) + 2)?;
         let mut weight = 3;
         for arg in args {
@@ -189,21 +191,14 @@ impl<'a> Evaluator<'a> {
                 .math
                 .rational(&RBig::from_parts((weight * 7 + 5).into(), 11u8.into()))?;
             let scaled = self.math.mul(&value, &factor)?;
-            let (sin, _) = self.math.sin_cos(&scaled)?;
-            let shift = self.math.mul(&value, &value)?;
-            let part = self.math.add(&sin, &shift)?;
-            let weighted = self.math.mul(&part, &self.math.int(weight)?)?;
-            total = self.math.add(&total, &weighted)?;
-            total = self.math.mul(
-                &total,
-                &self
-                    .math
-                    .rational(&RBig::from_parts(17.into(), 13u8.into()))?,
-            )?;
+            let square = self.math.mul(&value, &value)?;
+            total = self
+                .math
+                .add(&total, &self.math.add(&scaled, &square)?)?;
+            total = self.math.mul(&total, &factor)?;
             weight += 2;
         }
-        let name = self.math.int(i64::from(name) + 2)?;
-        let (sin, _) = self.math.sin_cos(&self.math.mul(&total, &name)?)?;
+        let (sin, _) = self.math.sin_cos(&total)?;
         self.math.add(&total, &sin)
     }
 
@@ -314,8 +309,11 @@ impl<'a> Evaluator<'a> {
                 ..x.clone()
             }),
             Fun::Factorial | Fun::DoubleFactorial | Fun::Binomial | Fun::Gcd | Fun::Lcm => {
-                self.pool.budget.spend(20)?;
-                discrete(math, fun, args)
+                let value = discrete(math, fun, args)?;
+                self.pool
+                    .budget
+                    .spend(2 + value.magnitude().max(0) as u64 / 64)?;
+                Ok(value)
             }
         }
     }
@@ -384,8 +382,11 @@ impl<'a> Evaluator<'a> {
             }
             partial.push(total.clone());
             // A slowly falling series is extrapolated from its first terms.
-            if partial.len() == 65 && !product && rest.magnitude() > -40 {
-                return super::series::richardson(&self.math, &partial, first);
+            if partial.len() == series::TERMS && rest.magnitude() > -40 {
+                if !product && let Some(total) = series::alternating(&mut self.math, &partial) {
+                    return total;
+                }
+                return series::richardson(&self.math, &partial, first);
             }
         }
         if endless {
@@ -396,18 +397,35 @@ impl<'a> Evaluator<'a> {
     }
 
     fn integral(&mut self, var: Symbol, low: Id, high: Id, body: Id) -> Result<Complex, Fail> {
-        let (low, high) = (self.get(low)?.clone(), self.get(high)?.clone());
-        if !low.is_real() || !high.is_real() {
+        let end = |id: Id| -> Result<Option<Complex>, Fail> {
+            if infinite(self.pool, id) {
+                return Ok(None);
+            }
+            let value = self.get(id)?.clone();
+            if value.is_real() {
+                Ok(Some(value))
+            } else {
+                Err(Fail::Unknown)
+            }
+        };
+        let (from, to) = (end(low)?, end(high)?);
+        let backwards = from.is_none() && *self.pool.node(low) == Node::Infinity
+            || to.is_none() && *self.pool.node(high) != Node::Infinity;
+        if backwards {
             return Err(Fail::Unknown);
         }
-        super::series::integrate(&low, &high, |evaluate| match evaluate {
-            super::series::Ask::Math => Ok(super::series::Told::Math(Arithmetic::new(
-                self.math.precision as usize,
-            ))),
-            super::series::Ask::Value(at) => {
-                Ok(super::series::Told::Value(self.body_at(var, at, body)?))
-            }
-        })
+        let nodes = quadrature::nodes(&from, &to, &mut self.math)?;
+        let mut values = Vec::with_capacity(nodes.len());
+        for node in &nodes {
+            self.pool.budget.spend(8)?;
+            let value = match self.body_at(var, node.at.clone(), body) {
+                // At a pole in an end, rounding may hit the end itself.
+                Err(Fail::Undefined) if node.outer => None,
+                value => Some(value?),
+            };
+            values.push(value);
+        }
+        quadrature::total(&self.math, &nodes, &values)
     }
 }
 

@@ -94,6 +94,13 @@ impl Pool {
         found
     }
 
+    /// Whether a symbol that no sum, integral or limit binds is in the expression.
+    pub(crate) fn has_free_symbol(&self, id: Id) -> bool {
+        self.any(id, |node| {
+            matches!(node, Node::Symbol(symbol) if !self.symbol_name(*symbol).starts_with(BOUND))
+        })
+    }
+
     /// The expression with `symbol` replaced by `with`.
     pub(crate) fn substitute(&mut self, id: Id, symbol: Symbol, with: Id) -> Id {
         self.replace(id, &Node::Symbol(symbol), with)

@@ -9,7 +9,7 @@ use dashu::rational::RBig;
 use super::Verdict;
 use crate::algebra::identity::{self, Verdict as Same};
 use crate::algebra::numeric::Evaluator;
-use crate::algebra::{Id, Pool};
+use crate::algebra::{Id, Node, Pool};
 use crate::options::Options;
 use crate::parse::value::Decimal;
 
@@ -127,7 +127,9 @@ pub(crate) fn approximate(pool: &Pool, id: Id) -> Option<RBig> {
     if let Some(value) = pool.as_number(id) {
         return Some(value.clone());
     }
-    let mut evaluator = Evaluator::new(pool, 192);
+    // More bits would not make quadrature better.
+    let integrals = pool.any(id, |node| matches!(node, Node::Integral { .. }));
+    let mut evaluator = Evaluator::new(pool, if integrals { 96 } else { 192 });
     let value = evaluator.eval(id).ok()?;
     let imaginary = crate::algebra::complex::magnitude(&value.im);
     if value.error > -40 + value.magnitude().max(0) || imaginary > value.error + 8 {

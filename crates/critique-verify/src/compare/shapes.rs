@@ -118,11 +118,6 @@ impl Comparer<'_> {
             }
             (Seq { .. }, Seq { .. }) => self.sequences(gold, prediction),
             (Domain(a), Domain(b)) => decide(a == b, "set"),
-            // `\mathbf{R}`, or the letter alone.
-            (Domain(letter), Scalar(id, _)) | (Scalar(id, _), Domain(letter)) => {
-                let name = self.pool.name(&letter.to_string());
-                decide(name == *id, "set")
-            }
             (Empty, Empty) => Verdict::Equal("set"),
             (
                 Union(_)

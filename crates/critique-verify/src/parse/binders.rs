@@ -165,6 +165,9 @@ impl Parser<'_> {
         self.bound.truncate(depth);
         let body = Self::scalar_of(&body?)?;
         let var = self.pool.symbol(&name);
+        if !product && let Some(total) = calculus::polynomial_sum(self.pool, body, var, low, high) {
+            return Ok(Value::scalar(total));
+        }
         let (var, body) = self.pool.bind(var, body);
         Ok(Value::scalar(self.pool.insert(Node::Sum {
             product,
