@@ -99,7 +99,10 @@ fn rounds_to(pool: &Pool, value: Id, decimal: Id, written: Decimal, fewest: usiz
     let unit = power_of_ten(written.place);
     let half = &unit / RBig::from(2);
     let gap = (&value - &target).abs();
-    if gap <= half {
+    // A double prints 16 digits or 17, of which the last are not its own.
+    let double = written.digits >= 15
+        && &gap * RBig::from(dashu::integer::IBig::ONE << 52) <= value.clone();
+    if gap <= half || double {
         return true;
     }
     written.digits > ENOUGH_DIGITS && value > target && &value - &target < unit

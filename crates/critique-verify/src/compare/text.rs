@@ -205,6 +205,19 @@ pub(crate) fn compare(gold: &str, prediction: &str, same: bool) -> Option<Verdic
             });
         }
     }
+    // `25:00` is no time, and `5:00` no ratio.
+    let clock = |text: &str| {
+        let (hours, minutes) = text.split_once(':').unwrap_or_default();
+        let digits = |part: &str| part.bytes().all(|c| c.is_ascii_digit());
+        !hours.is_empty() && minutes.len() == 2 && digits(hours) && digits(minutes)
+    };
+    if clock(a) && clock(b) && a != b {
+        for (text, found, other) in [(a, time(a), time(b)), (b, time(b), time(a))] {
+            if found.is_some_and(|found| found.2 || !reduced(text)) && other.is_none() {
+                return Some(Verdict::Different("time"));
+            }
+        }
+    }
     let letters =
         |text: &str| text.chars().all(|c| c.is_ascii_alphabetic() || c == ' ') && !text.is_empty();
     if letters(a) && letters(b) && a == b {

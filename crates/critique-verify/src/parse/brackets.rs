@@ -3,7 +3,7 @@
 use super::lexer::Tok;
 use super::value::{Bracket, Separator, Value};
 use super::{NoParse, Parsed, Parser, matrix};
-use crate::algebra::{Fun, Id};
+use crate::algebra::{Fun, Id, Node};
 
 impl Parser<'_> {
     /// `( .. )`, `[ .. ]` and the mixed forms of half-open intervals.
@@ -42,12 +42,14 @@ impl Parser<'_> {
                 open: Bracket::None,
                 separator,
                 ..
-            } => Ok(Value::Seq {
+            } if open == close || items.len() == 2 => Ok(Value::Seq {
                 items,
                 open,
                 close,
                 separator,
             }),
+            // Brackets that do not match make an interval or nothing.
+            Value::Seq { .. } if open != close => Err(NoParse),
             other if open == close => {
                 if self.is_sign('_') {
                     return self.bracketed_numeral();
@@ -150,6 +152,8 @@ impl Parser<'_> {
 
     pub(super) fn absolute(&mut self, inner: &Value) -> Parsed<Value> {
         match inner {
+            // A length has no sign: `|AB|` is AB.
+            Value::Scalar(id, _) if self.is_segment(*id) => Ok(inner.clone()),
             Value::Scalar(id, _) => Ok(Value::scalar(self.pool.call(Fun::Abs, &[*id]))),
             Value::Matrix(rows) if rows.iter().all(|row| row.len() == rows.len()) => {
                 matrix::det(self.pool, rows).map(Value::scalar)
@@ -167,6 +171,16 @@ impl Parser<'_> {
             }
             _ => Err(NoParse),
         }
+    }
+
+    /// Two capitals, the ends of a segment.
+    pub(super) fn is_segment(&self, id: Id) -> bool {
+        let capital = |id: Id| {
+            matches!(self.pool.node(id), Node::Symbol(symbol)
+                if self.pool.symbol_name(*symbol).starts_with(|c: char| c.is_ascii_uppercase()))
+        };
+        matches!(self.pool.node(id), Node::Mul(items)
+            if items.len() == 2 && items.iter().all(|item| capital(*item)))
     }
 
     pub(super) fn norm(&mut self, entries: &[Id]) -> Id {

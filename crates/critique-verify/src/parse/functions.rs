@@ -396,14 +396,7 @@ impl Parser<'_> {
     pub(super) fn bar(&mut self) -> Parsed<Value> {
         let inner = self.argument()?;
         let id = Self::scalar_of(&inner)?;
-        let capital = |pool: &crate::algebra::Pool, id: Id| {
-            matches!(pool.node(id), Node::Symbol(symbol)
-                if pool.symbol_name(*symbol).starts_with(|c: char| c.is_ascii_uppercase()))
-        };
-        if let Node::Mul(items) = self.pool.node(id)
-            && items.len() == 2
-            && items.iter().all(|item| capital(self.pool, *item))
-        {
+        if self.is_segment(id) {
             // A segment and its length have one name.
             return Ok(inner);
         }

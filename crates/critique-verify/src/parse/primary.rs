@@ -283,6 +283,13 @@ impl Parser<'_> {
         if matches!(first, 'f' | 'g' | 'h' | 'F' | 'G') {
             return true;
         }
+        // `V(0)`: a value, and no product, which would be zero.
+        if let (Some(Tok::Number(literal)), Some(Tok::Sign(')'))) =
+            (self.peek_at(1), self.peek_at(2))
+            && (first.is_ascii_uppercase() || literal.digits == "0")
+        {
+            return true;
+        }
         // `y(t) =`: a function being defined.
         let mut at = self.at + 1;
         loop {

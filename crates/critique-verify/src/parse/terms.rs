@@ -97,6 +97,12 @@ impl Parser<'_> {
                 Ok(Value::Scalar(self.pool.mul(&[factor, *id]), *decimal))
             }
             Value::Matrix(_) | Value::Seq { .. } => self.mul_values(&Value::scalar(factor), value),
+            Value::Base { digits, base } if self.pool.as_int(factor) == Some(-1) => {
+                Ok(Value::Base {
+                    digits: format!("-{digits}"),
+                    base: *base,
+                })
+            }
             _ => Err(NoParse),
         }
     }
