@@ -373,7 +373,10 @@ pub(crate) fn polynomial_sum(
     }
     let length = pool.sub(high, low);
     let count = pool.add(&[length, one]);
-    if pool.as_number(count).is_some_and(|count| *count < RBig::ZERO) {
+    if pool
+        .as_number(count)
+        .is_some_and(|count| *count < RBig::ZERO)
+    {
         return None;
     }
     let mut values: Vec<Id> = (0..degree as i64)

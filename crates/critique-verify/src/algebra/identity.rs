@@ -165,9 +165,10 @@ fn numeric_test(pool: &Pool, left: Id, right: Id) -> Result<Verdict, Fail> {
                 // bounded by other means.
                 if plan.integrals
                     || matches!(
-                    at_point(pool, left, right, &symbols, &point, precision + 96)?,
-                    Agreement::Different | Agreement::DifferentBranch
-                ) {
+                        at_point(pool, left, right, &symbols, &point, precision + 96)?,
+                        Agreement::Different | Agreement::DifferentBranch
+                    )
+                {
                     return Ok(Verdict::Different("identity test"));
                 }
                 failure = Fail::Unknown;

@@ -10,7 +10,13 @@ use crate::budget::Fail;
 
 impl Evaluator<'_> {
     /// The value close to the point, with an error read off two distances.
-    pub(super) fn limit(&mut self, var: Symbol, to: Id, side: i8, body: Id) -> Result<Complex, Fail> {
+    pub(super) fn limit(
+        &mut self,
+        var: Symbol,
+        to: Id,
+        side: i8,
+        body: Id,
+    ) -> Result<Complex, Fail> {
         let deep = (self.math.precision * 3) as usize;
         let mut fine = Evaluator::new(self.pool, deep);
         for (symbol, value) in &self.values {
@@ -150,7 +156,9 @@ pub(crate) fn diverges(pool: &Pool, id: Id) -> Option<i64> {
             math.sub(&second, &first).ok()?,
             math.sub(&third, &second).ok()?,
         );
-        let factor = math.rational(&RBig::from_parts(5.into(), 4u8.into())).ok()?;
+        let factor = math
+            .rational(&RBig::from_parts(5.into(), 4u8.into()))
+            .ok()?;
         let least = math.mul(&early, &factor).ok()?;
         let faster = math.sub(&late, &least).ok()?;
         let sign = sign_of(&third)?;

@@ -192,9 +192,7 @@ impl<'a> Evaluator<'a> {
                 .rational(&RBig::from_parts((weight * 7 + 5).into(), 11u8.into()))?;
             let scaled = self.math.mul(&value, &factor)?;
             let square = self.math.mul(&value, &value)?;
-            total = self
-                .math
-                .add(&total, &self.math.add(&scaled, &square)?)?;
+            total = self.math.add(&total, &self.math.add(&scaled, &square)?)?;
             total = self.math.mul(&total, &factor)?;
             weight += 2;
         }
@@ -319,7 +317,12 @@ impl<'a> Evaluator<'a> {
     }
 
     /// A body's value with its bound variable set.
-    pub(super) fn body_at(&mut self, var: Symbol, value: Complex, body: Id) -> Result<Complex, Fail> {
+    pub(super) fn body_at(
+        &mut self,
+        var: Symbol,
+        value: Complex,
+        body: Id,
+    ) -> Result<Complex, Fail> {
         let known = std::mem::take(&mut self.known);
         let before = self.values.insert(var, value);
         let result = self.eval(body);

@@ -54,7 +54,11 @@ fn places(rule: Rule, precision: i64) -> Result<Rc<Vec<Place>>, Fail> {
         return Ok(found);
     }
     let mut math = Arithmetic::new(precision as usize + 64);
-    let reach = if rule == Rule::Finite { FINITE } else { ENDLESS };
+    let reach = if rule == Rule::Finite {
+        FINITE
+    } else {
+        ENDLESS
+    };
     let half = math.rational(&RBig::from_parts(1.into(), 2u8.into()))?;
     let pi = math.pi();
     let quarter = math.mul(&pi, &half)?;

@@ -12,7 +12,10 @@ pub(crate) const TERMS: usize = 65;
 /// The limit of partial sums whose terms change sign each time, by the first
 /// algorithm of Cohen, Rodriguez Villegas and Zagier (2000); `None` where the
 /// signs do something else.
-pub(crate) fn alternating(math: &mut Arithmetic, partial: &[Complex]) -> Option<Result<Complex, Fail>> {
+pub(crate) fn alternating(
+    math: &mut Arithmetic,
+    partial: &[Complex],
+) -> Option<Result<Complex, Fail>> {
     let mut terms = vec![partial.first()?.clone()];
     for pair in partial.windows(2) {
         terms.push(math.sub(&pair[1], &pair[0]).ok()?);
@@ -38,7 +41,11 @@ fn accelerated(math: &mut Arithmetic, terms: &[Complex]) -> Result<Complex, Fail
         let k = k as i64;
         rest = math.sub(&weight, &rest)?;
         // The signs are in the weights.
-        let size = if k % 2 == 0 { term.clone() } else { math.neg(term) };
+        let size = if k % 2 == 0 {
+            term.clone()
+        } else {
+            math.neg(term)
+        };
         total = math.accumulate(&total, &math.mul(&rest, &size)?)?;
         let top = RBig::from(2 * (k + count) * (k - count));
         let factor = top / RBig::from((2 * k + 1) * (k + 1));

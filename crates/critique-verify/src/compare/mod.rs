@@ -189,13 +189,7 @@ fn constants(pool: &mut Pool, value: &Value, other: &Value) -> Value {
     constant(pool, &value, other, &Node::E, &["E"])
 }
 
-fn constant(
-    pool: &mut Pool,
-    value: &Value,
-    other: &Value,
-    unit: &Node,
-    letters: &[&str],
-) -> Value {
+fn constant(pool: &mut Pool, value: &Value, other: &Value, unit: &Node, letters: &[&str]) -> Value {
     let has = |pool: &Pool, value: &Value, node: &Node| {
         value
             .ids()

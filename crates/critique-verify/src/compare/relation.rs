@@ -2,8 +2,8 @@
 
 use super::Verdict;
 use super::realset::{self, RealSet};
-use super::solve;
 use super::shapes::{Comparer, decide};
+use super::solve;
 use crate::algebra::identity::{self, Verdict as Same};
 use crate::algebra::pool::Symbol;
 use crate::algebra::{Fun, Id, Node, Pool};
@@ -87,7 +87,13 @@ fn symbolic_interval(
         if constant || ends.iter().any(|end| mentions(pool, end, middle)) {
             return None;
         }
-        let bracket = |rel| if closed(rel) { Bracket::Square } else { Bracket::Round };
+        let bracket = |rel| {
+            if closed(rel) {
+                Bracket::Square
+            } else {
+                Bracket::Round
+            }
+        };
         let (low, high, open, close) = if upward(*p) {
             (ends[0], ends[1], bracket(*p), bracket(*q))
         } else {
@@ -359,6 +365,9 @@ fn equation(
             Verdict::Equal("equation")
         } else {
             let (p, q) = (cleared(comparer.pool, left), cleared(comparer.pool, right));
+            if (p, q) == (left, right) {
+                return Verdict::Different("equation");
+            }
             decide(proportional(comparer.pool, p, q).is_some(), "equation")
         };
     }
@@ -654,7 +663,11 @@ pub(crate) fn without_domains(gold: &Value, prediction: &Value) -> Option<(Value
         else {
             return None;
         };
-        let kept: Vec<Value> = items.iter().filter(|item| !is_domain(item)).cloned().collect();
+        let kept: Vec<Value> = items
+            .iter()
+            .filter(|item| !is_domain(item))
+            .cloned()
+            .collect();
         if kept.is_empty() || kept.len() == items.len() {
             return None;
         }

@@ -100,8 +100,8 @@ fn rounds_to(pool: &Pool, value: Id, decimal: Id, written: Decimal, fewest: usiz
     let half = &unit / RBig::from(2);
     let gap = (&value - &target).abs();
     // A double prints 16 digits or 17, of which the last are not its own.
-    let double = written.digits >= 15
-        && &gap * RBig::from(dashu::integer::IBig::ONE << 52) <= value.clone();
+    let double =
+        written.digits >= 15 && &gap * RBig::from(dashu::integer::IBig::ONE << 52) <= value.clone();
     if gap <= half || double {
         return true;
     }

@@ -78,7 +78,11 @@ pub(crate) fn normal(text: &str) -> String {
         }
         // "No solutions" says what "no solution" does.
         let plural = word.len() > 4 && word.ends_with('s') && !word.ends_with("ss");
-        out.push_str(if plural { &word[..word.len() - 1] } else { &word });
+        out.push_str(if plural {
+            &word[..word.len() - 1]
+        } else {
+            &word
+        });
     }
     out
 }
@@ -151,7 +155,10 @@ pub(crate) fn formula_for(text: &str) -> Option<&'static str> {
         return None;
     }
     Some(match normal(text).as_str() {
-        "all real number" | "all real" | "real number" | "set of all real number"
+        "all real number"
+        | "all real"
+        | "real number"
+        | "set of all real number"
         | "set of real number" => "\\mathbb{R}",
         "all integer" | "set of all integer" | "set of integer" => "\\mathbb{Z}",
         "empty set" | "null set" => "\\emptyset",

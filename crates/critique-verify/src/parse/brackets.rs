@@ -94,7 +94,8 @@ impl Parser<'_> {
         let opens = set || plain_builder;
         let builder = std::mem::replace(&mut self.builder, opens);
         let inner = self.list(Bracket::Brace);
-        let is_builder = opens && (self.is_sign('|') || self.is_sign(':') || self.is_command("mid"));
+        let is_builder =
+            opens && (self.is_sign('|') || self.is_sign(':') || self.is_command("mid"));
         let value = match inner {
             Ok(element) if is_builder => {
                 self.at += 1;

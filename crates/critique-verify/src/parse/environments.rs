@@ -1,7 +1,7 @@
 //! `\begin{..}`: matrices, and equations set one below the other.
 
 use super::lexer::Tok;
-use super::value::{Bracket, Rel, Separator, Value};
+use super::value::{Bracket, Separator, Value};
 use super::{NoParse, Parsed, Parser, matrix};
 
 impl Parser<'_> {
@@ -73,24 +73,18 @@ impl Parser<'_> {
     }
 }
 
-/// The cells of one aligned row: `x & = 1` is a relation split in two.
+/// The cells of one row: a value, or a value with its condition. The `&` of
+/// `x &= 1` was dropped before.
 fn joined(row: Vec<Value>) -> Parsed<Value> {
-    let mut cells = row.into_iter();
-    let first = cells.next().ok_or(NoParse)?;
-    match cells.next() {
-        None => Ok(first),
-        Some(Value::Relation { first: left, rest }) => {
-            let _ = (left, Rel::Equal);
-            Ok(Value::Relation {
-                first: Box::new(first),
-                rest,
-            })
-        }
-        Some(second) => Ok(Value::Seq {
-            items: vec![first, second],
-            open: Bracket::None,
-            close: Bracket::None,
-            separator: Separator::And,
+    let mut cells = row;
+    match cells.len() {
+        0 => Err(NoParse),
+        1 => Ok(cells.remove(0)),
+        _ => Ok(Value::Seq {
+            items: cells,
+            open: Bracket::Round,
+            close: Bracket::Round,
+            separator: Separator::Comma,
         }),
     }
 }

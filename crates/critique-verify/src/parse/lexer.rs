@@ -278,7 +278,10 @@ impl Lexer<'_> {
         let times = run == "x"
             && self.spaced
             && after.starts_with("10^")
-            && matches!(self.out.last().map(|token| &token.tok), Some(Tok::Number(_)));
+            && matches!(
+                self.out.last().map(|token| &token.tok),
+                Some(Tok::Number(_))
+            );
         let figure = matches!(run, "angle" | "triangle")
             && after.starts_with(|c: char| c.is_ascii_uppercase());
         if times {
@@ -374,7 +377,9 @@ impl Lexer<'_> {
                 let name = self.group().unwrap_or_default();
                 self.push(Tok::End(name.trim().to_owned()));
             }
-            "dfrac" | "tfrac" | "cfrac" | "frac" | "nicefrac" | "sfrac" | "flatfrac" | "xfrac" => self.push(Tok::Command("frac".to_owned())),
+            "dfrac" | "tfrac" | "cfrac" | "frac" | "nicefrac" | "sfrac" | "flatfrac" | "xfrac" => {
+                self.push(Tok::Command("frac".to_owned()))
+            }
             "lbrace" => self.push(Tok::SetOpen),
             "rbrace" => self.push(Tok::SetClose),
             "lbrack" => self.push(Tok::Sign('[')),

@@ -5,8 +5,8 @@ use dashu::rational::RBig;
 use super::lexer::Tok;
 use super::value::Value;
 use super::{NoParse, Parsed, Parser, matrix};
-use crate::algebra::{Fun, Id};
 use crate::algebra::pool::{DEGREE, PERCENT};
+use crate::algebra::{Fun, Id};
 
 impl Parser<'_> {
     /// An atom with its powers, factorials, percent and degree signs.
@@ -141,6 +141,12 @@ impl Parser<'_> {
                     let degree = self.pool.name(DEGREE);
                     let angle = self.pool.mul(&[id, degree]);
                     let whole = self.arc_minutes(angle)?;
+                    // `100^\circ C`, a temperature.
+                    if matches!(self.peek(), Some(Tok::Letter('C' | 'F')))
+                        && self.peek_at(1).is_none()
+                    {
+                        self.at += 1;
+                    }
                     let decimal = if whole == angle { decimal } else { None };
                     Ok(Value::Scalar(whole, decimal))
                 }

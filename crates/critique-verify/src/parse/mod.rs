@@ -283,6 +283,9 @@ impl<'a> Parser<'a> {
 
     /// What stands on one side of a relation.
     fn side(&mut self) -> Parsed<Value> {
+        if let Some(name) = self.described() {
+            return Ok(Value::scalar(self.pool.name(&name)));
+        }
         let value = self.set_expression()?;
         let value = self.split(value)?;
         self.ratio(value)

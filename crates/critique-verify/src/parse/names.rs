@@ -33,9 +33,7 @@ pub(crate) enum Special {
 
 /// The meaning of a function's name, with or without its backslash.
 pub(crate) fn function(name: &str) -> Option<Name> {
-    use Special::{
-        Cbrt, Cis, Det, Exp, Frac, Lg, Ln, Log, Rank, Root, Sqrt, Trace, Transpose,
-    };
+    use Special::{Cbrt, Cis, Det, Exp, Frac, Lg, Ln, Log, Rank, Root, Sqrt, Trace, Transpose};
     let fun = match name {
         "sin" => Fun::Sin,
         "cos" => Fun::Cos,

@@ -221,7 +221,6 @@ impl Parser<'_> {
         }
     }
 
-
     /// A symbol by name, with its subscript; `e` and `i` are constants.
     pub(super) fn symbol(&mut self, mut name: String) -> Parsed<Value> {
         if name == "d"

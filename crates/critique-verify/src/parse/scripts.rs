@@ -7,6 +7,47 @@ use super::{NoParse, Parsed, Parser};
 use crate::algebra::{Fun, Id, Node};
 
 impl Parser<'_> {
+    /// `P(X = 2)` and `\text{Var}(X)` before an equals sign: a name, whatever is
+    /// in its brackets.
+    pub(super) fn described(&mut self) -> Option<String> {
+        let spelled = match self.peek()? {
+            Tok::Text(text) => text.len() > 1,
+            Tok::Letter(letter) if letter.is_ascii_uppercase() => false,
+            _ => return None,
+        };
+        if self.peek_at(1) != Some(&Tok::Sign('(')) {
+            return None;
+        }
+        let mut depth = 0_usize;
+        let mut relation = false;
+        for (at, token) in self.tokens.iter().enumerate().skip(self.at + 1) {
+            match &token.tok {
+                Tok::Sign('(') => depth += 1,
+                Tok::Sign(')') => depth -= 1,
+                Tok::Sign('=' | '<' | '>' | '|') => relation = true,
+                Tok::Command(name) => {
+                    relation |= matches!(name.as_str(), "le" | "ge" | "ne" | "mid" | "cap" | "cup");
+                }
+                _ => {}
+            }
+            if depth == 0 {
+                let assigned =
+                    self.tokens.get(at + 1).map(|token| &token.tok) == Some(&Tok::Sign('='));
+                if !assigned || !(relation || spelled) {
+                    return None;
+                }
+                let tokens: Vec<&Tok> = self.tokens[self.at..=at]
+                    .iter()
+                    .map(|token| &token.tok)
+                    .collect();
+                let name = format!("{tokens:?}");
+                self.at = at + 1;
+                return Some(name);
+            }
+        }
+        None
+    }
+
     /// The base after `1021`: `_3`, `_{3}`, `_{\text{eight}}`, `_{(3)}`.
     pub(super) fn base_numeral(&mut self, digits: &str) -> Parsed<Value> {
         self.at += 1;

@@ -7,8 +7,8 @@ use super::lexer::Tok;
 use super::names;
 use super::value::{Bracket, Decimal, Separator, Value};
 use super::{NoParse, Parsed, Parser, matrix};
-use crate::algebra::pool::PLUS_MINUS;
 use crate::algebra::Node;
+use crate::algebra::pool::PLUS_MINUS;
 
 impl Parser<'_> {
     /// A sum. `\pm` leaves a sign symbol that a comparison resolves.

@@ -12,7 +12,13 @@ impl Parser<'_> {
     /// Whether what follows is a unit of the number before.
     pub(super) fn unit_follows(&self, left: &Value) -> bool {
         let constant = match left {
-            Value::Scalar(id, _) => self.pool.symbols(*id).is_empty(),
+            // Degrees and percents are numbers still.
+            Value::Scalar(id, _) => self.pool.symbols(*id).iter().all(|symbol| {
+                matches!(
+                    self.pool.symbol_name(*symbol),
+                    crate::algebra::pool::DEGREE | crate::algebra::pool::PERCENT
+                )
+            }),
             Value::Base { .. } => true,
             _ => false,
         };
@@ -22,7 +28,7 @@ impl Parser<'_> {
                     constant && names::is_letter_unit(text)
                 } else {
                     // `y\text{-axis}` names something.
-                    !names::is_connective(first_word(text)) && !text.starts_with('-')
+                    !names::is_connective(first_word(text)) && !text.starts_with(['-', '('])
                 }
             }
             Some(Tok::Word(word)) => constant && self.is_plain_unit(word),
