@@ -10,13 +10,16 @@
 //!   with `null` where the text holds no answer,
 //! - anything else gets `{"error":"..."}`, and the stream goes on.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use crate::{Kind, Options, Outcome, equivalent, extract};
+
+/// Longest line that is read; of a longer one nothing is kept.
+const MAX_LINE_BYTES: u64 = 32 << 20;
 
 /// Answers requests until the input ends.
 ///
@@ -29,14 +32,22 @@ pub fn serve(mut input: impl BufRead, mut output: impl Write) -> io::Result<()> 
     let mut line = Vec::new();
     loop {
         line.clear();
-        if input.read_until(b'\n', &mut line)? == 0 {
+        let length = (&mut input)
+            .take(MAX_LINE_BYTES)
+            .read_until(b'\n', &mut line)?;
+        if length == 0 {
             return Ok(());
         }
-        let text = String::from_utf8_lossy(&line);
-        if text.trim().is_empty() {
-            continue;
-        }
-        let reply = answer(text.trim()).unwrap_or_else(|message| json!({ "error": message }));
+        let reply = if length as u64 == MAX_LINE_BYTES && !line.ends_with(b"\n") {
+            line = Vec::new();
+            input.skip_until(b'\n')?;
+            Err(format!("line of more than {MAX_LINE_BYTES} bytes"))
+        } else {
+            std::str::from_utf8(&line)
+                .map_err(|error| format!("not UTF-8: {error}"))
+                .and_then(|text| answer(text.trim()))
+        };
+        let reply = reply.unwrap_or_else(|message| json!({ "error": message }));
         writeln!(output, "{reply}")?;
         output.flush()?;
     }

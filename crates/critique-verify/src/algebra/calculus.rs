@@ -344,49 +344,63 @@ fn function_rule(pool: &mut Pool, fun: Fun, x: Id) -> Option<Id> {
     })
 }
 
-/// An integral to infinity, brought to a finite interval.
-fn finite(pool: &mut Pool, body: Id, var: Symbol, low: Id, high: Id) -> Option<(Id, (Id, Id))> {
+/// Highest degree of a summand that is summed in closed form.
+const MAX_SUM_DEGREE: usize = 8;
+
+/// The sum of a polynomial over `low..=high`, by Newton's forward differences;
+/// `None` where the body is no polynomial in `var`.
+pub(crate) fn polynomial_sum(
+    pool: &mut Pool,
+    body: Id,
+    var: Symbol,
+    low: Id,
+    high: Id,
+) -> Option<Id> {
     use super::identity::infinite;
-    let (below, above) = (infinite(pool, low), infinite(pool, high));
-    if !below && !above {
+    let zero = pool.int(0);
+    let one = pool.int(1);
+    let mut slope = body;
+    let mut degree = 0;
+    while slope != zero {
+        slope = derivative(pool, slope, var)?;
+        degree += 1;
+        if degree > MAX_SUM_DEGREE + 1 {
+            return None;
+        }
+    }
+    if infinite(pool, low) || infinite(pool, high) {
         return None;
     }
-    let u = pool.insert(Node::Symbol(var));
-    let (one, two, minus) = (pool.int(1), pool.int(2), pool.int(-1));
-    let square = pool.pow(u, two);
-    let (rest, slope, start) = if below && above {
-        // x = u / (1 - u^2)
-        let rest = pool.sub(one, square);
-        let slope = pool.add(&[one, square]);
-        (rest, slope, minus)
-    } else {
-        // x = low + u / (1 - u), or high - u / (1 - u)
-        (pool.sub(one, u), one, pool.int(0))
-    };
-    let reach = pool.div(u, rest);
-    let at = match (below, above) {
-        (true, true) => reach,
-        (false, _) => pool.add(&[low, reach]),
-        (true, false) => pool.sub(high, reach),
-    };
-    let moved = pool.substitute(body, var, at);
-    let squared = pool.pow(rest, two);
-    let weight = pool.div(slope, squared);
-    Some((pool.mul(&[moved, weight]), (start, one)))
+    let length = pool.sub(high, low);
+    let count = pool.add(&[length, one]);
+    if pool
+        .as_number(count)
+        .is_some_and(|count| *count < RBig::ZERO)
+    {
+        return None;
+    }
+    let mut values: Vec<Id> = (0..degree as i64)
+        .map(|step| {
+            let step = pool.int(step);
+            let at = pool.add(&[low, step]);
+            pool.substitute(body, var, at)
+        })
+        .collect();
+    let mut parts = Vec::new();
+    for order in 0..degree as i64 {
+        let first = values[0];
+        let times = pool.falling(count, order + 1);
+        parts.push(pool.mul(&[first, times]));
+        values = values
+            .windows(2)
+            .map(|pair| pool.sub(pair[1], pair[0]))
+            .collect();
+    }
+    Some(pool.add(&parts))
 }
 
 /// The integral, done where the table allows.
 pub(crate) fn integral(pool: &mut Pool, body: Id, var: Symbol, bounds: Option<(Id, Id)>) -> Id {
-    if let Some((low, high)) = bounds
-        && let Some((body, bounds)) = finite(pool, body, var, low, high)
-    {
-        let (var, body) = pool.bind(var, body);
-        return pool.insert(Node::Integral {
-            var,
-            bounds: Some(bounds),
-            body,
-        });
-    }
     let kept = if bounds.is_some() {
         let (var, body) = pool.bind(var, body);
         pool.insert(Node::Integral { var, bounds, body })
@@ -417,5 +431,10 @@ pub(crate) fn integral(pool: &mut Pool, body: Id, var: Symbol, bounds: Option<(I
     }
     let at_high = pool.substitute(found, var, high);
     let at_low = pool.substitute(found, var, low);
-    pool.sub(at_high, at_low)
+    let value = pool.sub(at_high, at_low);
+    // `x \ln x` at zero: the formula fails where the integral does not.
+    if pool.any(value, |node| *node == Node::Undefined) {
+        return kept;
+    }
+    value
 }

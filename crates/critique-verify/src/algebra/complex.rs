@@ -277,6 +277,10 @@ impl Arithmetic {
     }
 
     pub(crate) fn exp(&mut self, a: &Complex) -> Step {
+        // Far down the exponential vanishes, however rough the exponent is.
+        if a.re.sign() == Sign::Negative && magnitude(&a.re) > a.error.max(12) + 2 && a.error > -8 {
+            return self.real(self.zero(), -(1 << 12));
+        }
         if a.error > 0 {
             return Err(Fail::Unknown);
         }

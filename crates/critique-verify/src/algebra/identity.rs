@@ -43,6 +43,14 @@ pub(crate) fn same(pool: &Pool, left: Id, right: Id) -> Verdict {
     if left == right {
         return Verdict::Equal("structure");
     }
+    if let Some(sign) = infinity(pool, left).or_else(|| infinity(pool, right)) {
+        let other = if infinite(pool, left) { right } else { left };
+        return if super::limits::diverges(pool, other) == Some(sign) {
+            Verdict::Equal("limit")
+        } else {
+            Verdict::Different("infinity")
+        };
+    }
     if infinite(pool, left) || infinite(pool, right) {
         return Verdict::Different("infinity");
     }
@@ -52,6 +60,18 @@ pub(crate) fn same(pool: &Pool, left: Id, right: Id) -> Verdict {
     match numeric_test(pool, left, right) {
         Ok(verdict) => verdict,
         Err(_) => Verdict::Undecided,
+    }
+}
+
+/// The sign of an infinity that stands alone.
+fn infinity(pool: &Pool, id: Id) -> Option<i64> {
+    match pool.node(id) {
+        Node::Infinity => Some(1),
+        Node::Mul(items) => match items.as_slice() {
+            [sign, rest] if *pool.node(*rest) == Node::Infinity => pool.as_int(*sign),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -100,20 +120,30 @@ fn numeric_test(pool: &Pool, left: Id, right: Id) -> Result<Verdict, Fail> {
     symbols.dedup();
     let mut random = Random::new(left, right);
     let plan = Plan::new(pool, &[left, right]);
-    let first = if plan.integrals {
+    let first = if plan.integrals || plan.series && !symbols.is_empty() {
         PRECISION * 3 / 4
     } else {
         PRECISION
     };
-    let fine = PRECISION * 5 / 2 + plan.literal_bits;
+    let fine = if plan.series {
+        PRECISION * 5 / 4
+    } else {
+        PRECISION * 5 / 2
+    };
+    let fine = fine + plan.literal_bits;
     if fine > 4_096 {
         pool.budget.exhaust();
         return Err(Fail::Budget);
     }
     let mut agreed = 0;
+    let mut branches = 0;
     let mut failure = Fail::Unknown;
     let (tries, points) = if plan.integers {
         (TRIES * 3, POINTS * 4)
+    } else if plan.negatives {
+        (TRIES * 2, POINTS * 3)
+    } else if plan.series {
+        (TRIES, POINTS / 2)
     } else {
         (TRIES, POINTS)
     };
@@ -127,10 +157,17 @@ fn numeric_test(pool: &Pool, left: Id, right: Id) -> Result<Verdict, Fail> {
             .collect();
         let precision = first + plan.literal_bits;
         match at_point(pool, left, right, &symbols, &point, precision) {
-            Ok(Agreement::Different) => {
-                // A difference must survive more digits.
-                if at_point(pool, left, right, &symbols, &point, precision + 96)?
-                    == Agreement::Different
+            // Off the reals, two forms may take different branches; real points
+            // decide, if there are enough of them.
+            Ok(Agreement::DifferentBranch) if !plan.complex && !symbols.is_empty() => branches += 1,
+            Ok(Agreement::Different | Agreement::DifferentBranch) => {
+                // A difference must survive more digits; those of quadrature are
+                // bounded by other means.
+                if plan.integrals
+                    || matches!(
+                        at_point(pool, left, right, &symbols, &point, precision + 96)?,
+                        Agreement::Different | Agreement::DifferentBranch
+                    )
                 {
                     return Ok(Verdict::Different("identity test"));
                 }
@@ -154,6 +191,9 @@ fn numeric_test(pool: &Pool, left: Id, right: Id) -> Result<Verdict, Fail> {
         if agreed >= points || (agreed > 0 && symbols.is_empty()) {
             return Ok(Verdict::Equal("identity test"));
         }
+        if attempt + 1 == tries && branches > 0 && agreed < 4 {
+            return Ok(Verdict::Different("identity test"));
+        }
         if symbols.is_empty() {
             return match failure {
                 Fail::Undefined => Ok(Verdict::Different("undefined")),
@@ -172,6 +212,8 @@ fn numeric_test(pool: &Pool, left: Id, right: Id) -> Result<Verdict, Fail> {
 enum Agreement {
     Same,
     Different,
+    /// Different where at least one side is no real number.
+    DifferentBranch,
     Unclear,
 }
 
@@ -189,10 +231,17 @@ fn at_point(
     }
     let a = evaluator.eval(left)?;
     let b = evaluator.eval(right)?;
-    Ok(agree(&evaluator, &a, &b))
+    // Quadrature gives fewer digits than functions do.
+    let integral = |node: &Node| matches!(node, Node::Integral { .. });
+    let digits = if pool.any(left, integral) || pool.any(right, integral) {
+        30
+    } else {
+        36
+    };
+    Ok(agree(&evaluator, &a, &b, digits))
 }
 
-fn agree(evaluator: &Evaluator<'_>, a: &Complex, b: &Complex) -> Agreement {
+fn agree(evaluator: &Evaluator<'_>, a: &Complex, b: &Complex, digits: i64) -> Agreement {
     let Ok(difference) = evaluator.math.sub(a, b) else {
         return Agreement::Unclear;
     };
@@ -200,12 +249,16 @@ fn agree(evaluator: &Evaluator<'_>, a: &Complex, b: &Complex) -> Agreement {
     let error = a.error.max(b.error);
     let size = a.magnitude().max(b.magnitude());
     if gap > error + 24 {
-        return Agreement::Different;
+        return if a.is_real() && b.is_real() {
+            Agreement::Different
+        } else {
+            Agreement::DifferentBranch
+        };
     }
     // Equality needs digits: the error has to be far below the values, unless
     // both are zero as far as this precision sees.
     let lost = a.is_lost() && b.is_lost();
-    if (error < size - 36 || lost) && gap <= error + 12 && error < -24 + size.max(0) {
+    if (error < size - digits || lost) && gap <= error + 12 && error < -24 + size.max(0) {
         Agreement::Same
     } else {
         Agreement::Unclear
@@ -223,7 +276,13 @@ struct Plan {
     jumps: bool,
     negatives: bool,
     integrals: bool,
+    /// Endless sums, which are dear.
+    series: bool,
+    /// Whether the imaginary unit is written.
+    complex: bool,
     literal_bits: usize,
+    /// Numbers near which an absolute value may turn.
+    turns: Vec<RBig>,
 }
 
 impl Plan {
@@ -231,10 +290,11 @@ impl Plan {
         let has = |test: &dyn Fn(&Node) -> bool| ids.iter().any(|&id| pool.any(id, test));
         let integers = has(&|node| match node {
             Node::Call(fun, args) => {
-                fun.is_discrete() && args.iter().any(|arg| !pool.symbols(*arg).is_empty())
+                // What a sum runs over is whole anyway.
+                fun.is_discrete() && args.iter().any(|arg| pool.has_free_symbol(*arg))
             }
             Node::Sum { low, high, .. } => {
-                !pool.symbols(*low).is_empty() || !pool.symbols(*high).is_empty()
+                pool.has_free_symbol(*low) || pool.has_free_symbol(*high)
             }
             _ => false,
         });
@@ -252,6 +312,10 @@ impl Plan {
             )
         });
         let integrals = has(&|node| matches!(node, Node::Integral { .. }));
+        let series = has(
+            &|node| matches!(node, Node::Sum { high, .. } if *pool.node(*high) == Node::Infinity),
+        );
+        let complex = has(&|node| *node == Node::I);
         let mut literal_bits = 0;
         for &id in ids {
             for part in pool.reach(id) {
@@ -261,12 +325,20 @@ impl Plan {
             }
         }
         let literal_bits = literal_bits.saturating_sub(32).next_multiple_of(64);
+        let turns = if negatives {
+            turning_points(pool, ids)
+        } else {
+            Vec::new()
+        };
         Self {
             integers,
             jumps: !counting,
             negatives,
             integrals,
+            series,
+            complex,
             literal_bits,
+            turns,
         }
     }
 
@@ -281,15 +353,51 @@ impl Plan {
         if whole {
             return RBig::from(random.below(10 + attempt as u64));
         }
-        let scale = [1, 4, 1, 12, 2, 40, 1, 3][attempt % 8];
+        // Endless sums converge near zero, if anywhere.
+        let scale = if self.series {
+            1
+        } else {
+            [1, 4, 1, 12, 2, 40, 1, 3][attempt % 8]
+        };
         let top = 50_000 + random.below(900_000);
         let value = RBig::from_parts((top * scale).into(), 1_000_003u32.into());
-        if self.negatives && attempt % 2 == 1 {
-            -value
+        if !self.negatives {
+            return value;
+        }
+        // Both sides of where an absolute value may turn: far out, near zero, and
+        // near numbers that the pair itself holds; signs of their own for all
+        // symbols.
+        let minus = if first {
+            attempt % 2 == 1
         } else {
-            value
+            random.below(2) == 1
+        };
+        let far = if attempt % 4 < 2 { 37 } else { 1 };
+        let value = value * RBig::from(if minus { -far } else { far });
+        match self.turns.get(attempt / 2) {
+            Some(turn) => turn + value / RBig::from(5),
+            None => value,
         }
     }
+}
+
+/// Numbers in the pair, with both signs: `|x - 2|` turns at 2.
+fn turning_points(pool: &Pool, ids: &[Id]) -> Vec<RBig> {
+    let mut out = Vec::new();
+    for &id in ids {
+        for part in pool.reach(id) {
+            let Some(value) = pool.as_number(part) else {
+                continue;
+            };
+            for turn in [value.clone(), -value.clone()] {
+                if bits(&turn) < 64 && !out.contains(&turn) && out.len() < 8 {
+                    out.push(turn);
+                }
+            }
+        }
+    }
+    out.sort();
+    out
 }
 
 /// Whether a symbol names a whole number by custom.

@@ -5,9 +5,11 @@ pub(crate) mod calculus;
 pub(crate) mod complex;
 pub(crate) mod discrete;
 pub(crate) mod identity;
+pub(crate) mod limits;
 pub(crate) mod modular;
 pub(crate) mod numeric;
 pub(crate) mod pool;
+pub(crate) mod quadrature;
 pub(crate) mod series;
 pub(crate) mod walk;
 

@@ -6,7 +6,9 @@ use dashu::base::{Sign, Signed};
 use dashu::rational::RBig;
 
 use super::complex::{Arithmetic, Complex, magnitude};
+use super::identity::infinite;
 use super::pool::{Fun, Id, Node, Pool, Symbol};
+use super::{quadrature, series};
 use crate::budget::Fail;
 
 /// Most terms of a sum or product that are added up.
@@ -14,9 +16,9 @@ const MAX_TERMS: i64 = 1_000;
 
 /// Evaluates expressions of one pool; remembers shared parts.
 pub(crate) struct Evaluator<'a> {
-    pool: &'a Pool,
+    pub(super) pool: &'a Pool,
     pub(crate) math: Arithmetic,
-    values: HashMap<Symbol, Complex>,
+    pub(super) values: HashMap<Symbol, Complex>,
     known: HashMap<Id, Complex>,
     /// Steps per transcendental function, which grows with the precision.
     price: u64,
@@ -66,7 +68,8 @@ impl<'a> Evaluator<'a> {
             match self.pool.node(next) {
                 Node::Sum { low, .. } => stack.push(*low),
                 Node::Integral { bounds, .. } => {
-                    stack.extend(bounds.iter().flat_map(|(low, high)| [*low, *high]));
+                    let ends = bounds.iter().flat_map(|(low, high)| [*low, *high]);
+                    stack.extend(ends.filter(|end| !infinite(self.pool, *end)));
                 }
                 Node::Limit { .. } | Node::Derivative { .. } => {}
                 _ => stack.extend(self.pool.children(next)),
@@ -103,7 +106,8 @@ impl<'a> Evaluator<'a> {
             Node::Mul(items) => self.fold(items, Arithmetic::mul),
             Node::Pow(base, exponent) => self.power(*base, *exponent),
             Node::Call(fun, args) => {
-                pool.budget.spend(self.price)?;
+                pool.budget
+                    .spend(if fun.is_discrete() { 4 } else { self.price })?;
                 let args = args
                     .iter()
                     .map(|arg| self.get(*arg).cloned())
@@ -178,6 +182,7 @@ impl<'a> Evaluator<'a> {
     /// An unknown function: a number drawn from its name and arguments, so
     /// that equal arguments give equal values and others do not.
     fn apply(&mut self, name: Symbol, args: &[Id]) -> Result<Complex, Fail> {
+        self.pool.budget.spend(self.price)?;
         let mut total = self.math.int(i64::from(name) + 2)?;
         let mut weight = 3;
         for arg in args {
@@ -186,21 +191,12 @@ impl<'a> Evaluator<'a> {
                 .math
                 .rational(&RBig::from_parts((weight * 7 + 5).into(), 11u8.into()))?;
             let scaled = self.math.mul(&value, &factor)?;
-            let (sin, _) = self.math.sin_cos(&scaled)?;
-            let shift = self.math.mul(&value, &value)?;
-            let part = self.math.add(&sin, &shift)?;
-            let weighted = self.math.mul(&part, &self.math.int(weight)?)?;
-            total = self.math.add(&total, &weighted)?;
-            total = self.math.mul(
-                &total,
-                &self
-                    .math
-                    .rational(&RBig::from_parts(17.into(), 13u8.into()))?,
-            )?;
+            let square = self.math.mul(&value, &value)?;
+            total = self.math.add(&total, &self.math.add(&scaled, &square)?)?;
+            total = self.math.mul(&total, &factor)?;
             weight += 2;
         }
-        let name = self.math.int(i64::from(name) + 2)?;
-        let (sin, _) = self.math.sin_cos(&self.math.mul(&total, &name)?)?;
+        let (sin, _) = self.math.sin_cos(&total)?;
         self.math.add(&total, &sin)
     }
 
@@ -311,14 +307,22 @@ impl<'a> Evaluator<'a> {
                 ..x.clone()
             }),
             Fun::Factorial | Fun::DoubleFactorial | Fun::Binomial | Fun::Gcd | Fun::Lcm => {
-                self.pool.budget.spend(20)?;
-                discrete(math, fun, args)
+                let value = discrete(math, fun, args)?;
+                self.pool
+                    .budget
+                    .spend(2 + value.magnitude().max(0) as u64 / 64)?;
+                Ok(value)
             }
         }
     }
 
     /// A body's value with its bound variable set.
-    fn body_at(&mut self, var: Symbol, value: Complex, body: Id) -> Result<Complex, Fail> {
+    pub(super) fn body_at(
+        &mut self,
+        var: Symbol,
+        value: Complex,
+        body: Id,
+    ) -> Result<Complex, Fail> {
         let known = std::mem::take(&mut self.known);
         let before = self.values.insert(var, value);
         let result = self.eval(body);
@@ -381,8 +385,11 @@ impl<'a> Evaluator<'a> {
             }
             partial.push(total.clone());
             // A slowly falling series is extrapolated from its first terms.
-            if partial.len() == 65 && !product && rest.magnitude() > -40 {
-                return super::series::richardson(&self.math, &partial, first);
+            if partial.len() == series::TERMS && rest.magnitude() > -40 {
+                if !product && let Some(total) = series::alternating(&mut self.math, &partial) {
+                    return total;
+                }
+                return series::richardson(&self.math, &partial, first);
             }
         }
         if endless {
@@ -392,105 +399,36 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// The value close to the point, with an error read off two distances.
-    fn limit(&mut self, var: Symbol, to: Id, side: i8, body: Id) -> Result<Complex, Fail> {
-        let deep = (self.math.precision * 3) as usize;
-        let mut fine = Evaluator::new(self.pool, deep);
-        for (symbol, value) in &self.values {
-            fine.values.insert(*symbol, value.clone());
-        }
-        let gap = self.math.precision * 3 / 4;
-        let sides: &[i64] = match side {
-            0 => &[1, -1],
-            1 => &[1],
-            _ => &[-1],
-        };
-        let infinite = match self.pool.node(to) {
-            Node::Infinity => Some(1),
-            Node::Mul(items)
-                if items
-                    .iter()
-                    .any(|item| *self.pool.node(*item) == Node::Infinity) =>
-            {
-                Some(-1)
-            }
-            _ => None,
-        };
-        let centre = if infinite.is_some() {
-            fine.math.int(0)?
-        } else {
-            fine.eval(to)?
-        };
-        let mut found: Option<Complex> = None;
-        for &sign in sides {
-            let mut close = |exponent: i64| -> Result<Complex, Fail> {
-                let (power, sign) = if let Some(direction) = infinite {
-                    (exponent, direction)
-                } else {
-                    (-exponent, sign)
-                };
-                let step = two_to(power) * RBig::from(sign);
-                let step = fine.math.rational(&step)?;
-                let at = fine.math.add(&centre, &step)?;
-                fine.body_at(
-                    var,
-                    Complex {
-                        error: -(1 << 40),
-                        ..at
-                    },
-                    body,
-                )
-            };
-            let far = close(gap / 2)?;
-            let near = close(gap)?;
-            let moved = fine.math.sub(&far, &near)?;
-            // What changed between the two distances bounds what is left, squared.
-            let left = moved.magnitude().max(moved.error);
-            let error = near
-                .error
-                .max(left - gap / 4)
-                .max(near.magnitude() - self.math.precision);
-            if left > near.magnitude().max(0) - 16 {
-                return Err(Fail::Unknown);
-            }
-            let value = Complex { error, ..near };
-            if let Some(other) = &found {
-                let difference = fine.math.sub(other, &value)?;
-                if difference.magnitude() > -20 {
-                    return Err(Fail::Undefined);
-                }
-            }
-            found = Some(value);
-            if infinite.is_some() {
-                break;
-            }
-        }
-        found.ok_or(Fail::Unknown)
-    }
-
     fn integral(&mut self, var: Symbol, low: Id, high: Id, body: Id) -> Result<Complex, Fail> {
-        let (low, high) = (self.get(low)?.clone(), self.get(high)?.clone());
-        if !low.is_real() || !high.is_real() {
+        let end = |id: Id| -> Result<Option<Complex>, Fail> {
+            if infinite(self.pool, id) {
+                return Ok(None);
+            }
+            let value = self.get(id)?.clone();
+            if value.is_real() {
+                Ok(Some(value))
+            } else {
+                Err(Fail::Unknown)
+            }
+        };
+        let (from, to) = (end(low)?, end(high)?);
+        let backwards = from.is_none() && *self.pool.node(low) == Node::Infinity
+            || to.is_none() && *self.pool.node(high) != Node::Infinity;
+        if backwards {
             return Err(Fail::Unknown);
         }
-        super::series::integrate(&low, &high, |evaluate| match evaluate {
-            super::series::Ask::Math => Ok(super::series::Told::Math(Arithmetic::new(
-                self.math.precision as usize,
-            ))),
-            super::series::Ask::Value(at) => {
-                Ok(super::series::Told::Value(self.body_at(var, at, body)?))
-            }
-        })
-    }
-}
-
-fn two_to(power: i64) -> RBig {
-    use dashu::integer::{IBig, UBig};
-    let size = UBig::ONE << power.unsigned_abs() as usize;
-    if power >= 0 {
-        RBig::from(size)
-    } else {
-        RBig::from_parts(IBig::ONE, size)
+        let nodes = quadrature::nodes(&from, &to, &mut self.math)?;
+        let mut values = Vec::with_capacity(nodes.len());
+        for node in &nodes {
+            self.pool.budget.spend(8)?;
+            let value = match self.body_at(var, node.at.clone(), body) {
+                // At a pole in an end, rounding may hit the end itself.
+                Err(Fail::Undefined) if node.outer => None,
+                value => Some(value?),
+            };
+            values.push(value);
+        }
+        quadrature::total(&self.math, &nodes, &values)
     }
 }
 

@@ -94,8 +94,24 @@ impl Pool {
         found
     }
 
+    /// Whether a symbol that no sum, integral or limit binds is in the expression.
+    pub(crate) fn has_free_symbol(&self, id: Id) -> bool {
+        self.any(id, |node| {
+            matches!(node, Node::Symbol(symbol) if !self.symbol_name(*symbol).starts_with(BOUND))
+        })
+    }
+
     /// The expression with `symbol` replaced by `with`.
     pub(crate) fn substitute(&mut self, id: Id, symbol: Symbol, with: Id) -> Id {
+        self.replace(id, &Node::Symbol(symbol), with)
+    }
+
+    /// The expression with a leaf replaced; a bound variable stays.
+    pub(crate) fn replace(&mut self, id: Id, leaf: &Node, with: Id) -> Id {
+        let symbol = match leaf {
+            Node::Symbol(symbol) => Some(*symbol),
+            _ => None,
+        };
         let mut order = self.reach(id);
         order.sort_unstable();
         let mut map: HashMap<Id, Id> = HashMap::new();
@@ -104,7 +120,7 @@ impl Pool {
             let of = |id: &Id| map.get(id).copied().unwrap_or(*id);
             let all = |ids: &[Id]| ids.iter().map(of).collect::<Vec<_>>();
             let new = match node {
-                Node::Symbol(found) if found == symbol => with,
+                ref found if found == leaf => with,
                 Node::Add(items) => {
                     let items = all(&items);
                     self.add(&items)
@@ -137,7 +153,7 @@ impl Pool {
                         var,
                         low: of(&low),
                         high: of(&high),
-                        body: if var == symbol { body } else { of(&body) },
+                        body: if Some(var) == symbol { body } else { of(&body) },
                     };
                     self.insert(node)
                 }
@@ -145,7 +161,7 @@ impl Pool {
                     let node = Node::Integral {
                         var,
                         bounds: bounds.map(|(low, high)| (of(&low), of(&high))),
-                        body: if var == symbol { body } else { of(&body) },
+                        body: if Some(var) == symbol { body } else { of(&body) },
                     };
                     self.insert(node)
                 }
@@ -155,7 +171,7 @@ impl Pool {
                     side,
                     body,
                 } => {
-                    let body = if var == symbol { body } else { of(&body) };
+                    let body = if Some(var) == symbol { body } else { of(&body) };
                     let node = Node::Limit {
                         var,
                         to: of(&to),

@@ -30,6 +30,9 @@ impl Comparer<'_> {
         else {
             return Verdict::Different("shape");
         };
+        if let Some((gold, prediction)) = relation::without_domains(gold, prediction) {
+            return self.values(&gold, &prediction);
+        }
         if let Some(verdict) = relation::assignments(self, gold, prediction) {
             return verdict;
         }
@@ -54,6 +57,11 @@ impl Comparer<'_> {
         let bracketed_b = *open_b != Bracket::None;
         let certain =
             |items: &[Value], open, close| is_certain_interval(self.pool, items, open, close);
+        if !bracketed_a && certain(b, *open_b, *close_b) && bracketed_b
+            || !bracketed_b && certain(a, *open_a, *close_a) && bracketed_a
+        {
+            return Verdict::Different("interval");
+        }
         if bracketed_a
             && bracketed_b
             && (certain(a, *open_a, *close_a) || certain(b, *open_b, *close_b))
@@ -87,7 +95,9 @@ impl Comparer<'_> {
                 }
             }
             (false, false) => {
-                if a.len() == 2 && open_a != open_b && self.ascending(a) {
+                let round = |open| matches!(open, Bracket::Round | Bracket::Angle);
+                let alike = open_a == open_b || round(*open_a) && round(*open_b);
+                if a.len() == 2 && !alike && self.ascending(a) {
                     return Verdict::Different("brackets");
                 }
                 self.ordered(a, b, "tuple")

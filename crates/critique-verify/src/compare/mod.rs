@@ -6,7 +6,9 @@ pub(crate) mod realset;
 pub(crate) mod relation;
 pub(crate) mod scalar;
 pub(crate) mod shapes;
+pub(crate) mod solve;
 pub(crate) mod text;
+mod vectors;
 
 use dashu::rational::RBig;
 
@@ -94,6 +96,8 @@ fn long(gold: &str, prediction: &str) -> Outcome {
 }
 
 fn short(pool: &mut Pool, gold: &str, prediction: &str, options: &Options) -> Verdict {
+    let gold = text::formula_for(gold).unwrap_or(gold);
+    let prediction = text::formula_for(prediction).unwrap_or(prediction);
     let (gold_tokens, prediction_tokens) = (lexer::lex(gold), lexer::lex(prediction));
     let same = gold_tokens.len() == prediction_tokens.len()
         && gold_tokens
@@ -151,10 +155,19 @@ fn short(pool: &mut Pool, gold: &str, prediction: &str, options: &Options) -> Ve
 
 /// `12 m` where `m` was a unit on the other side.
 fn without_units(pool: &mut Pool, value: &Value) -> Value {
-    let Value::Scalar(id, _) = value else {
-        return value.clone();
+    let id = match value {
+        Value::Scalar(id, _) => *id,
+        // `F = 20 N`
+        Value::Relation { first, rest } if rest.len() == 1 && first.as_scalar().is_some() => {
+            let (rel, right) = &rest[0];
+            return Value::Relation {
+                first: first.clone(),
+                rest: vec![(*rel, without_units(pool, right))],
+            };
+        }
+        _ => return value.clone(),
     };
-    let symbols = pool.symbols(*id);
+    let symbols = pool.symbols(id);
     let [only] = symbols.as_slice() else {
         return value.clone();
     };
@@ -169,23 +182,29 @@ fn without_units(pool: &mut Pool, value: &Value) -> Value {
     value.map(&mut |id| pool.substitute(id, *only, one))
 }
 
-/// `I` or `j` for the imaginary unit, where the other side has `i` and no such letter.
-fn imaginary(pool: &mut Pool, value: &Value, other: &Value) -> Value {
+/// `I` or `j` for the imaginary unit, and `E` for e, where the other side has the
+/// constant and no such letter.
+fn constants(pool: &mut Pool, value: &Value, other: &Value) -> Value {
+    let value = constant(pool, value, other, &Node::I, &["I", "j"]);
+    constant(pool, &value, other, &Node::E, &["E"])
+}
+
+fn constant(pool: &mut Pool, value: &Value, other: &Value, unit: &Node, letters: &[&str]) -> Value {
     let has = |pool: &Pool, value: &Value, node: &Node| {
         value
             .ids()
             .into_iter()
             .any(|id| pool.any(id, |found| found == node))
     };
-    if has(pool, value, &Node::I) || !has(pool, other, &Node::I) {
+    if has(pool, value, unit) || !has(pool, other, unit) {
         return value.clone();
     }
-    for name in ["I", "j"] {
+    for name in letters {
         let Some(symbol) = pool.known_symbol(name) else {
             continue;
         };
         if has(pool, value, &Node::Symbol(symbol)) && !has(pool, other, &Node::Symbol(symbol)) {
-            let unit = pool.insert(Node::I);
+            let unit = pool.insert(unit.clone());
             return value.map(&mut |id| pool.substitute(id, symbol, unit));
         }
     }
@@ -245,8 +264,8 @@ fn readings(pool: &mut Pool, gold: &Value, prediction: &Value, options: &Options
     }
     let (gold, prediction) = (&without_units(pool, gold), &without_units(pool, prediction));
     let (gold, prediction) = (
-        &imaginary(pool, gold, prediction),
-        &imaginary(pool, prediction, gold),
+        &constants(pool, gold, prediction),
+        &constants(pool, prediction, gold),
     );
     let total: usize = choices.iter().map(|(_, values)| values.len()).product();
     let mut verdict = Verdict::Different("readings");

@@ -174,7 +174,7 @@ fn share_name(pool: &Pool, items: Vec<Value>) -> Vec<Value> {
         return items;
     };
     let shareable = rest.len() == 1
-        && rest[0].0 == Rel::Equal
+        && matches!(rest[0].0, Rel::Equal | Rel::NotEqual)
         && matches!(rest[0].1, Value::Scalar(..))
         && relation::is_name(pool, first)
         && items[1..]
@@ -183,13 +183,13 @@ fn share_name(pool: &Pool, items: Vec<Value>) -> Vec<Value> {
     if !shareable || items.len() < 2 {
         return items;
     }
-    let first = first.clone();
+    let (first, rel) = (first.clone(), rest[0].0);
     items
         .into_iter()
         .map(|item| match item {
             scalar @ Value::Scalar(..) => Value::Relation {
                 first: first.clone(),
-                rest: vec![(Rel::Equal, scalar)],
+                rest: vec![(rel, scalar)],
             },
             other => other,
         })

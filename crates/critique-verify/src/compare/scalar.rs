@@ -9,7 +9,7 @@ use dashu::rational::RBig;
 use super::Verdict;
 use crate::algebra::identity::{self, Verdict as Same};
 use crate::algebra::numeric::Evaluator;
-use crate::algebra::{Id, Pool};
+use crate::algebra::{Id, Node, Pool};
 use crate::options::Options;
 use crate::parse::value::Decimal;
 
@@ -99,7 +99,10 @@ fn rounds_to(pool: &Pool, value: Id, decimal: Id, written: Decimal, fewest: usiz
     let unit = power_of_ten(written.place);
     let half = &unit / RBig::from(2);
     let gap = (&value - &target).abs();
-    if gap <= half {
+    // A double prints 16 digits or 17, of which the last are not its own.
+    let double =
+        written.digits >= 15 && &gap * RBig::from(dashu::integer::IBig::ONE << 52) <= value.clone();
+    if gap <= half || double {
         return true;
     }
     written.digits > ENOUGH_DIGITS && value > target && &value - &target < unit
@@ -127,7 +130,9 @@ pub(crate) fn approximate(pool: &Pool, id: Id) -> Option<RBig> {
     if let Some(value) = pool.as_number(id) {
         return Some(value.clone());
     }
-    let mut evaluator = Evaluator::new(pool, 192);
+    // More bits would not make quadrature better.
+    let integrals = pool.any(id, |node| matches!(node, Node::Integral { .. }));
+    let mut evaluator = Evaluator::new(pool, if integrals { 96 } else { 192 });
     let value = evaluator.eval(id).ok()?;
     let imaginary = crate::algebra::complex::magnitude(&value.im);
     if value.error > -40 + value.magnitude().max(0) || imaginary > value.error + 8 {

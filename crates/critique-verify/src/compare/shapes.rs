@@ -1,6 +1,6 @@
 //! Values of all shapes against each other.
 
-use super::realset::RealSet;
+use super::realset::{self, RealSet};
 use super::relation;
 use super::{Verdict, scalar};
 use crate::algebra::{Id, Node, Pool};
@@ -30,6 +30,17 @@ impl Comparer<'_> {
         }
         if gold == prediction {
             return Verdict::Equal("structure");
+        }
+        if !matches!((gold, prediction), (Seq { .. }, Seq { .. }))
+            && let Some((gold, prediction)) = relation::without_domains(gold, prediction)
+        {
+            return self.values(&gold, &prediction);
+        }
+        if let (vector @ (Matrix(_) | Seq { .. }), Scalar(sum, _))
+        | (Scalar(sum, _), vector @ (Matrix(_) | Seq { .. })) = (gold, prediction)
+            && let Some(verdict) = self.in_basis(vector, *sum)
+        {
+            return verdict;
         }
         match (gold, prediction) {
             (Scalar(a, x), Scalar(b, y)) => {
@@ -74,7 +85,15 @@ impl Comparer<'_> {
             (Seq { items, open, .. }, other) | (other, Seq { items, open, .. })
                 if items.len() == 1
                     && matches!(open, Bracket::Brace | Bracket::None)
-                    && !matches!(other, Seq { .. }) =>
+                    && !matches!(
+                        other,
+                        Seq { .. }
+                            | Empty
+                            | Union(_)
+                            | Intersection(_)
+                            | Difference(..)
+                            | Builder { .. }
+                    ) =>
             {
                 let inner = items[0].clone();
                 if matches!(gold, Seq { .. }) {
@@ -128,7 +147,29 @@ impl Comparer<'_> {
             (Some(a), Some(b)) => a.same(self, &b),
             _ => Verdict::Different("set"),
         };
-        verdict.or_else(|| self.set_structure(gold, prediction))
+        verdict
+            .or_else(|| self.set_structure(gold, prediction))
+            .or_else(|| self.condition(gold, prediction))
+    }
+
+    /// A builder by the condition in it, where that could not be solved.
+    fn condition(&mut self, gold: &Value, prediction: &Value) -> Verdict {
+        let (builder, other) = match (gold, prediction) {
+            (builder @ Value::Builder { .. }, other) | (other, builder @ Value::Builder { .. }) => {
+                (builder, other)
+            }
+            _ => return Verdict::Different("set"),
+        };
+        let Value::Builder { element, condition } = builder else {
+            return Verdict::Different("set");
+        };
+        if realset::element_variable(self.pool, element).is_none() {
+            return Verdict::Different("set");
+        }
+        match RealSet::of(self.pool, other) {
+            Some(set) => super::solve::satisfies(self, condition, &set),
+            None => Verdict::Different("set"),
+        }
     }
 
     fn set_structure(&mut self, gold: &Value, prediction: &Value) -> Verdict {
@@ -156,7 +197,10 @@ impl Comparer<'_> {
                 },
             ) => {
                 // A bound name says nothing.
-                let (Some(x), Some(y)) = (a.as_symbol(self.pool), c.as_symbol(self.pool)) else {
+                let (Some(x), Some(y)) = (
+                    realset::variable(self.pool, a),
+                    realset::variable(self.pool, c),
+                ) else {
                     let first = self.compare(a, c);
                     return if first.is_equal() {
                         self.compare(b, d)
@@ -165,8 +209,14 @@ impl Comparer<'_> {
                     };
                 };
                 let with = self.pool.insert(Node::Symbol(x));
+                let c = c.map(&mut |id| self.pool.substitute(id, y, with));
                 let d = d.map(&mut |id| self.pool.substitute(id, y, with));
-                self.compare(b, &d)
+                let first = self.compare(a, &c);
+                if first.is_equal() {
+                    self.compare(b, &d)
+                } else {
+                    first
+                }
             }
             _ => Verdict::Different("set"),
         }
@@ -187,14 +237,14 @@ impl Comparer<'_> {
         Verdict::Equal("ratio")
     }
 
-    fn matrices(&mut self, a: &[Vec<Id>], b: &[Vec<Id>]) -> Verdict {
+    pub(super) fn matrices(&mut self, a: &[Vec<Id>], b: &[Vec<Id>]) -> Verdict {
         if a.len() != b.len() || a.iter().zip(b).any(|(x, y)| x.len() != y.len()) {
             return Verdict::Different("matrix");
         }
         self.all(a.iter().flatten().zip(b.iter().flatten()), "matrix")
     }
 
-    fn all<'b>(
+    pub(super) fn all<'b>(
         &mut self,
         pairs: impl Iterator<Item = (&'b Id, &'b Id)>,
         rule: &'static str,
@@ -207,43 +257,6 @@ impl Comparer<'_> {
             }
         }
         Verdict::Equal(rule)
-    }
-
-    /// A matrix against a list: a vector, or a list of rows.
-    fn vector(&mut self, rows: &[Vec<Id>], list: &Value) -> Verdict {
-        let Value::Seq { items, open, .. } = list else {
-            return Verdict::Different("shape");
-        };
-        if *open == Bracket::Brace {
-            return Verdict::Different("shape");
-        }
-        let scalars = |items: &[Value]| {
-            items
-                .iter()
-                .map(Value::as_scalar)
-                .collect::<Option<Vec<_>>>()
-        };
-        if (rows.len() == 1 || rows.iter().all(|row| row.len() == 1))
-            && let Some(entries) = scalars(items)
-        {
-            let flat: Vec<Id> = rows.iter().flatten().copied().collect();
-            if flat.len() != entries.len() {
-                return Verdict::Different("vector");
-            }
-            return self.all(flat.iter().zip(&entries), "vector");
-        }
-        let nested: Option<Vec<Vec<Id>>> = items
-            .iter()
-            .map(|item| match item {
-                Value::Seq { items, .. } => scalars(items),
-                Value::Scalar(id, _) => Some(vec![*id]),
-                _ => None,
-            })
-            .collect();
-        match nested {
-            Some(nested) => self.matrices(rows, &nested),
-            None => Verdict::Different("shape"),
-        }
     }
 }
 

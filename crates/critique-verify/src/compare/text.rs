@@ -22,6 +22,7 @@ pub(crate) fn clean(text: &str) -> &str {
             ("\\[", "\\]"),
             ("**", "**"),
             ("__", "__"),
+            ("'", "'"),
         ] {
             if text.len() > open.len() + close.len()
                 && let Some(inner) = text
@@ -75,7 +76,13 @@ pub(crate) fn normal(text: &str) -> String {
         if !out.is_empty() {
             out.push(' ');
         }
-        out.push_str(&word);
+        // "No solutions" says what "no solution" does.
+        let plural = word.len() > 4 && word.ends_with('s') && !word.ends_with("ss");
+        out.push_str(if plural {
+            &word[..word.len() - 1]
+        } else {
+            &word
+        });
     }
     out
 }
@@ -121,7 +128,11 @@ pub(crate) fn unwrap(text: &str) -> String {
                     // `\ `, `\,`, `\!`, `\$`.
                     let skip = rest.chars().next().map_or(0, char::len_utf8);
                     let spacing = rest.starts_with([' ', ',', ';', ':']);
+                    let norm = rest.starts_with('|');
                     rest = &rest[skip..];
+                    if norm {
+                        out.push_str("\\|");
+                    }
                     if spacing {
                         out.push(' ');
                     }
@@ -135,6 +146,26 @@ pub(crate) fn unwrap(text: &str) -> String {
         }
     }
     out
+}
+
+/// The formula that a phrase stands for.
+pub(crate) fn formula_for(text: &str) -> Option<&'static str> {
+    // Short phrases of letters only; anything else is no candidate.
+    if text.len() > 40 || !text.contains(|c: char| c.is_ascii_lowercase()) {
+        return None;
+    }
+    Some(match normal(text).as_str() {
+        "all real number"
+        | "all real"
+        | "real number"
+        | "set of all real number"
+        | "set of real number" => "\\mathbb{R}",
+        "all integer" | "set of all integer" | "set of integer" => "\\mathbb{Z}",
+        "empty set" | "null set" => "\\emptyset",
+        "negative infinity" | "minus infinity" => "-\\infty",
+        "positive infinity" | "plus infinity" => "\\infty",
+        _ => return None,
+    })
 }
 
 /// Decides where text decides; `None` leaves it to formulas.
@@ -166,7 +197,8 @@ pub(crate) fn compare(gold: &str, prediction: &str, same: bool) -> Option<Verdic
         });
     }
     if let (Some(x), Some(y)) = (time(a), time(b)) {
-        let marked = x.1 || y.1 || x.2 || y.2;
+        // A ratio would have been reduced: `3:45` is a time.
+        let marked = x.1 || y.1 || x.2 || y.2 || !reduced(a);
         let differ = if x.1 == y.1 {
             x.0 == y.0
         } else {
@@ -180,14 +212,34 @@ pub(crate) fn compare(gold: &str, prediction: &str, same: bool) -> Option<Verdic
             });
         }
     }
+    // `25:00` is no time, and `5:00` no ratio.
+    let clock = |text: &str| {
+        let (hours, minutes) = text.split_once(':').unwrap_or_default();
+        let digits = |part: &str| part.bytes().all(|c| c.is_ascii_digit());
+        !hours.is_empty() && minutes.len() == 2 && digits(hours) && digits(minutes)
+    };
+    if clock(a) && clock(b) && a != b {
+        for (text, found, other) in [(a, time(a), time(b)), (b, time(b), time(a))] {
+            if found.is_some_and(|found| found.2 || !reduced(text)) && other.is_none() {
+                return Some(Verdict::Different("time"));
+            }
+        }
+    }
     let letters =
         |text: &str| text.chars().all(|c| c.is_ascii_alphabetic() || c == ' ') && !text.is_empty();
     if letters(a) && letters(b) && a == b {
         return Some(Verdict::Equal("text"));
     }
+    if is_numerals(a) && is_numerals(b) {
+        return Some(if normal(a) == normal(b) || same_list(a, b) {
+            Verdict::Equal("text")
+        } else {
+            Verdict::Different("text")
+        });
+    }
     if is_words(a) && is_words(b) {
         let (x, y) = (normal(a), normal(b));
-        if !x.is_empty() && x == y {
+        if !x.is_empty() && (x == y || same_list(a, b)) {
             return Some(Verdict::Equal("text"));
         }
         if a.split_whitespace().any(|word| word.len() > 4)
@@ -196,9 +248,11 @@ pub(crate) fn compare(gold: &str, prediction: &str, same: bool) -> Option<Verdic
             return Some(Verdict::Different("text"));
         }
     }
+    // Prose with numbers in it; where a formula begins, text says nothing.
     let long_word = |text: &str| {
         text.split(|c: char| !c.is_alphabetic())
             .any(|word| word.len() > 3)
+            && !text.contains(['\\', '^', '_', '=', '<', '>', '|', '/', '+', '*'])
     };
     if long_word(a) && long_word(b) {
         let fold = |text: &str| {
@@ -213,6 +267,48 @@ pub(crate) fn compare(gold: &str, prediction: &str, same: bool) -> Option<Verdic
         }
     }
     None
+}
+
+/// `Alice and Bob`, `Bob, Alice`: the same names, joined in the same sense.
+fn same_list(a: &str, b: &str) -> bool {
+    let members = |text: &str| {
+        let lower = text.to_lowercase();
+        let either = lower.split_whitespace().any(|word| word == "or");
+        let mut names: Vec<String> = lower
+            .split(',')
+            .flat_map(|part| {
+                part.split_whitespace()
+                    .map(|word| if word == "or" { "and" } else { word })
+                    .collect::<Vec<_>>()
+                    .split(|word| *word == "and")
+                    .map(|words| normal(&words.join(" ")))
+                    .collect::<Vec<_>>()
+            })
+            .filter(|name| !name.is_empty())
+            .collect();
+        names.sort();
+        (either, names)
+    };
+    let ((either, names), (other_either, others)) = (members(a), members(b));
+    names.len() > 1 && names == others && either == other_either
+}
+
+/// `I, II and IV`: a list of Roman numerals, by which options are named.
+fn is_numerals(text: &str) -> bool {
+    let mut long = false;
+    let mut count = 0;
+    for word in text.split(|c: char| c.is_whitespace() || c == ',') {
+        match word {
+            "" | "and" | "or" | "only" => {}
+            "I" | "V" | "X" => count += 1,
+            "II" | "III" | "IV" | "VI" | "VII" | "VIII" => {
+                count += 1;
+                long = true;
+            }
+            _ => return false,
+        }
+    }
+    long && count > 0
 }
 
 /// Letters, blanks and marks of prose only, with a word among them.
@@ -310,6 +406,21 @@ pub(crate) fn after_choice(text: &str) -> Option<&str> {
         && !after.is_empty()
         && !after.starts_with(['+', '-', '*', '/', '^', '=', '<', '>', ',', '\u{2212}']))
     .then_some(after)
+}
+
+/// Whether the parts of `a:b` have no common factor.
+fn reduced(text: &str) -> bool {
+    let parts: Vec<u32> = text
+        .split(':')
+        .filter_map(|part| part.trim().parse().ok())
+        .collect();
+    let [mut a, mut b] = parts[..] else {
+        return false;
+    };
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a == 1
 }
 
 /// Seconds since midnight, whether am or pm was said, and whether it can only

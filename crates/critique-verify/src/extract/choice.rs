@@ -116,7 +116,7 @@ fn anchored(text: &str, top: char) -> Option<(char, usize)> {
     let bytes = text.as_bytes();
     for at in 0..bytes.len() {
         let c = bytes[at] as char;
-        if !c.is_ascii_alphabetic() || !bounded(bytes, at) {
+        if !c.is_ascii_alphabetic() || !bounded(bytes, at) && !quoted(bytes, at) {
             continue;
         }
         let bracketed = at > 0
@@ -126,7 +126,7 @@ fn anchored(text: &str, top: char) -> Option<(char, usize)> {
         if !('A'..=top).contains(&upper) {
             continue;
         }
-        if bracketed {
+        if bracketed || quoted(bytes, at) {
             return Some((upper, at));
         }
         if !c.is_ascii_uppercase() {
@@ -176,6 +176,11 @@ fn lower_word(rest: &str) -> bool {
 }
 
 /// Not part of a word, a command or a formula such as `A_1`.
+/// `'C'`
+fn quoted(bytes: &[u8], at: usize) -> bool {
+    at > 0 && bytes[at - 1] == b'\'' && bytes.get(at + 1) == Some(&b'\'')
+}
+
 fn bounded(bytes: &[u8], at: usize) -> bool {
     let word =
         |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'\\' | b'\'' | b'^') || c >= 0x80;

@@ -143,7 +143,14 @@ fn option(text: &str) -> Option<String> {
 
 /// A plain number without the unit behind it.
 fn without_unit(text: &str) -> String {
-    let text = text.trim_start_matches(['$', '€', '£']).trim();
+    let hedged = ["approximately ", "about ", "roughly ", "around ", "nearly "]
+        .iter()
+        .find_map(|hedge| text.strip_prefix(hedge))
+        .filter(|rest| rest.starts_with(|c: char| !c.is_alphabetic()));
+    let text = hedged
+        .unwrap_or(text)
+        .trim_start_matches(['$', '€', '£'])
+        .trim();
     let end = text
         .char_indices()
         .find(|(at, c)| {

@@ -13,8 +13,12 @@ impl Parser<'_> {
             return Ok(value);
         }
         let top = self.digit_argument()?;
-        let bottom = self.digit_argument()?;
-        self.divide(&top, &bottom)
+        // `\frac{dx}{1 + x}`: the differential above ends the integrand only
+        // after the whole fraction.
+        let integrand = std::mem::take(&mut self.integrand);
+        let bottom = self.digit_argument();
+        self.integrand = integrand;
+        self.divide(&top, &bottom?)
     }
 
     /// `\frac{d}{dx} f`, `\frac{df(x)}{dx}`, `\frac{d^2}{dx^2} f`, `\frac{dy}{dx}`.
@@ -24,10 +28,11 @@ impl Parser<'_> {
             self.at = start;
             return Ok(None);
         };
-        let Some(var) = self.denominator(order) else {
+        let Some(vars) = self.denominator(order) else {
             self.at = start;
             return Ok(None);
         };
+        let var = vars[0];
         if body.is_none() {
             let operand = self.nested(Self::power)?;
             body = Some(Self::scalar_of(&operand)?);
@@ -42,7 +47,7 @@ impl Parser<'_> {
             return Ok(Some(Value::scalar(self.pool.name(&name))));
         }
         let mut id = body.ok_or(NoParse)?;
-        for _ in 0..order {
+        for var in vars.into_iter().rev() {
             id = match calculus::derivative(self.pool, id, var) {
                 Some(found) => found,
                 None => self.pool.insert(Node::Derivative { var, body: id }),
@@ -87,41 +92,46 @@ impl Parser<'_> {
         self.take_sign('}').then_some((order, body))
     }
 
-    pub(super) fn denominator(&mut self, order: i64) -> Option<Symbol> {
+    /// The variables in the denominator, each as often as it stands there.
+    pub(super) fn denominator(&mut self, order: i64) -> Option<Vec<Symbol>> {
         if !self.take_sign('{') {
             return None;
         }
-        let var = match self.peek().cloned()? {
-            Tok::Word(word) if word.len() == 2 && word.starts_with('d') => {
-                self.at += 1;
-                word.chars().nth(1)?.to_string()
-            }
-            Tok::Letter('d') | Tok::Command(_) => {
-                if let Tok::Command(name) = self.peek()?
-                    && name != "partial"
-                {
-                    return None;
+        let mut vars = Vec::new();
+        while !self.take_sign('}') {
+            let name = match self.peek().cloned()? {
+                Tok::Word(word) if word.len() == 2 && word.starts_with('d') => {
+                    self.at += 1;
+                    word.chars().nth(1)?.to_string()
                 }
-                self.at += 1;
-                let name = match self.peek()? {
-                    Tok::Letter(letter) => letter.to_string(),
-                    Tok::Name(Name::Symbol(name)) => (*name).to_owned(),
-                    _ => return None,
-                };
-                self.at += 1;
-                name
+                Tok::Letter('d') | Tok::Command(_) => {
+                    if let Tok::Command(name) = self.peek()?
+                        && name != "partial"
+                    {
+                        return None;
+                    }
+                    self.at += 1;
+                    let name = match self.peek()? {
+                        Tok::Letter(letter) => letter.to_string(),
+                        Tok::Name(Name::Symbol(name)) => (*name).to_owned(),
+                        _ => return None,
+                    };
+                    self.at += 1;
+                    name
+                }
+                _ => return None,
+            };
+            let mut times = 1;
+            if self.take_sign('^') {
+                let value = self.argument().ok()?;
+                times = self.pool.as_int(value.as_scalar()?)?;
             }
-            _ => return None,
-        };
-        if self.take_sign('^') {
-            let value = self.argument().ok()?;
-            if self.pool.as_int(value.as_scalar()?) != Some(order) {
-                return None;
+            let var = self.pool.symbol(&name);
+            for _ in 0..times.clamp(0, 5) {
+                vars.push(var);
             }
-        } else if order != 1 {
-            return None;
         }
-        self.take_sign('}').then(|| self.pool.symbol(&var))
+        (vars.len() as i64 == order).then_some(vars)
     }
 
     /// `\sum_{k=1}^{n}` and `\prod`; the body is a product.
@@ -155,6 +165,9 @@ impl Parser<'_> {
         self.bound.truncate(depth);
         let body = Self::scalar_of(&body?)?;
         let var = self.pool.symbol(&name);
+        if !product && let Some(total) = calculus::polynomial_sum(self.pool, body, var, low, high) {
+            return Ok(Value::scalar(total));
+        }
         let (var, body) = self.pool.bind(var, body);
         Ok(Value::scalar(self.pool.insert(Node::Sum {
             product,

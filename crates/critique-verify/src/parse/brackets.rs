@@ -3,7 +3,7 @@
 use super::lexer::Tok;
 use super::value::{Bracket, Separator, Value};
 use super::{NoParse, Parsed, Parser, matrix};
-use crate::algebra::{Fun, Id};
+use crate::algebra::{Fun, Id, Node};
 
 impl Parser<'_> {
     /// `( .. )`, `[ .. ]` and the mixed forms of half-open intervals.
@@ -42,12 +42,14 @@ impl Parser<'_> {
                 open: Bracket::None,
                 separator,
                 ..
-            } => Ok(Value::Seq {
+            } if open == close || items.len() == 2 => Ok(Value::Seq {
                 items,
                 open,
                 close,
                 separator,
             }),
+            // Brackets that do not match make an interval or nothing.
+            Value::Seq { .. } if open != close => Err(NoParse),
             other if open == close => {
                 if self.is_sign('_') {
                     return self.bracketed_numeral();
@@ -82,9 +84,18 @@ impl Parser<'_> {
             return Ok(Value::Empty);
         }
         let bars = std::mem::take(&mut self.bars);
-        let builder = std::mem::replace(&mut self.builder, set);
+        // `{x | x > 2}`: a builder whose braces lost their backslash.
+        let plain_builder = matches!(self.peek(), Some(Tok::Letter(_)))
+            && match self.peek_at(1) {
+                Some(Tok::Sign('|' | ':')) => true,
+                Some(Tok::Command(name)) => name == "mid" || name == "in",
+                _ => false,
+            };
+        let opens = set || plain_builder;
+        let builder = std::mem::replace(&mut self.builder, opens);
         let inner = self.list(Bracket::Brace);
-        let is_builder = set && (self.is_sign('|') || self.is_sign(':') || self.is_command("mid"));
+        let is_builder =
+            opens && (self.is_sign('|') || self.is_sign(':') || self.is_command("mid"));
         let value = match inner {
             Ok(element) if is_builder => {
                 self.at += 1;
@@ -99,12 +110,6 @@ impl Parser<'_> {
         self.bars = bars;
         self.builder = builder;
         let value = value?;
-        if self.take_command("choose") {
-            let bottom = self.additive()?;
-            self.expect_sign('}')?;
-            let args = [Self::scalar_of(&value)?, Self::scalar_of(&bottom)?];
-            return Ok(Value::scalar(self.pool.call(Fun::Binomial, &args)));
-        }
         if self.peek() != Some(&close) {
             // `\left\{ \begin{array} .. \end{array} \right.` never closes.
             let array = set
@@ -148,6 +153,8 @@ impl Parser<'_> {
 
     pub(super) fn absolute(&mut self, inner: &Value) -> Parsed<Value> {
         match inner {
+            // A length has no sign: `|AB|` is AB.
+            Value::Scalar(id, _) if self.is_segment(*id) => Ok(inner.clone()),
             Value::Scalar(id, _) => Ok(Value::scalar(self.pool.call(Fun::Abs, &[*id]))),
             Value::Matrix(rows) if rows.iter().all(|row| row.len() == rows.len()) => {
                 matrix::det(self.pool, rows).map(Value::scalar)
@@ -165,6 +172,16 @@ impl Parser<'_> {
             }
             _ => Err(NoParse),
         }
+    }
+
+    /// Two capitals, the ends of a segment.
+    pub(super) fn is_segment(&self, id: Id) -> bool {
+        let capital = |id: Id| {
+            matches!(self.pool.node(id), Node::Symbol(symbol)
+                if self.pool.symbol_name(*symbol).starts_with(|c: char| c.is_ascii_uppercase()))
+        };
+        matches!(self.pool.node(id), Node::Mul(items)
+            if items.len() == 2 && items.iter().all(|item| capital(*item)))
     }
 
     pub(super) fn norm(&mut self, entries: &[Id]) -> Id {

@@ -4,7 +4,7 @@ use dashu::rational::RBig;
 
 use super::lexer::Tok;
 use super::names::{self, Name, Special};
-use super::value::{Bracket, Rel, Separator, Value};
+use super::value::{Bracket, Separator, Value};
 use super::{NoParse, Parsed, Parser, matrix};
 use crate::algebra::{Fun, Id, Node};
 
@@ -89,6 +89,13 @@ impl Parser<'_> {
     pub(super) fn function_argument(&mut self, trigonometric: bool) -> Parsed<Value> {
         if self.is_sign('(') || self.is_sign('[') || self.is_sign('{') {
             return self.primary();
+        }
+        if self.peek() == Some(&Tok::SetOpen) {
+            // `\exp\{x\}`: braces as brackets.
+            return Ok(match self.primary()? {
+                Value::Seq { mut items, .. } if items.len() == 1 => items.remove(0),
+                other => other,
+            });
         }
         self.nested(|parser| {
             let negative = parser.take_sign('-');
@@ -178,13 +185,24 @@ impl Parser<'_> {
                 let [top, bottom] = self.two_args()?;
                 Ok(Value::scalar(self.pool.div(top, bottom)))
             }
-            Special::Det | Special::Trace | Special::Transpose => {
+            Special::Cis => {
+                let argument = self.function_argument(true)?;
+                let angle = Self::scalar_of(&argument)?;
+                let angle = self.in_radians(angle);
+                let cos = self.pool.call(Fun::Cos, &[angle]);
+                let sin = self.pool.call(Fun::Sin, &[angle]);
+                let unit = self.pool.insert(Node::I);
+                let turned = self.pool.mul(&[unit, sin]);
+                Ok(Value::scalar(self.pool.add(&[cos, turned])))
+            }
+            Special::Det | Special::Trace | Special::Transpose | Special::Rank => {
                 let argument = self.function_argument(false)?;
                 let Value::Matrix(rows) = argument else {
                     return Err(NoParse);
                 };
                 match special {
                     Special::Det => matrix::det(self.pool, &rows).map(Value::scalar),
+                    Special::Rank => matrix::rank(self.pool, &rows).map(Value::scalar),
                     Special::Trace => matrix::trace(self.pool, &rows).map(Value::scalar),
                     _ => Ok(Value::Matrix(matrix::transpose(&rows))),
                 }
@@ -300,6 +318,30 @@ impl Parser<'_> {
             "emptyset" => Ok(Value::Empty),
             "overline" | "bar" => self.bar(),
             "hat" | "dot" | "ddot" | "tilde" | "widetilde" => self.decorated(name),
+            "angle" | "triangle" | "sphericalangle" if self.corners().is_some() => {
+                let mut corners: Vec<char> = self.corners().unwrap_or_default().chars().collect();
+                let braced = self.take_sign('{');
+                self.at += 1;
+                if braced {
+                    self.expect_sign('}')?;
+                }
+                if name == "triangle" {
+                    corners.sort_unstable();
+                } else if corners.first() > corners.last() {
+                    corners.reverse();
+                }
+                let corners: String = corners.into_iter().collect();
+                Ok(Value::scalar(self.pool.name(&format!("{name} {corners}"))))
+            }
+            // Bars set as relation signs: `\mid x \mid`.
+            "mid" if !self.builder => {
+                let close = (self.at..self.tokens.len())
+                    .find(|&at| self.tokens[at].tok == Tok::Command("mid".to_owned()))
+                    .ok_or(NoParse)?;
+                self.tokens[close].tok = Tok::Sign('|');
+                self.at -= 1;
+                self.bars()
+            }
             "angle" | "triangle" | "sphericalangle" | "odot" | "square" => {
                 let inner = self.argument()?;
                 let name = format!("{name} {inner:?}");
@@ -310,6 +352,17 @@ impl Parser<'_> {
             }
             _ => Err(NoParse),
         }
+    }
+
+    /// The corners in `\angle ABC`, `\triangle{ABC}`.
+    fn corners(&self) -> Option<String> {
+        let ahead = usize::from(self.is_sign('{'));
+        let Some(Tok::Word(word)) = self.peek_at(ahead) else {
+            return None;
+        };
+        let fits = word.len() <= 4 && word.bytes().all(|c| c.is_ascii_uppercase());
+        let closed = ahead == 0 || self.peek_at(2) == Some(&Tok::Sign('}'));
+        (fits && closed).then(|| word.clone())
     }
 
     pub(super) fn domain(&mut self, letter: char) -> Value {
@@ -343,6 +396,10 @@ impl Parser<'_> {
     pub(super) fn bar(&mut self) -> Parsed<Value> {
         let inner = self.argument()?;
         let id = Self::scalar_of(&inner)?;
+        if self.is_segment(id) {
+            // A segment and its length have one name.
+            return Ok(inner);
+        }
         if self.pool.any(id, |node| *node == Node::I) {
             return Ok(Value::scalar(self.pool.call(Fun::Conj, &[id])));
         }
@@ -358,6 +415,8 @@ impl Parser<'_> {
         let inner = self.argument()?;
         let id = Self::scalar_of(&inner)?;
         let inner = match self.pool.node(id) {
+            // A basis vector, with or without its hat.
+            Node::I if mark == "hat" => return Ok(inner),
             Node::Symbol(symbol) => self.pool.symbol_name(*symbol).to_owned(),
             _ => id.index().to_string(),
         };
@@ -380,95 +439,6 @@ impl Parser<'_> {
         }
         let id = Self::scalar_of(&inner)?;
         Ok(Value::scalar(self.pool.call(fun, &[id])))
-    }
-
-    /// Matrices, and lists of equations set as an array.
-    pub(super) fn environment(&mut self, name: &str) -> Parsed<Value> {
-        if name == "array" && self.is_sign('{') {
-            // The column layout.
-            while !self.take_sign('}') {
-                self.at += 1;
-                if self.peek().is_none() {
-                    return Err(NoParse);
-                }
-            }
-        }
-        let mut rows: Vec<Vec<Value>> = Vec::new();
-        let mut row = Vec::new();
-        let integrand = std::mem::take(&mut self.integrand);
-        loop {
-            match self.peek() {
-                Some(Tok::End(_)) => {
-                    self.at += 1;
-                    break;
-                }
-                Some(Tok::Row) => {
-                    self.at += 1;
-                    rows.push(std::mem::take(&mut row));
-                }
-                Some(Tok::Sign('&' | ',')) => self.at += 1,
-                Some(_) => row.push(self.statement()?),
-                None => return Err(NoParse),
-            }
-        }
-        self.integrand = integrand;
-        if !row.is_empty() {
-            rows.push(row);
-        }
-        rows.retain(|row| !row.is_empty());
-        let matrix = rows
-            .iter()
-            .map(|row| row.iter().map(Value::as_scalar).collect::<Option<Vec<_>>>())
-            .collect::<Option<Vec<_>>>();
-        let listed = matches!(
-            name,
-            "cases" | "aligned" | "align" | "align*" | "gathered" | "split" | "gather" | "rcases"
-        );
-        match matrix {
-            Some(matrix) if !listed && !matrix.is_empty() => {
-                if matrix.iter().any(|row| row.len() != matrix[0].len()) {
-                    return Err(NoParse);
-                }
-                if name == "vmatrix" || name == "Vmatrix" {
-                    return matrix::det(self.pool, &matrix).map(Value::scalar);
-                }
-                Ok(Value::Matrix(matrix))
-            }
-            _ => {
-                let items: Vec<Value> = rows.into_iter().map(joined).collect::<Parsed<_>>()?;
-                if items.is_empty() {
-                    return Err(NoParse);
-                }
-                Ok(Value::Seq {
-                    items,
-                    open: Bracket::None,
-                    close: Bracket::None,
-                    separator: Separator::And,
-                })
-            }
-        }
-    }
-}
-
-/// The cells of one aligned row: `x & = 1` is a relation split in two.
-fn joined(row: Vec<Value>) -> Parsed<Value> {
-    let mut cells = row.into_iter();
-    let first = cells.next().ok_or(NoParse)?;
-    match cells.next() {
-        None => Ok(first),
-        Some(Value::Relation { first: left, rest }) => {
-            let _ = (left, Rel::Equal);
-            Ok(Value::Relation {
-                first: Box::new(first),
-                rest,
-            })
-        }
-        Some(second) => Ok(Value::Seq {
-            items: vec![first, second],
-            open: Bracket::None,
-            close: Bracket::None,
-            separator: Separator::And,
-        }),
     }
 }
 

@@ -191,6 +191,14 @@ impl Lexer<'_> {
                         Tok::Command(name.to_owned())
                     });
                 }
+                b'+' if self.text[self.at..].starts_with("+/-") => {
+                    self.at += 3;
+                    self.push(Tok::Command("pm".to_owned()));
+                }
+                b'+' if self.peek(1) == Some(b'-') && !self.after_operand() => {
+                    self.at += 2;
+                    self.push(Tok::Command("pm".to_owned()));
+                }
                 b'-' if self.peek(1) == Some(b'>') => {
                     self.at += 2;
                     self.push(Tok::Command("to".to_owned()));
@@ -212,6 +220,14 @@ impl Lexer<'_> {
         }
     }
 
+    /// Whether something a sign could follow was read last.
+    fn after_operand(&self) -> bool {
+        !matches!(
+            self.out.last().map(|token| &token.tok),
+            None | Some(Tok::Sign('=' | '(' | '[' | '{' | ',') | Tok::SetOpen)
+        )
+    }
+
     pub(super) fn peek(&self, ahead: usize) -> Option<u8> {
         self.bytes.get(self.at + ahead).copied()
     }
@@ -229,7 +245,10 @@ impl Lexer<'_> {
                 self.at += 1;
             }
             self.push(Tok::Command("ldots".to_owned()));
-        } else if self.peek(1).is_some_and(|c| c.is_ascii_digit()) {
+        } else if self.peek(1).is_some_and(|c| c.is_ascii_digit())
+            || self.text[self.at..].starts_with(".\\overline{")
+            || self.text[self.at..].starts_with(".\\bar{")
+        {
             self.number();
         } else if self
             .peek(1)
@@ -255,7 +274,23 @@ impl Lexer<'_> {
         let length = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
         let run = &rest[..length];
         self.at += length;
-        self.run_of_letters(run);
+        let after = self.text[self.at..].trim_start_matches([' ', '~']);
+        let times = run == "x"
+            && self.spaced
+            && after.starts_with("10^")
+            && matches!(
+                self.out.last().map(|token| &token.tok),
+                Some(Tok::Number(_))
+            );
+        let figure = matches!(run, "angle" | "triangle")
+            && after.starts_with(|c: char| c.is_ascii_uppercase());
+        if times {
+            self.push(Tok::Command("times".to_owned()));
+        } else if figure {
+            self.push(Tok::Command(run.to_owned()));
+        } else if !(self.out.is_empty() && names::is_currency(run) && before_amount(after)) {
+            self.run_of_letters(run);
+        }
     }
 
     pub(super) fn run_of_letters(&mut self, run: &str) {
@@ -342,7 +377,9 @@ impl Lexer<'_> {
                 let name = self.group().unwrap_or_default();
                 self.push(Tok::End(name.trim().to_owned()));
             }
-            "dfrac" | "tfrac" | "cfrac" | "frac" => self.push(Tok::Command("frac".to_owned())),
+            "dfrac" | "tfrac" | "cfrac" | "frac" | "nicefrac" | "sfrac" | "flatfrac" | "xfrac" => {
+                self.push(Tok::Command("frac".to_owned()))
+            }
             "lbrace" => self.push(Tok::SetOpen),
             "rbrace" => self.push(Tok::SetClose),
             "lbrack" => self.push(Tok::Sign('[')),
@@ -360,18 +397,28 @@ impl Lexer<'_> {
             "lt" => self.push(Tok::Sign('<')),
             "gt" => self.push(Tok::Sign('>')),
             "cr" => self.push(Tok::Row),
+            "nleq" => self.push(Tok::Sign('>')),
+            "ngeq" => self.push(Tok::Sign('<')),
             "i" | "imath" => self.push(Tok::Letter('i')),
+            "j" | "jmath" => self.push(Tok::Letter('j')),
+            "surd" => self.push(Tok::Name(names::Name::Special(names::Special::Sqrt))),
+            "textsuperscript" => {
+                self.push(Tok::Sign('^'));
+                self.text_command(name);
+            }
             _ => self.named_command(name),
         }
     }
 
     pub(super) fn named_command(&mut self, name: &str) {
         let shared = match name {
-            "leq" | "leqslant" | "leqq" | "nless" => "le",
-            "geq" | "geqslant" | "geqq" => "ge",
+            "leq" | "leqslant" | "leqq" | "ngtr" => "le",
+            "geq" | "geqslant" | "geqq" | "nless" => "ge",
             "neq" => "ne",
             "rightarrow" | "longrightarrow" | "mapsto" | "gets" => "to",
-            "varnothing" | "emptyset" => "emptyset",
+            "varnothing" | "O" => "emptyset",
+            "Bbb" => "mathbb",
+            "supseteq" => "supset",
             "smallsetminus" | "backslash" => "setminus",
             "bigcup" => "cup",
             "bigcap" => "cap",
@@ -453,6 +500,7 @@ impl Lexer<'_> {
     pub(super) fn text_command(&mut self, name: &str) {
         let Some(content) = self.group() else { return };
         let trimmed = content.trim_matches(|c: char| c.is_whitespace() || c == '~');
+        let trimmed = trimmed.strip_suffix('.').unwrap_or(trimmed);
         self.spaced |= content.starts_with([' ', '~']);
         if trimmed.is_empty() {
             return;
@@ -477,6 +525,10 @@ impl Lexer<'_> {
             && let Some(known) = names::function(trimmed)
         {
             self.push(Tok::Name(known));
+            return;
+        }
+        if names::letter(trimmed) == Some(names::Name::Infinity) {
+            self.push(Tok::Name(names::Name::Infinity));
             return;
         }
         if trimmed == "mod" {
@@ -522,6 +574,12 @@ impl Lexer<'_> {
         self.spaced = inner.spaced;
         self.out.append(&mut inner.out);
     }
+}
+
+/// `$12` or `. 12` after the name of a currency.
+fn before_amount(text: &str) -> bool {
+    text.trim_start_matches(['.', ' ', '~', '\\', '$'])
+        .starts_with(|c: char| c.is_ascii_digit())
 }
 
 fn prefix_function(name: &str) -> bool {

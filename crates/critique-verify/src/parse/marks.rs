@@ -1,10 +1,12 @@
 //! What follows an atom: powers, factorials, primes, percent and degree signs.
 
+use dashu::rational::RBig;
+
 use super::lexer::Tok;
 use super::value::Value;
 use super::{NoParse, Parsed, Parser, matrix};
-use crate::algebra::Fun;
 use crate::algebra::pool::{DEGREE, PERCENT};
+use crate::algebra::{Fun, Id};
 
 impl Parser<'_> {
     /// An atom with its powers, factorials, percent and degree signs.
@@ -32,7 +34,7 @@ impl Parser<'_> {
                 let percent = self.pool.name(PERCENT);
                 base = Value::Scalar(self.pool.mul(&[id, percent]), decimal);
             } else if self.is_sign('\'') {
-                base = self.prime(&base);
+                base = self.prime(base);
             } else if self.is_sign('^') {
                 self.at += 1;
                 base = self.raised(base)?;
@@ -75,15 +77,58 @@ impl Parser<'_> {
     }
 
     /// `y'` is a symbol of its own; on a number the mark is an arc minute.
-    pub(super) fn prime(&mut self, base: &Value) -> Value {
+    pub(super) fn prime(&mut self, base: Value) -> Value {
         self.at += 1;
+        if let Value::Matrix(rows) = &base {
+            return Value::Matrix(matrix::transpose(rows));
+        }
         match base.as_symbol(self.pool) {
             Some(symbol) => {
                 let name = format!("{}'", self.pool.symbol_name(symbol));
                 Value::scalar(self.pool.name(&name))
             }
-            None => base.clone(),
+            None => base,
         }
+    }
+
+    /// The primes at a place, as `''`, `^{\prime\prime}` or `^\prime`, and
+    /// how many tokens they take.
+    pub(super) fn primes(&self, ahead: usize) -> Option<(usize, usize)> {
+        let run = |from: usize| {
+            (from..)
+                .take_while(|&at| self.peek_at(at) == Some(&Tok::Sign('\'')))
+                .count()
+        };
+        let plain = run(ahead);
+        if plain > 0 {
+            return Some((plain, plain));
+        }
+        if self.peek_at(ahead) != Some(&Tok::Sign('^')) {
+            return None;
+        }
+        if self.peek_at(ahead + 1) != Some(&Tok::Sign('{')) {
+            let count = run(ahead + 1);
+            return (count > 0).then_some((count, count + 1));
+        }
+        let count = run(ahead + 2);
+        (count > 0 && self.peek_at(ahead + 2 + count) == Some(&Tok::Sign('}')))
+            .then_some((count, count + 3))
+    }
+
+    /// Minutes and seconds of arc after degrees: `30^\circ 15' 20''`.
+    fn arc_minutes(&mut self, mut angle: Id) -> Parsed<Id> {
+        while let Some(Tok::Number(literal)) = self.peek().cloned()
+            && let Some((marks @ 1..=2, length)) = self.primes(1)
+        {
+            self.at += 1 + length;
+            let part = Self::scalar_of(&self.number(&literal)?)?;
+            let scale = if marks == 1 { 60_u32 } else { 3_600 };
+            let scale = self.pool.number(RBig::from_parts(1.into(), scale.into()));
+            let degree = self.pool.name(DEGREE);
+            let part = self.pool.mul(&[part, scale, degree]);
+            angle = self.pool.add(&[angle, part]);
+        }
+        Ok(angle)
     }
 
     pub(super) fn raised(&mut self, base: Value) -> Parsed<Value> {
@@ -94,9 +139,18 @@ impl Parser<'_> {
                         return Err(NoParse);
                     };
                     let degree = self.pool.name(DEGREE);
-                    Ok(Value::Scalar(self.pool.mul(&[id, degree]), decimal))
+                    let angle = self.pool.mul(&[id, degree]);
+                    let whole = self.arc_minutes(angle)?;
+                    // `100^\circ C`, a temperature.
+                    if matches!(self.peek(), Some(Tok::Letter('C' | 'F')))
+                        && self.peek_at(1).is_none()
+                    {
+                        self.at += 1;
+                    }
+                    let decimal = if whole == angle { decimal } else { None };
+                    Ok(Value::Scalar(whole, decimal))
                 }
-                "'" => Ok(self.prime_mark(&base)),
+                "'" => Ok(self.prime_mark(base)),
                 "T" => match base {
                     Value::Matrix(rows) => Ok(Value::Matrix(matrix::transpose(&rows))),
                     other => self.plain_power(other, "T"),
@@ -108,7 +162,7 @@ impl Parser<'_> {
         self.raise(base, &exponent)
     }
 
-    pub(super) fn prime_mark(&mut self, base: &Value) -> Value {
+    pub(super) fn prime_mark(&mut self, base: Value) -> Value {
         self.at -= 1;
         self.prime(base)
     }
@@ -126,7 +180,11 @@ impl Parser<'_> {
                 let power = self.pool.as_int(power).ok_or(NoParse)?;
                 matrix::power(self.pool, &rows, power).map(Value::Matrix)
             }
-            Value::Domain(_) => Ok(base),
+            // `\mathbb{R}^2` is another set than the reals.
+            Value::Domain(letter) => {
+                let name = format!("domain {letter}^{}", power.index());
+                Ok(Value::scalar(self.pool.name(&name)))
+            }
             _ => Err(NoParse),
         }
     }
@@ -140,11 +198,17 @@ impl Parser<'_> {
             Tok::Command(name) if name == "circ" => "circ",
             Tok::Command(name) if name == "top" || name == "intercal" => "T",
             Tok::Sign('\'') => "'",
+            // `45^o`
+            Tok::Letter('o') if self.after_number() => "circ",
             Tok::Letter('T') if braced || !matches!(self.peek_at(1), Some(Tok::Sign('_'))) => "T",
             Tok::Text(text) | Tok::Word(text)
                 if matches!(text.as_str(), "th" | "st" | "nd" | "rd" | "o" | "T") =>
             {
-                if text == "T" { "T" } else { "ordinal" }
+                match text.as_str() {
+                    "T" => "T",
+                    "o" => "circ",
+                    _ => "ordinal",
+                }
             }
             Tok::Sign('+' | '-' | '*')
                 if matches!(
@@ -167,6 +231,12 @@ impl Parser<'_> {
         }
         self.at += if braced { 3 } else { 1 };
         Some(mark.to_owned())
+    }
+
+    /// Whether a number stands before the `^` that was just taken.
+    fn after_number(&self) -> bool {
+        let before = self.at.checked_sub(2).and_then(|at| self.tokens.get(at));
+        matches!(before.map(|token| &token.tok), Some(Tok::Number(_)))
     }
 
     pub(super) fn exponent(&mut self) -> Parsed<Value> {

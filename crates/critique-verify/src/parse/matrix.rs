@@ -101,6 +101,64 @@ pub(crate) fn trace(pool: &mut Pool, rows: &Rows) -> Parsed<Id> {
     Ok(pool.add(&diagonal))
 }
 
+/// The number of independent rows, by elimination; numbers only.
+pub(crate) fn rank(pool: &mut Pool, rows: &Rows) -> Parsed<Id> {
+    use dashu::rational::RBig;
+    let mut table: Vec<Vec<RBig>> = rows
+        .iter()
+        .map(|row| {
+            row.iter()
+                .map(|entry| pool.as_number(*entry).cloned())
+                .collect()
+        })
+        .collect::<Option<_>>()
+        .ok_or(NoParse)?;
+    let width = table.first().map_or(0, Vec::len);
+    if table.len() > MAX_SIZE || width > MAX_SIZE || table.iter().any(|row| row.len() != width) {
+        return Err(NoParse);
+    }
+    let mut rank = 0;
+    for column in 0..width {
+        let Some(pivot) = (rank..table.len()).find(|&row| !table[row][column].is_zero()) else {
+            continue;
+        };
+        table.swap(rank, pivot);
+        for row in rank + 1..table.len() {
+            let factor = &table[row][column] / &table[rank][column];
+            for at in column..width {
+                let part = &factor * &table[rank][at];
+                table[row][at] -= part;
+            }
+        }
+        rank += 1;
+    }
+    Ok(pool.int(rank as i64))
+}
+
+/// The inner product of two lists of one length.
+pub(crate) fn dot(pool: &mut Pool, a: &[Id], b: &[Id]) -> Parsed<Id> {
+    if a.len() != b.len() {
+        return Err(NoParse);
+    }
+    let parts: Vec<Id> = a.iter().zip(b).map(|(x, y)| pool.mul(&[*x, *y])).collect();
+    Ok(pool.add(&parts))
+}
+
+/// The cross product of two vectors of three.
+pub(crate) fn cross(pool: &mut Pool, a: &[Id], b: &[Id]) -> Parsed<Vec<Id>> {
+    if a.len() != 3 || b.len() != 3 {
+        return Err(NoParse);
+    }
+    Ok((0..3)
+        .map(|at| {
+            let (next, last) = ((at + 1) % 3, (at + 2) % 3);
+            let first = pool.mul(&[a[next], b[last]]);
+            let second = pool.mul(&[a[last], b[next]]);
+            pool.sub(first, second)
+        })
+        .collect())
+}
+
 pub(crate) fn inverse(pool: &mut Pool, rows: &Rows) -> Parsed<Rows> {
     let size = square(rows)?;
     let bottom = det(pool, rows)?;

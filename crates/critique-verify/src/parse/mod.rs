@@ -2,6 +2,8 @@
 
 pub(crate) mod binders;
 pub(crate) mod brackets;
+pub(crate) mod constructors;
+pub(crate) mod environments;
 pub(crate) mod functions;
 pub(crate) mod lexer;
 pub(crate) mod marks;
@@ -9,8 +11,10 @@ pub(crate) mod matrix;
 pub(crate) mod names;
 pub(crate) mod numerals;
 pub(crate) mod primary;
+pub(crate) mod scripts;
 pub(crate) mod terms;
 pub(crate) mod unicode;
+pub(crate) mod units;
 pub(crate) mod value;
 
 use crate::algebra::{Id, Pool};
@@ -98,6 +102,8 @@ pub(crate) struct Parser<'a> {
     in_norm: bool,
     /// Whether a bar ends the expression, as in a set builder.
     builder: bool,
+    /// Whether a right side is read of which `\mod 7` gives the modulus.
+    congruence: bool,
 }
 
 impl<'a> Parser<'a> {
@@ -111,6 +117,7 @@ impl<'a> Parser<'a> {
             bound: Vec::new(),
             integrand: Vec::new(),
             builder: false,
+            congruence: false,
             in_norm: false,
         }
     }
@@ -250,14 +257,20 @@ impl<'a> Parser<'a> {
     }
 
     fn relation(&mut self) -> Parsed<Value> {
-        let first = self.set_expression()?;
-        let first = self.ratio(first)?;
+        let first = self.side()?;
         let mut rest = Vec::new();
+        if self.take_command("supset") {
+            let right = self.side()?;
+            return Ok(Value::Relation {
+                first: Box::new(right),
+                rest: vec![(Rel::Subset, first)],
+            });
+        }
         while let Some(rel) = self.relation_sign() {
-            // `x = \ ` with nothing behind.
-            let right = self.set_expression()?;
-            let right = self.ratio(right)?;
-            rest.push((rel, right));
+            let outer = std::mem::replace(&mut self.congruence, rel == Rel::Congruent);
+            let right = self.side();
+            self.congruence = outer;
+            rest.push((rel, right?));
         }
         if rest.is_empty() {
             return Ok(first);
@@ -268,15 +281,49 @@ impl<'a> Parser<'a> {
         })
     }
 
+    /// What stands on one side of a relation.
+    fn side(&mut self) -> Parsed<Value> {
+        if let Some(name) = self.described() {
+            return Ok(Value::scalar(self.pool.name(&name)));
+        }
+        let value = self.set_expression()?;
+        let value = self.split(value)?;
+        self.ratio(value)
+    }
+
+    /// `a \over b` and `n \choose k` part all that stands before from all after.
+    fn split(&mut self, top: Value) -> Parsed<Value> {
+        if self.take_command("over") {
+            let bottom = self.additive()?;
+            return self.divide(&top, &bottom);
+        }
+        if self.take_command("choose") {
+            let bottom = self.additive()?;
+            let args = [Self::scalar_of(&top)?, Self::scalar_of(&bottom)?];
+            return Ok(Value::scalar(
+                self.pool.call(crate::algebra::Fun::Binomial, &args),
+            ));
+        }
+        Ok(top)
+    }
+
+    /// `:`, or "to" between the parts of a ratio.
+    fn take_colon(&mut self) -> bool {
+        let to = matches!(self.peek(), Some(Tok::Word(word) | Tok::Text(word)) if word == "to");
+        self.at += usize::from(to);
+        to || self.take_sign(':')
+    }
+
     fn ratio(&mut self, first: Value) -> Parsed<Value> {
-        if !self.is_sign(':') || self.builder {
+        let to = matches!(self.peek(), Some(Tok::Word(word) | Tok::Text(word)) if word == "to");
+        if !self.is_sign(':') && !to || self.builder {
             return Ok(first);
         }
         let Some(id) = first.as_scalar() else {
             return Ok(first);
         };
         let mut parts = vec![id];
-        while self.take_sign(':') {
+        while self.take_colon() {
             let next = self.additive()?;
             match next.as_scalar() {
                 Some(id) => parts.push(id),

@@ -25,13 +25,15 @@ pub(crate) enum Special {
     Det,
     Trace,
     Transpose,
+    Rank,
+    Cis,
     Frac,
     Root,
 }
 
 /// The meaning of a function's name, with or without its backslash.
 pub(crate) fn function(name: &str) -> Option<Name> {
-    use Special::{Cbrt, Det, Exp, Frac, Lg, Ln, Log, Root, Sqrt, Trace, Transpose};
+    use Special::{Cbrt, Cis, Det, Exp, Frac, Lg, Ln, Log, Rank, Root, Sqrt, Trace, Transpose};
     let fun = match name {
         "sin" => Fun::Sin,
         "cos" => Fun::Cos,
@@ -80,6 +82,8 @@ pub(crate) fn function(name: &str) -> Option<Name> {
         "det" => return Some(Name::Special(Det)),
         "tr" | "trace" | "Tr" => return Some(Name::Special(Trace)),
         "transpose" => return Some(Name::Special(Transpose)),
+        "rank" | "rk" => return Some(Name::Special(Rank)),
+        "cis" => return Some(Name::Special(Cis)),
         "Rational" => return Some(Name::Special(Frac)),
         "root" => return Some(Name::Special(Root)),
         _ => return None,
@@ -171,6 +175,33 @@ const UNITS: &[&str] = &[
     "km2", "am", "pm", "AM", "PM", "st", "nd", "rd", "th", "yr", "yrs", "psi", "dB", "ohm", "ohms",
     "cts", "pcs", "mA", "mV", "kV", "kWh", "nF", "pF", "mH", "ns", "us", "fs", "cms", "kms", "kgs",
 ];
+
+/// Names of currencies, which may stand before an amount.
+pub(crate) fn is_currency(word: &str) -> bool {
+    matches!(
+        word,
+        "US" | "USD" | "EUR" | "GBP" | "CAD" | "AUD" | "HKD" | "RMB" | "CNY" | "INR" | "JPY" | "Rs"
+    )
+}
+
+/// Bases written as words, as in `1011_{\text{two}}`.
+pub(crate) fn base_word(word: &str) -> Option<u32> {
+    Some(match word.to_ascii_lowercase().as_str() {
+        "two" | "bin" | "binary" => 2,
+        "three" => 3,
+        "four" => 4,
+        "five" => 5,
+        "six" => 6,
+        "seven" => 7,
+        "eight" | "oct" | "octal" => 8,
+        "nine" => 9,
+        "ten" | "dec" | "decimal" => 10,
+        "eleven" => 11,
+        "twelve" => 12,
+        "sixteen" | "hex" => 16,
+        _ => return None,
+    })
+}
 
 /// Single letters that are units when set as text after a number.
 const LETTER_UNITS: &[&str] = &[

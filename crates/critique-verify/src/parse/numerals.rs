@@ -127,6 +127,9 @@ impl Lexer<'_> {
 
     /// Reads a mark for a repeating part; gives its length.
     pub(super) fn repetition(&mut self, digits: &mut String) -> usize {
+        if let Some(length) = self.dotted(digits) {
+            return length;
+        }
         let rest = &self.text[self.at..];
         for form in ["\\overline{", "\\bar{", "\\overline {", "\\dot{", "("] {
             let Some(after) = rest.strip_prefix(form) else {
@@ -164,6 +167,35 @@ impl Lexer<'_> {
             }
         }
         0
+    }
+
+    /// `0.\dot{1}2\dot{3}`: a dot over the first and the last of what repeats.
+    fn dotted(&mut self, digits: &mut String) -> Option<usize> {
+        let rest = &self.text[self.at..];
+        let mark = |text: &str| {
+            let inner = text.strip_prefix("\\dot")?.trim_start();
+            let braced = inner.starts_with('{');
+            let inner = inner.strip_prefix('{').unwrap_or(inner);
+            let digit = inner.chars().next().filter(char::is_ascii_digit)?;
+            let after = &inner[1..];
+            let after = if braced {
+                after.strip_prefix('}')?
+            } else {
+                after
+            };
+            Some((digit, text.len() - after.len()))
+        };
+        let (first, length) = mark(rest)?;
+        let between = rest[length..]
+            .bytes()
+            .take_while(u8::is_ascii_digit)
+            .count();
+        let (last, end) = mark(&rest[length + between..])?;
+        digits.push(first);
+        digits.push_str(&rest[length..length + between]);
+        digits.push(last);
+        self.at += length + between + end;
+        Some(between + 2)
     }
 
     /// `e5`, `E-3`.

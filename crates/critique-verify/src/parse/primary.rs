@@ -155,6 +155,9 @@ impl Parser<'_> {
         let tok = self.peek().cloned().ok_or(NoParse)?;
         match tok {
             Tok::Number(literal) => {
+                if let Some(numeral) = self.lettered_numeral() {
+                    return self.base_numeral(&numeral);
+                }
                 self.at += 1;
                 if self.is_sign('_') {
                     return self.base_numeral(&literal.digits);
@@ -193,6 +196,14 @@ impl Parser<'_> {
                     Name::Special(special) => self.special(special),
                 }
             }
+            Tok::Sign('^' | '_') => self.prefixed_choice(),
+            Tok::Sign('{')
+                if self.peek_at(1) == Some(&Tok::Sign('}'))
+                    && matches!(self.peek_at(2), Some(Tok::Sign('^' | '_'))) =>
+            {
+                self.at += 2;
+                self.prefixed_choice()
+            }
             Tok::SetOpen => self.braces(true),
             Tok::Sign('{') => self.braces(false),
             Tok::Sign('(') => self.bracket(Bracket::Round),
@@ -210,24 +221,6 @@ impl Parser<'_> {
         }
     }
 
-    /// `1021_3`, `1021_{3}`, `52_{\text{eight}}` is none.
-    pub(super) fn base_numeral(&mut self, digits: &str) -> Parsed<Value> {
-        self.at += 1;
-        let braced = self.take_sign('{');
-        let Some(Tok::Number(base)) = self.peek().cloned() else {
-            return Err(NoParse);
-        };
-        self.at += 1;
-        if braced {
-            self.expect_sign('}')?;
-        }
-        let base: u32 = base.digits.parse().map_err(|_| NoParse)?;
-        Ok(Value::Base {
-            digits: digits.to_owned(),
-            base,
-        })
-    }
-
     /// A symbol by name, with its subscript; `e` and `i` are constants.
     pub(super) fn symbol(&mut self, mut name: String) -> Parsed<Value> {
         if name == "d"
@@ -235,6 +228,10 @@ impl Parser<'_> {
             && let Some(value) = self.differential()
         {
             return Ok(value);
+        }
+        self.subscript_first();
+        if let Some(count) = self.chosen(&name) {
+            return Ok(Value::scalar(count));
         }
         if self.is_sign('_') {
             self.at += 1;
@@ -252,9 +249,9 @@ impl Parser<'_> {
         if let Some(node) = constant {
             return Ok(Value::scalar(self.pool.insert(node)));
         }
-        while self.is_sign('\'') {
-            self.at += 1;
-            name.push('\'');
+        if let Some((count, length)) = self.primes(0) {
+            self.at += length;
+            name.extend(std::iter::repeat_n('\'', count));
         }
         let inverse = [Tok::Sign('^'), Tok::Sign('{'), Tok::Sign('-')];
         if matches!(name.as_str(), "f" | "g" | "h")
@@ -283,6 +280,13 @@ impl Parser<'_> {
         }
         let first = name.chars().next().unwrap_or('x');
         if matches!(first, 'f' | 'g' | 'h' | 'F' | 'G') {
+            return true;
+        }
+        // `V(0)`: a value, and no product, which would be zero.
+        if let (Some(Tok::Number(literal)), Some(Tok::Sign(')'))) =
+            (self.peek_at(1), self.peek_at(2))
+            && (first.is_ascii_uppercase() || literal.digits == "0")
+        {
             return true;
         }
         // `y(t) =`: a function being defined.
@@ -359,6 +363,9 @@ impl Parser<'_> {
                     .collect();
                 return Ok(Value::scalar(self.pool.mul(&parts)));
             }
+        }
+        if let Some(value) = self.constructor(word)? {
+            return Ok(value);
         }
         if self.is_sign('=') && word.len() >= 4 {
             return Ok(Value::scalar(self.pool.name(word)));

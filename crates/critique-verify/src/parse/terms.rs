@@ -7,8 +7,8 @@ use super::lexer::Tok;
 use super::names;
 use super::value::{Bracket, Decimal, Separator, Value};
 use super::{NoParse, Parsed, Parser, matrix};
+use crate::algebra::Node;
 use crate::algebra::pool::PLUS_MINUS;
-use crate::algebra::{Id, Node};
 
 impl Parser<'_> {
     /// A sum. `\pm` leaves a sign symbol that a comparison resolves.
@@ -97,6 +97,12 @@ impl Parser<'_> {
                 Ok(Value::Scalar(self.pool.mul(&[factor, *id]), *decimal))
             }
             Value::Matrix(_) | Value::Seq { .. } => self.mul_values(&Value::scalar(factor), value),
+            Value::Base { digits, base } if self.pool.as_int(factor) == Some(-1) => {
+                Ok(Value::Base {
+                    digits: format!("-{digits}"),
+                    base: *base,
+                })
+            }
             _ => Err(NoParse),
         }
     }
@@ -171,29 +177,31 @@ impl Parser<'_> {
             if self.integrand.last().is_some_and(Option::is_some) {
                 return Ok(left);
             }
-            if self.take_sign('*') || self.take_command("cdot") || self.take_command("times") {
+            if self.is_sign('*') || self.is_command("cdot") || self.is_command("times") {
+                let cross = self.is_command("times");
+                self.at += 1;
                 let right = self.unary()?;
-                left = match (&left, &right) {
-                    (Value::Seq { .. }, Value::Seq { .. })
-                    | (Value::Domain(_), Value::Domain(_)) => return Err(NoParse),
-                    _ => self.mul_values(&left, &right)?,
+                left = match self.vector_product(&left, &right, cross)? {
+                    Some(product) => product,
+                    None => self.mul_values(&left, &right)?,
                 };
-            } else if self.is_sign('/') || self.is_command("div") || self.is_command("over") {
+            } else if self.is_sign('/') || self.is_command("div") {
                 self.at += 1;
                 let right = self.unary()?;
                 left = self.divide(&left, &right)?;
-            } else if self.is_command("mod") || self.is_command("bmod") || self.is_word("mod") {
+            } else if self.at_mod(0) && !self.congruence {
                 self.at += 1;
                 let right = self.unary()?;
                 let (a, b) = (Self::scalar_of(&left)?, Self::scalar_of(&right)?);
                 left = Value::scalar(self.pool.call(crate::algebra::Fun::Mod, &[a, b]));
+            } else if left.is_set() && matches!(self.peek(), Some(Tok::Letter('U'))) {
+                // `[0, 1] U [2, 3]`
+                return Ok(left);
             } else if let Some(value) = self.mixed(&left)? {
                 left = value;
             } else if self.unit_follows(&left) {
                 left = self.units(left)?;
-            } else if self.is_command("pmod") {
-                self.at += 1;
-                let modulus = self.argument()?;
+            } else if let Some(modulus) = self.modulus()? {
                 let name = self.pool.symbol("pmod");
                 let args = vec![Self::scalar_of(&left)?, Self::scalar_of(&modulus)?];
                 left = Value::scalar(self.pool.insert(Node::Apply(name, args)));
@@ -219,8 +227,65 @@ impl Parser<'_> {
         }
     }
 
-    fn is_word(&self, word: &str) -> bool {
-        matches!(self.peek(), Some(Tok::Word(found)) if found == word)
+    fn at_mod(&self, ahead: usize) -> bool {
+        match self.peek_at(ahead) {
+            Some(Tok::Command(name)) => name == "mod" || name == "bmod",
+            Some(Tok::Word(word)) => word == "mod",
+            _ => false,
+        }
+    }
+
+    /// `\pmod 7`, `(mod 7)`, and `\mod 7` in a congruence.
+    fn modulus(&mut self) -> Parsed<Option<Value>> {
+        if self.take_command("pmod") {
+            return self.argument().map(Some);
+        }
+        if self.is_sign('(') && self.at_mod(1) {
+            self.at += 2;
+            let value = self.unary()?;
+            self.expect_sign(')')?;
+            return Ok(Some(value));
+        }
+        if self.congruence && self.at_mod(0) {
+            self.at += 1;
+            return self.unary().map(Some);
+        }
+        Ok(None)
+    }
+
+    /// The inner product, or with `\times` the cross product, of two vectors.
+    fn vector_product(
+        &mut self,
+        left: &Value,
+        right: &Value,
+        cross: bool,
+    ) -> Parsed<Option<Value>> {
+        let column = |rows: &Vec<Vec<_>>| rows.len() > 1 && rows.iter().all(|row| row.len() == 1);
+        let entries = |value: &Value| match value {
+            Value::Seq { items, .. } => items.iter().map(Value::as_scalar).collect(),
+            Value::Matrix(rows) => Some(rows.iter().flatten().copied().collect::<Vec<_>>()),
+            _ => None,
+        };
+        match (left, right) {
+            (Value::Domain(_), Value::Domain(_)) => return Err(NoParse),
+            (Value::Seq { .. }, Value::Seq { .. }) => {
+                if !is_vector(left) || !is_vector(right) {
+                    return Err(NoParse);
+                }
+            }
+            (Value::Matrix(a), Value::Matrix(b)) if column(a) && column(b) => {}
+            _ => return Ok(None),
+        }
+        let (Some(a), Some(b)) = (entries(left), entries(right)) else {
+            return Err(NoParse);
+        };
+        if cross {
+            let rows = matrix::cross(self.pool, &a, &b)?;
+            return Ok(Some(Value::Matrix(
+                rows.into_iter().map(|entry| vec![entry]).collect(),
+            )));
+        }
+        matrix::dot(self.pool, &a, &b).map(|id| Some(Value::scalar(id)))
     }
 
     /// `7\frac34` and `7 3/4`: a whole number before a fraction adds.
@@ -353,139 +418,6 @@ impl Parser<'_> {
         };
         self.scale_value(&value, -1)
     }
-
-    /// Whether what follows is a unit of the number before.
-    fn unit_follows(&self, left: &Value) -> bool {
-        let constant = match left {
-            Value::Scalar(id, _) => self.pool.symbols(*id).is_empty(),
-            Value::Base { .. } => true,
-            _ => false,
-        };
-        match self.peek() {
-            Some(Tok::Text(text)) => {
-                if text.len() == 1 {
-                    constant && names::is_letter_unit(text)
-                } else {
-                    !names::is_connective(first_word(text))
-                }
-            }
-            Some(Tok::Word(word)) => constant && self.is_plain_unit(word),
-            // `12 m/s`; a bare letter is a variable.
-            Some(Tok::Letter(letter)) => {
-                constant
-                    && self.spaced()
-                    && names::is_letter_unit(&letter.to_string())
-                    && self.peek_at(1) == Some(&Tok::Sign('/'))
-                    && self.unit_at(2)
-            }
-            Some(Tok::Name(names::Name::Fun(
-                crate::algebra::Fun::Min | crate::algebra::Fun::Sec,
-            ))) => {
-                // "5 min", "5 sec" with nothing they could apply to.
-                constant && matches!(self.peek_at(1), None | Some(Tok::Sign(',' | ')' | '.')))
-            }
-            _ => false,
-        }
-    }
-
-    fn is_plain_unit(&self, word: &str) -> bool {
-        if names::is_unit(word) {
-            return true;
-        }
-        !names::is_connective(word)
-            && word.len() >= 3
-            && self.spaced()
-            && (word.len() > 3
-                || word
-                    .bytes()
-                    .any(|c| b"aeiou".contains(&c.to_ascii_lowercase())))
-            && names::multiplier(word).is_none()
-    }
-
-    /// Skips a unit and what belongs to it: powers, "per", a second unit.
-    fn units(&mut self, left: Value) -> Parsed<Value> {
-        let mut seen = 0;
-        loop {
-            match self.peek() {
-                Some(Tok::Text(text))
-                    if seen > 0 || text.len() > 1 || names::is_letter_unit(text) =>
-                {
-                    if names::is_connective(first_word(text)) {
-                        return Ok(left);
-                    }
-                    if text.len() == 1 {
-                        self.pool.dropped_units.push(text.clone());
-                    }
-                    self.at += 1;
-                }
-                Some(Tok::Word(word)) if names::is_unit(word) || !names::is_connective(word) => {
-                    self.at += 1;
-                }
-                Some(Tok::Name(names::Name::Fun(
-                    crate::algebra::Fun::Min | crate::algebra::Fun::Sec,
-                ))) => self.at += 1,
-                Some(Tok::Letter(_)) if seen == 0 => self.at += 1,
-                Some(Tok::Letter(letter)) if seen > 0 && self.after_slash() => {
-                    if !names::is_letter_unit(&letter.to_string()) {
-                        return Err(NoParse);
-                    }
-                    self.at += 1;
-                }
-                Some(Tok::Sign('/')) if seen > 0 && self.unit_at(1) => self.at += 1,
-                Some(Tok::Command(name)) if name == "cdot" && seen > 0 && self.unit_at(1) => {
-                    self.at += 1;
-                }
-                Some(Tok::Sign('^')) if seen > 0 => {
-                    self.at += 1;
-                    let _ = self.argument()?;
-                }
-                Some(Tok::Sign('.')) if seen > 0 => self.at += 1,
-                _ => return Ok(left),
-            }
-            seen += 1;
-        }
-    }
-
-    fn after_slash(&self) -> bool {
-        self.at > 0 && matches!(self.tokens[self.at - 1].tok, Tok::Sign('/'))
-    }
-
-    fn unit_at(&self, ahead: usize) -> bool {
-        match self.peek_at(ahead) {
-            Some(
-                Tok::Text(_)
-                | Tok::Name(names::Name::Fun(crate::algebra::Fun::Min | crate::algebra::Fun::Sec)),
-            ) => true,
-            Some(Tok::Word(word)) => names::is_unit(word) || word.len() > 2,
-            Some(Tok::Letter(letter)) => names::is_letter_unit(&letter.to_string()),
-            _ => false,
-        }
-    }
-
-    /// Multiplies by what a word like "million" stands for.
-    pub(super) fn multiplier(&mut self, value: Value) -> Value {
-        let Some(Tok::Word(word) | Tok::Text(word)) = self.peek() else {
-            return value;
-        };
-        let Some(places) = names::multiplier(&word.to_ascii_lowercase()) else {
-            return value;
-        };
-        let Value::Scalar(id, decimal) = value else {
-            return value;
-        };
-        self.at += 1;
-        let mut power = RBig::ONE;
-        for _ in 0..places {
-            power *= RBig::from(10);
-        }
-        let factor = self.pool.number(power);
-        let id: Id = self.pool.mul(&[factor, id]);
-        let decimal = decimal.map(|decimal| Decimal {
-            place: decimal.place + i64::from(places),
-            ..decimal
-        });
-        Value::Scalar(id, decimal)
-    }
 }
 
 /// A bracketed list of scalars, which can be added and scaled.
@@ -503,12 +435,6 @@ pub(crate) fn is_vector(value: &Value) -> bool {
         }
         _ => false,
     }
-}
-
-fn first_word(text: &str) -> &str {
-    text.split(|c: char| !c.is_alphabetic())
-        .find(|word| !word.is_empty())
-        .unwrap_or("")
 }
 
 fn power_of_ten(value: &RBig) -> Option<i64> {

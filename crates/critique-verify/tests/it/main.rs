@@ -6,4 +6,5 @@ mod hostile;
 mod pairs;
 mod properties;
 mod protocol;
+mod rules;
 mod support;

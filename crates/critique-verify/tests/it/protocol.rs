@@ -48,3 +48,23 @@ fn a_bad_line_gets_an_error_and_the_stream_goes_on() {
     assert!(replies[1..6].iter().all(|reply| reply["error"].is_string()));
     assert_eq!(replies[6]["r"], true);
 }
+
+#[test]
+fn lines_that_are_empty_deep_or_no_text_get_an_error_each() {
+    let mut input = b"\n   \n".to_vec();
+    input.extend(b"[".repeat(100_000));
+    input.extend(b"\n{\"op\":\"equiv\",\"gold\":\"1\",\"pred\":\"\xff\"}\n5\n");
+    input.extend(b"{\"op\":\"equiv\",\"gold\":\"2\",\"pred\":[2]}\n");
+    let replies = replies(&input);
+    assert_eq!(replies.len(), 7);
+    assert!(replies[1..].iter().all(|reply| reply["error"].is_string()));
+}
+
+#[test]
+fn a_line_of_ten_megabytes_is_answered() {
+    let long = "9".repeat(10_000_000);
+    let input = format!("{{\"op\":\"equiv\",\"gold\":\"9\",\"pred\":\"{long}\"}}\n{long}\n");
+    let replies = replies(input.as_bytes());
+    assert_eq!(replies[1]["r"], false);
+    assert!(replies[2]["error"].is_string() && replies.len() == 3);
+}

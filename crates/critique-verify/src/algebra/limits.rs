@@ -1,0 +1,183 @@
+//! Limits, from values close to the point.
+
+use dashu::base::Sign;
+use dashu::rational::RBig;
+
+use super::complex::{Arithmetic, Complex};
+use super::numeric::Evaluator;
+use super::pool::{Id, Node, Pool, Symbol};
+use crate::budget::Fail;
+
+impl Evaluator<'_> {
+    /// The value close to the point, with an error read off two distances.
+    pub(super) fn limit(
+        &mut self,
+        var: Symbol,
+        to: Id,
+        side: i8,
+        body: Id,
+    ) -> Result<Complex, Fail> {
+        let deep = (self.math.precision * 3) as usize;
+        let mut fine = Evaluator::new(self.pool, deep);
+        for (symbol, value) in &self.values {
+            fine.values.insert(*symbol, value.clone());
+        }
+        let gap = self.math.precision * 3 / 4;
+        let sides: &[i64] = match side {
+            0 => &[1, -1],
+            1 => &[1],
+            _ => &[-1],
+        };
+        let infinite = match self.pool.node(to) {
+            Node::Infinity => Some(1),
+            Node::Mul(items)
+                if items
+                    .iter()
+                    .any(|item| *self.pool.node(*item) == Node::Infinity) =>
+            {
+                Some(-1)
+            }
+            _ => None,
+        };
+        let centre = if infinite.is_some() {
+            fine.math.int(0)?
+        } else {
+            fine.eval(to)?
+        };
+        let mut found: Option<Complex> = None;
+        for &sign in sides {
+            let mut close = |exponent: i64| -> Result<Complex, Fail> {
+                let (power, sign) = if let Some(direction) = infinite {
+                    (exponent, direction)
+                } else {
+                    (-exponent, sign)
+                };
+                let step = two_to(power) * RBig::from(sign);
+                let step = fine.math.rational(&step)?;
+                let at = fine.math.add(&centre, &step)?;
+                fine.body_at(
+                    var,
+                    Complex {
+                        error: -(1 << 40),
+                        ..at
+                    },
+                    body,
+                )
+            };
+            let far = close(gap / 2)?;
+            let near = close(gap)?;
+            let moved = fine.math.sub(&far, &near)?;
+            // What changed between the two distances bounds what is left, squared.
+            let left = moved.magnitude().max(moved.error);
+            let error = near
+                .error
+                .max(left - gap / 4)
+                .max(near.magnitude() - self.math.precision);
+            if left > near.magnitude().max(0) - 16 {
+                return Err(Fail::Unknown);
+            }
+            let value = Complex { error, ..near };
+            if let Some(other) = &found {
+                let difference = fine.math.sub(other, &value)?;
+                if difference.magnitude() > -20 {
+                    return Err(Fail::Undefined);
+                }
+            }
+            found = Some(value);
+            if infinite.is_some() {
+                break;
+            }
+        }
+        found.ok_or(Fail::Unknown)
+    }
+}
+
+fn two_to(power: i64) -> RBig {
+    use dashu::integer::{IBig, UBig};
+    let size = UBig::ONE << power.unsigned_abs() as usize;
+    if power >= 0 {
+        RBig::from(size)
+    } else {
+        RBig::from_parts(IBig::ONE, size)
+    }
+}
+
+/// The sign of the infinity a limit goes to: what three ever closer values
+/// show, whose gaps have to grow.
+pub(crate) fn diverges(pool: &Pool, id: Id) -> Option<i64> {
+    let Node::Limit {
+        var,
+        to,
+        side,
+        body,
+    } = *pool.node(id)
+    else {
+        return None;
+    };
+    if !pool.symbols(id).is_empty() {
+        return None;
+    }
+    let towards = match pool.node(to) {
+        Node::Infinity => Some(1),
+        Node::Mul(_) if super::identity::infinite(pool, to) => Some(-1),
+        _ => None,
+    };
+    let sides: &[i64] = match (towards, side) {
+        (Some(_), _) => &[1],
+        (None, 0) => &[1, -1],
+        (None, 1) => &[1],
+        (None, _) => &[-1],
+    };
+    let mut signs = sides.iter().map(|&from| {
+        let values = [5, 10, 20].map(|bits| {
+            let mut evaluator = Evaluator::new(pool, 128);
+            let at = match towards {
+                Some(direction) => evaluator
+                    .math
+                    .rational(&(two_to(bits) * RBig::from(direction))),
+                None => {
+                    let step = two_to(-bits) * RBig::from(from);
+                    let step = evaluator.math.rational(&step);
+                    let centre = evaluator.eval(to);
+                    match (centre, step) {
+                        (Ok(centre), Ok(step)) => evaluator.math.add(&centre, &step),
+                        (Err(fail), _) | (_, Err(fail)) => Err(fail),
+                    }
+                }
+            };
+            let value = at.and_then(|at| evaluator.body_at(var, at, body)).ok()?;
+            value.is_real().then_some(value)
+        });
+        let [Some(first), Some(second), Some(third)] = values else {
+            return None;
+        };
+        let math = Arithmetic::new(128);
+        let (early, late) = (
+            math.sub(&second, &first).ok()?,
+            math.sub(&third, &second).ok()?,
+        );
+        let factor = math
+            .rational(&RBig::from_parts(5.into(), 4u8.into()))
+            .ok()?;
+        let least = math.mul(&early, &factor).ok()?;
+        let faster = math.sub(&late, &least).ok()?;
+        let sign = sign_of(&third)?;
+        [early, late, faster]
+            .iter()
+            .all(|value| sign_of(value) == Some(sign))
+            .then_some(sign)
+    });
+    let first = signs.next()??;
+    signs.all(|sign| sign == Some(first)).then_some(first)
+}
+
+/// The sign of a real number that is surely not zero.
+fn sign_of(value: &Complex) -> Option<i64> {
+    if value.is_lost() {
+        return None;
+    }
+    Some(match value.re.sign() {
+        Sign::Positive => 1,
+        Sign::Negative => -1,
+    })
+}
