@@ -1,8 +1,11 @@
 //! `critique-rl train --dry-run`: what a run would do, from its settings, its task and the
 //! headers of its models. Nothing is written.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod memory;
+
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use critique_core::{Generate, Prompt, Split};
 use critique_model::{DeviceSpec, ModelConfig, TextCodec, adapter_tensors};
@@ -11,6 +14,7 @@ use critique_trainer::{ModelSource, Models, RlStage, RunConfig, SftStage, StageC
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use self::memory::Memory;
 use crate::failure::Failure;
 use crate::out;
 use crate::run_file::RunFile;
@@ -19,7 +23,7 @@ use crate::run_file::RunFile;
 const MEASURED: usize = 200;
 
 /// What a run would do.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 struct Plan {
     out: String,
     device: String,
@@ -30,11 +34,11 @@ struct Plan {
     stages: Vec<StagePlan>,
     /// Completions of one evaluation, at every temperature.
     eval_completions: usize,
-    /// Bytes of weights, gradients and optimizer state at the stage that needs most.
-    memory_bytes: usize,
+    /// What lies in memory at the stage that needs most, in bytes.
+    memory: Memory,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Serialize)]
 struct ModelPlan {
     parameters: usize,
     /// Those that training changes, where it is trained.
@@ -44,7 +48,11 @@ struct ModelPlan {
     prompt_tokens: Option<[usize; 2]>,
     /// Whose weights it starts from; models with the same ones share memory until trained.
     #[serde(skip)]
-    root: String,
+    pub(super) root: String,
+    #[serde(skip)]
+    pub(super) shape: ModelConfig,
+    #[serde(skip)]
+    pub(super) codec: Arc<TextCodec>,
 }
 
 #[derive(Debug, Serialize)]
@@ -57,6 +65,8 @@ struct StagePlan {
     prompts_a_step: usize,
     /// Tokens in the whole stage, at most: sampled ones in RL, read and learnt ones in SFT.
     tokens_at_most: usize,
+    /// Bytes in memory, at most.
+    memory_bytes: usize,
 }
 
 pub(crate) fn run(
@@ -83,7 +93,7 @@ fn plan(file: &RunFile, task_name: &str, task: &dyn Task) -> Result<Plan, Failur
         problems.insert(name, task.problems(split)?.len().into());
     }
     let models = models(config, task)?;
-    let stages: Vec<StagePlan> = config
+    let mut stages: Vec<StagePlan> = config
         .stages
         .iter()
         .map(|stage| match stage {
@@ -91,6 +101,15 @@ fn plan(file: &RunFile, task_name: &str, task: &dyn Task) -> Result<Plan, Failur
             StageConfig::Rl(rl) => rl_plan(rl, config),
         })
         .collect();
+    let held = config
+        .stages
+        .iter()
+        .map(|stage| Memory::of(config, task, &models, stage))
+        .collect::<Result<Vec<Memory>, Failure>>()?;
+    for (stage, held) in stages.iter_mut().zip(&held) {
+        stage.memory_bytes = held.total();
+    }
+    let memory = (held.into_iter().max_by_key(Memory::total)).unwrap_or_default();
     let evaluated = match config.eval.problems {
         0 => task.problems(config.eval.split)?.len(),
         most => most,
@@ -102,7 +121,7 @@ fn plan(file: &RunFile, task_name: &str, task: &dyn Task) -> Result<Plan, Failur
         problems,
         stages,
         eval_completions: 3 * evaluated * config.eval.temperatures.len(),
-        memory_bytes: memory(config, &models),
+        memory,
         models,
     })
 }
@@ -134,16 +153,18 @@ fn root(config: &RunConfig, name: &str) -> String {
 
 /// A model by its configuration and tokenizer; weights are left where they are.
 fn header(config: &RunConfig, task: &dyn Task, root: &str) -> Result<ModelPlan, Failure> {
-    let (shape, prompts) = if let Some(path) = &config.models[root].path {
-        let codec = TextCodec::load(path)?;
+    let (shape, prompts, codec) = if let Some(path) = &config.models[root].path {
+        let codec = Arc::new(TextCodec::load(path)?);
         let encode = |prompt: &Prompt| codec.encode_prompt(prompt).map_err(Failure::from);
-        (ModelConfig::load(path)?, prompt_tokens(task, encode)?)
+        let prompts = prompt_tokens(task, encode)?;
+        (ModelConfig::load(path)?, prompts, codec)
     } else {
         // A new model has no folder yet; it is small enough to be made.
         let mut models = Models::new(config, task)?;
         let model = models.get(root)?;
         let encode = |prompt: &Prompt| model.encode(prompt).map_err(Failure::failed);
-        (model.config().clone(), prompt_tokens(task, encode)?)
+        let prompts = prompt_tokens(task, encode)?;
+        (model.config().clone(), prompts, model.shared_codec())
     };
     Ok(ModelPlan {
         parameters: shape.parameters(),
@@ -151,6 +172,8 @@ fn header(config: &RunConfig, task: &dyn Task, root: &str) -> Result<ModelPlan, 
         context: shape.max_position_embeddings,
         prompt_tokens: prompts,
         root: root.to_owned(),
+        shape,
+        codec,
     })
 }
 
@@ -201,6 +224,7 @@ fn sft_plan(stage: &SftStage, context: usize) -> StagePlan {
         steps: stage.steps,
         prompts_a_step: rows,
         tokens_at_most: all * context,
+        memory_bytes: 0,
     }
 }
 
@@ -223,40 +247,8 @@ fn rl_plan(stage: &RlStage, config: &RunConfig) -> StagePlan {
         steps: stage.steps,
         prompts_a_step: responses + critiques + refinements,
         tokens_at_most: tokens * stage.steps,
+        memory_bytes: 0,
     }
-}
-
-/// Weights in f32, one copy for models that share them; gradients and two moments for what is
-/// trained, and a reference policy in RL.
-fn memory(config: &RunConfig, models: &BTreeMap<String, ModelPlan>) -> usize {
-    let of_stage = |stage: &StageConfig| {
-        let trained = &models[stage.model()];
-        let held: Vec<&String> = match stage {
-            StageConfig::Sft(stage) => vec![&stage.model],
-            StageConfig::Rl(_) => models
-                .keys()
-                .filter(|name| ["actor", "critic"].contains(&name.as_str()))
-                .collect(),
-        };
-        // A model that some stage trains has weights of its own, unless an adapter is trained.
-        let own = |name: &String| {
-            let full = models[name].trained == models[name].parameters;
-            if full {
-                name.clone()
-            } else {
-                models[name].root.clone()
-            }
-        };
-        let roots: BTreeSet<String> = held.iter().map(|name| own(name)).collect();
-        let parameters = |owner: &String| models[owner].parameters;
-        let weights: usize = roots.iter().map(parameters).sum();
-        let reference = match stage {
-            StageConfig::Rl(rl) if rl.reference != "none" => trained.trained,
-            _ => 0,
-        };
-        4 * (weights + reference + 4 * trained.trained)
-    };
-    config.stages.iter().map(of_stage).max().unwrap_or(0)
 }
 
 impl Plan {
@@ -302,6 +294,7 @@ impl Plan {
                 stage.steps.to_string(),
                 stage.prompts_a_step.to_string(),
                 grouped(stage.tokens_at_most),
+                format!("{} MiB", grouped(stage.memory_bytes >> 20)),
             ]
         });
         text += &out::columns(
@@ -312,6 +305,7 @@ impl Plan {
                 "steps",
                 "prompts a step",
                 "tokens at most",
+                "memory at most",
             ],
             stages,
         );
@@ -320,11 +314,7 @@ impl Plan {
             "\n\neach evaluation: {} completions",
             grouped(self.eval_completions)
         );
-        let memory = self.memory_bytes as f64 / f64::from(1 << 20);
-        let _ = writeln!(
-            text,
-            "weights, gradients and optimizer state: about {memory:.0} MiB at most; activations and caches come on top"
-        );
+        text += &self.memory.text();
         text
     }
 }

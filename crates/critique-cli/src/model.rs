@@ -36,6 +36,7 @@ impl RuntimeArgs {
             device,
             threads: self.threads,
             seed,
+            ..Runtime::default()
         })
     }
 }

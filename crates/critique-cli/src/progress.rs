@@ -101,15 +101,19 @@ impl Progress {
         }
     }
 
-    fn end_stage(&mut self) {
+    fn end_stage(&mut self, peak_bytes: usize) {
         self.end();
         let last = if self.last.is_empty() {
             String::new()
         } else {
             format!(": {}", self.last)
         };
+        let memory = match peak_bytes >> 20 {
+            0 => String::new(),
+            mib => format!(", {mib} MiB at most"),
+        };
         self.line(format!(
-            "{} done in {}{last}",
+            "{} done in {}{memory}{last}",
             self.stage,
             seconds(self.begin)
         ));
@@ -158,7 +162,7 @@ impl Observer for Progress {
             }
             Event::Step { done, metrics, .. } => self.step(*done, metrics),
             Event::StageSkipped { stage } => self.line(format!("stage {stage} was done before")),
-            Event::StageEnd { .. } => self.end_stage(),
+            Event::StageEnd { peak_bytes, .. } => self.end_stage(*peak_bytes),
             Event::EvalStart { name, problems } => self.start_eval(name, *problems),
             Event::EvalEnd { row } => self.end_eval(row),
             Event::GateMet {

@@ -26,6 +26,9 @@ pub struct Runtime {
     pub device: DeviceSpec,
     /// Threads of the CPU engine; 0 takes as many as the machine has.
     pub threads: usize,
+    /// Whether the CPU engine computes activations again in the backward pass instead of keeping
+    /// them. No result depends on it.
+    pub recompute: bool,
     /// Draws fresh adapters.
     pub seed: u64,
 }
@@ -35,6 +38,7 @@ impl Default for Runtime {
         Self {
             device: DeviceSpec::Cpu,
             threads: 0,
+            recompute: false,
             seed: 0,
         }
     }
@@ -204,6 +208,11 @@ impl LanguageModel {
         &self.codec
     }
 
+    /// The tokenizer and chat template, to keep.
+    pub fn shared_codec(&self) -> Arc<TextCodec> {
+        Arc::clone(&self.codec)
+    }
+
     /// Settings of the adapter, where there is one.
     pub fn lora(&self) -> Option<&LoraConfig> {
         self.lora.as_ref()
@@ -366,6 +375,7 @@ impl Backend {
     ) -> Result<Self, ModelError> {
         if runtime.device == DeviceSpec::Cpu {
             let mut engine = CpuEngine::new(config, weights, runtime.threads)?;
+            engine.set_recompute(runtime.recompute);
             match adapter {
                 Some((lora, tensors)) => engine.add_adapter(lora, tensors, train, runtime.seed)?,
                 None if train => engine.train_all(),

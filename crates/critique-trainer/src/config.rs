@@ -25,6 +25,10 @@ pub struct RunConfig {
     /// Threads of the CPU engine; 0 takes as many as the machine has. No result depends on it.
     #[serde(default)]
     pub threads: usize,
+    /// Computes activations again in the backward pass instead of keeping them: less memory, a
+    /// third more work. On the CPU; no result depends on it.
+    #[serde(default)]
+    pub recompute: bool,
     /// The run folder.
     pub out: PathBuf,
     /// The task: `name` or `file`, and its options.

@@ -30,3 +30,4 @@ pub use replay::{Difference, Replay, TokenTexts, replay};
 pub use run::{Resume, read_config, run};
 pub use run_dir::RunDir;
 pub use schedule::{Schedule, Shape};
+pub use sft::sft_examples;

@@ -31,6 +31,7 @@ impl Models {
         let runtime = Runtime {
             device: DeviceSpec::parse(&config.device)?,
             threads: config.threads,
+            recompute: config.recompute,
             seed: config.seed,
         };
         Ok(Self {

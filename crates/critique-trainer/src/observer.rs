@@ -52,6 +52,8 @@ pub enum Event<'a> {
     StageEnd {
         /// Its name.
         stage: &'a str,
+        /// Most bytes resident in its steps; 0 where the system does not say.
+        peak_bytes: usize,
     },
     /// An evaluation begins.
     EvalStart {

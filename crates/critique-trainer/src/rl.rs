@@ -19,6 +19,7 @@ use serde_json::json;
 
 use crate::config::{RlStage, RolloutConfig};
 use crate::error::TrainError;
+use crate::memory;
 use crate::observer::Metrics;
 
 /// What the steps of a stage share.
@@ -57,6 +58,9 @@ struct Batch {
     dropped: usize,
     rollout_secs: f64,
     score_secs: f64,
+    /// Most bytes resident in these phases.
+    rollout_peak: usize,
+    score_peak: usize,
 }
 
 impl RlContext<'_> {
@@ -68,6 +72,7 @@ impl RlContext<'_> {
         baseline: &mut BaselineState,
     ) -> Result<RlOutcome, TrainError> {
         let begin = Instant::now();
+        memory::forget_peak();
         let seeds = Seeds {
             run: self.seed,
             stage: &self.stage.name,
@@ -75,6 +80,7 @@ impl RlContext<'_> {
         };
         let batch = self.batch(step, &seeds, critic, baseline)?;
         let train = Instant::now();
+        memory::forget_peak();
         let update = self.update(step, critic, &batch)?;
         let train_secs = train.elapsed().as_secs_f64();
         let mut metrics = self.metrics(&batch, &update);
@@ -82,6 +88,13 @@ impl RlContext<'_> {
         metrics.insert("time/score".into(), json!(batch.score_secs));
         metrics.insert("time/train".into(), json!(train_secs));
         metrics.insert("time/step".into(), json!(begin.elapsed().as_secs_f64()));
+        for (phase, bytes) in [
+            ("rollout", batch.rollout_peak),
+            ("score", batch.score_peak),
+            ("train", memory::peak()),
+        ] {
+            metrics.insert(format!("memory/{phase}_mb"), json!(bytes >> 20));
+        }
         let records = records(&seeds, &batch);
         Ok(RlOutcome {
             metrics,
@@ -159,6 +172,8 @@ impl RlContext<'_> {
             dropped += drop_unrefined(&mut groups);
         }
         let rollout_secs = begin.elapsed().as_secs_f64();
+        let rollout_peak = memory::peak();
+        memory::forget_peak();
 
         let rewards: Vec<Vec<RewardBreakdown>> = groups
             .iter()
@@ -192,6 +207,8 @@ impl RlContext<'_> {
             dropped,
             rollout_secs,
             score_secs,
+            rollout_peak,
+            score_peak: memory::peak(),
         })
     }
 

@@ -16,6 +16,7 @@ use crate::checkpoint::{self, Best, TrainerState, read_state};
 use crate::config::{RlStage, RunConfig, SftStage, StageConfig};
 use crate::error::TrainError;
 use crate::evaluation::{Evaluator, measure};
+use crate::memory;
 use crate::models::Models;
 use crate::observer::{Event, Metrics, Observer};
 use crate::rl::{RlContext, fixed_responses, problems_of};
@@ -90,8 +91,9 @@ fn keep_config(dir: &RunDir, config: &RunConfig) -> Result<(), TrainError> {
     })?;
     match std::fs::read_to_string(&path) {
         Ok(before) => {
-            // Threads change no result, so a run may go on with others.
-            let counts = |line: &&str| !line.starts_with("threads = ");
+            // Threads and recomputing change no result, so a run may go on with others.
+            let counts =
+                |line: &&str| !line.starts_with("threads = ") && !line.starts_with("recompute = ");
             let mut pairs = before
                 .lines()
                 .filter(counts)
@@ -131,6 +133,8 @@ struct InStage {
     state: TrainerState,
     /// Steps of the run before this stage.
     before: usize,
+    /// Most bytes resident in a step so far.
+    peak: usize,
 }
 
 impl Runner<'_> {
@@ -210,18 +214,22 @@ impl Runner<'_> {
             model,
             state,
             before,
+            peak: 0,
         };
         match stage {
             StageConfig::Sft(stage) => self.sft(stage, &mut work, observer)?,
             StageConfig::Rl(stage) => self.rl(stage, &mut work, models, train, observer)?,
         }
-        let InStage { model, state, .. } = work;
+        let InStage {
+            model, state, peak, ..
+        } = work;
         checkpoint::save_model(&self.dir.stage(stage.name()), &state, &model)?;
         checkpoint::clear(self.dir)?;
         let frozen = model.into_frozen()?;
         models.put(stage.model(), frozen);
         observer.on(&Event::StageEnd {
             stage: stage.name(),
+            peak_bytes: peak,
         });
         Ok(())
     }
@@ -236,7 +244,9 @@ impl Runner<'_> {
         work: &mut InStage,
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
-        let mut feed = SftFeed::new(stage, self.task, &work.model, self.seed(&stage.name))?;
+        let seed = self.seed(&stage.name);
+        let context = work.model.config().max_position_embeddings;
+        let mut feed = SftFeed::new(stage, self.task, work.model.codec(), context, seed)?;
         if feed.too_long > 0 {
             let text = format!(
                 "{} examples exceed the model's context and are left out",
@@ -246,6 +256,7 @@ impl Runner<'_> {
         }
         while work.state.stage_step < stage.steps {
             let begin = Instant::now();
+            memory::forget_peak();
             let step = work.state.stage_step;
             let outcome = sft::accumulate(&mut feed, &mut work.model, step)?;
             self.finite(&stage.name, work, "loss", outcome.loss as f32)?;
@@ -260,6 +271,7 @@ impl Runner<'_> {
             metrics.insert("num_tokens".into(), json!(outcome.tokens));
             metrics.insert("learnt_tokens".into(), json!(outcome.learnt));
             metrics.insert("time/step".into(), json!(seconds));
+            metrics.insert("memory/train_mb".into(), json!(memory::peak() >> 20));
             metrics.insert(
                 "time/tokens_per_second".into(),
                 json!(outcome.tokens as f64 / seconds),
@@ -393,6 +405,12 @@ impl Runner<'_> {
         metrics: Metrics,
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
+        let memory = metrics
+            .iter()
+            .filter(|(name, _)| name.starts_with("memory/"));
+        for mib in memory.filter_map(|(_, value)| value.as_u64()) {
+            work.peak = work.peak.max((mib as usize) << 20);
+        }
         work.state.stage_step += 1;
         work.state.global_step = work.before + work.state.stage_step;
         let mut line = Metrics::new();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use critique_core::{Message, Problem, Prompt, Role, derive_seed};
-use critique_model::{Group, LanguageModel, TokenRun};
+use critique_model::{Group, LanguageModel, TextCodec, TokenRun};
 use critique_tasks::{Demonstration, Task};
 use serde::Deserialize;
 
@@ -22,10 +22,40 @@ struct Example {
     weight: f32,
 }
 
+impl Example {
+    fn group(&self) -> Group {
+        Group {
+            prompt: self.prompt.clone(),
+            completions: vec![self.turn.clone()],
+        }
+    }
+}
+
+/// Examples that a stage trains on, in tokens: all of its files and pools, and those made for its
+/// first step. For plans; training draws its own.
+///
+/// # Errors
+///
+/// When a file cannot be read, or nothing of it fits `context` tokens.
+pub fn sft_examples(
+    stage: &SftStage,
+    task: &dyn Task,
+    codec: &TextCodec,
+    context: usize,
+    seed: u64,
+) -> Result<Vec<Group>, TrainError> {
+    let mut feed = SftFeed::new(stage, task, codec, context, seed)?;
+    let first = feed.batch(codec, 0)?;
+    let fixed = feed.fixed.into_values().flatten();
+    Ok(first.into_iter().chain(fixed).map(|e| e.group()).collect())
+}
+
 /// Examples of a stage.
 pub(crate) struct SftFeed<'a> {
     stage: &'a SftStage,
     task: &'a dyn Task,
+    /// Tokens of the longest example that is not left out.
+    context: usize,
     seed: u64,
     /// Examples of files and pools, by their place in the stage's data.
     fixed: BTreeMap<usize, Vec<Example>>,
@@ -38,12 +68,14 @@ impl<'a> SftFeed<'a> {
     pub(crate) fn new(
         stage: &'a SftStage,
         task: &'a dyn Task,
-        model: &LanguageModel,
+        codec: &TextCodec,
+        context: usize,
         seed: u64,
     ) -> Result<Self, TrainError> {
         let mut feed = Self {
             stage,
             task,
+            context,
             seed,
             fixed: BTreeMap::new(),
             too_long: 0,
@@ -69,7 +101,7 @@ impl<'a> SftFeed<'a> {
                 )?,
                 _ => continue,
             };
-            let examples = feed.encode(model, &demonstrations)?;
+            let examples = feed.encode(codec, &demonstrations)?;
             if examples.is_empty() {
                 return Err(TrainError::Config {
                     message: format!(
@@ -86,13 +118,13 @@ impl<'a> SftFeed<'a> {
 
     fn encode(
         &mut self,
-        model: &LanguageModel,
+        codec: &TextCodec,
         demonstrations: &[Demonstration],
     ) -> Result<Vec<Example>, TrainError> {
         let mut examples = Vec::with_capacity(demonstrations.len());
         for demonstration in demonstrations {
-            let example = encode(model, demonstration)?;
-            if example.prompt.len() + example.turn.len() > model.config().max_position_embeddings {
+            let example = encode(codec, demonstration)?;
+            if example.prompt.len() + example.turn.len() > self.context {
                 self.too_long += 1;
             } else {
                 examples.push(example);
@@ -102,7 +134,7 @@ impl<'a> SftFeed<'a> {
     }
 
     /// The examples of step `step`, counted from 0.
-    fn batch(&mut self, model: &LanguageModel, step: usize) -> Result<Vec<Example>, TrainError> {
+    fn batch(&mut self, codec: &TextCodec, step: usize) -> Result<Vec<Example>, TrainError> {
         let mut batch = Vec::new();
         for (index, data) in self.stage.data.iter().enumerate() {
             if !step.is_multiple_of(data.every) {
@@ -119,7 +151,7 @@ impl<'a> SftFeed<'a> {
             } else if let Some(kind) = &data.kind {
                 let seed = derive_seed(self.seed, &["step", &index.to_string(), &step.to_string()]);
                 let demonstrations = self.task.demonstrations(kind, data.rows, seed)?;
-                let examples = self.encode(model, &demonstrations)?;
+                let examples = self.encode(codec, &demonstrations)?;
                 batch.extend(examples.into_iter().map(|e| Example {
                     weight: data.weight,
                     ..e
@@ -143,8 +175,7 @@ fn pick(seed: u64, index: usize, len: usize, n: usize) -> usize {
     order[at]
 }
 
-fn encode(model: &LanguageModel, demonstration: &Demonstration) -> Result<Example, TrainError> {
-    let codec = model.codec();
+fn encode(codec: &TextCodec, demonstration: &Demonstration) -> Result<Example, TrainError> {
     let prompt = codec.encode_prompt(&demonstration.prompt)?;
     let (turn, learn) = if let [span] = demonstration.turn.as_slice() {
         let turn = codec.encode_turn(&span.text)?;
@@ -184,7 +215,7 @@ pub(crate) fn accumulate(
     model: &mut LanguageModel,
     step: usize,
 ) -> Result<SftOutcome, TrainError> {
-    let batch = feed.batch(model, step)?;
+    let batch = feed.batch(model.codec(), step)?;
     let learnt: usize = batch
         .iter()
         .map(|e| e.learn.iter().filter(|&&l| l).count())
@@ -194,13 +225,7 @@ pub(crate) fn accumulate(
         .map(|e| f64::from(e.weight) * e.learn.iter().filter(|&&l| l).count() as f64)
         .sum();
     let share = if mass > 0.0 { -1.0 / mass as f32 } else { 0.0 };
-    let groups: Vec<Group> = batch
-        .iter()
-        .map(|e| Group {
-            prompt: e.prompt.clone(),
-            completions: vec![e.turn.clone()],
-        })
-        .collect();
+    let groups: Vec<Group> = batch.iter().map(Example::group).collect();
     let loss = |run: TokenRun, _: &[f32], grad: &mut [f32]| {
         let example = &batch[run.group];
         let weight = share * example.weight;

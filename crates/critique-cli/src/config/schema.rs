@@ -60,6 +60,11 @@ pub(super) const TABLES: [Table; 15] = [
                 Count(0),
                 "Threads of the CPU engine; 0 takes as many as the machine has.",
             ),
+            (
+                "recompute",
+                Bool,
+                "Computes activations again in the backward pass instead of keeping them.",
+            ),
             ("out", Text, "The run folder."),
             ("task", Any, "The task: `name` or `file`, and its options."),
             (

@@ -159,7 +159,7 @@ fn without_times(lines: &[u8]) -> Vec<u8> {
     let kept = text.lines().map(|line| {
         let mut metrics: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(line).unwrap();
-        metrics.retain(|name, _| !name.starts_with("time/"));
+        metrics.retain(|name, _| !name.starts_with("time/") && !name.starts_with("memory/"));
         serde_json::Value::Object(metrics).to_string() + "\n"
     });
     kept.collect::<String>().into_bytes()
