@@ -30,7 +30,7 @@ impl Comparer<'_> {
         else {
             return Verdict::Different("shape");
         };
-        if let Some((gold, prediction)) = relation::without_domains(gold, prediction) {
+        if let Some((gold, prediction)) = super::forms::without_domains(gold, prediction) {
             return self.values(&gold, &prediction);
         }
         if let Some(verdict) = relation::assignments(self, gold, prediction) {

@@ -378,7 +378,7 @@ impl Lexer<'_> {
                 self.push(Tok::End(name.trim().to_owned()));
             }
             "dfrac" | "tfrac" | "cfrac" | "frac" | "nicefrac" | "sfrac" | "flatfrac" | "xfrac" => {
-                self.push(Tok::Command("frac".to_owned()))
+                self.push(Tok::Command("frac".to_owned()));
             }
             "lbrace" => self.push(Tok::SetOpen),
             "rbrace" => self.push(Tok::SetClose),
@@ -394,11 +394,9 @@ impl Lexer<'_> {
                 self.push(Tok::Command("circ".to_owned()));
             }
             "percent" => self.push(Tok::Sign('%')),
-            "lt" => self.push(Tok::Sign('<')),
-            "gt" => self.push(Tok::Sign('>')),
+            "lt" | "ngeq" => self.push(Tok::Sign('<')),
+            "gt" | "nleq" => self.push(Tok::Sign('>')),
             "cr" => self.push(Tok::Row),
-            "nleq" => self.push(Tok::Sign('>')),
-            "ngeq" => self.push(Tok::Sign('<')),
             "i" | "imath" => self.push(Tok::Letter('i')),
             "j" | "jmath" => self.push(Tok::Letter('j')),
             "surd" => self.push(Tok::Name(names::Name::Special(names::Special::Sqrt))),
@@ -495,84 +493,6 @@ impl Lexer<'_> {
         let length = balanced(rest)?;
         self.at = start + length;
         Some(rest[1..length - 1].to_owned())
-    }
-
-    pub(super) fn text_command(&mut self, name: &str) {
-        let Some(content) = self.group() else { return };
-        let trimmed = content.trim_matches(|c: char| c.is_whitespace() || c == '~');
-        let trimmed = trimmed.strip_suffix('.').unwrap_or(trimmed);
-        self.spaced |= content.starts_with([' ', '~']);
-        if trimmed.is_empty() {
-            return;
-        }
-        if let [letter] = trimmed.as_bytes()
-            && letter.is_ascii_alphabetic()
-        {
-            let styled = matches!(
-                name,
-                "boxed" | "fbox" | "mathbf" | "mathit" | "mathnormal" | "bold" | "underline"
-            );
-            // `\mathrm{d}x` is a differential, never a unit.
-            let tok = if styled || *letter == b'd' {
-                Tok::Letter(*letter as char)
-            } else {
-                Tok::Text(trimmed.to_owned())
-            };
-            self.push(tok);
-            return;
-        }
-        if (trimmed.len() > 2 || matches!(trimmed, "ln" | "lg" | "Re" | "Im" | "tr"))
-            && let Some(known) = names::function(trimmed)
-        {
-            self.push(Tok::Name(known));
-            return;
-        }
-        if names::letter(trimmed) == Some(names::Name::Infinity) {
-            self.push(Tok::Name(names::Name::Infinity));
-            return;
-        }
-        if trimmed == "mod" {
-            self.push(Tok::Command("mod".to_owned()));
-            return;
-        }
-        let has_digit = trimmed.bytes().any(|c| c.is_ascii_digit());
-        let has_word = trimmed
-            .split(|c: char| !c.is_alphabetic())
-            .any(|word| word.chars().count() >= 2 && !matches!(word, "and" | "or"));
-        let mathematical = matches!(
-            name,
-            "boxed" | "fbox" | "ensuremath" | "mathbf" | "mathit" | "underline"
-        );
-        if !has_word
-            || has_digit
-            || mathematical
-            || names::is_connective(trimmed)
-            || trimmed.contains('\\')
-        {
-            self.splice(&content);
-            return;
-        }
-        self.push(Tok::Text(trimmed.to_owned()));
-    }
-
-    /// Reads a group's content as if it stood there without its command.
-    pub(super) fn splice(&mut self, content: &str) {
-        if self.depth >= 8 {
-            return;
-        }
-        let mut inner = Lexer {
-            bytes: content.as_bytes(),
-            text: content,
-            at: 0,
-            spaced: self.spaced,
-            out: Vec::new(),
-            depth: self.depth + 1,
-            grouped: self.grouped,
-            plain_until: 0,
-        };
-        inner.run();
-        self.spaced = inner.spaced;
-        self.out.append(&mut inner.out);
     }
 }
 
