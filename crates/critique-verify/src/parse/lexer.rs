@@ -162,59 +162,69 @@ pub(super) struct Lexer<'a> {
 impl Lexer<'_> {
     pub(super) fn run(&mut self) {
         while self.at < self.bytes.len() {
-            let c = self.bytes[self.at];
-            match c {
-                b' ' | b'\t' | b'\n' | b'~' => {
-                    self.at += 1;
-                    self.spaced = true;
-                }
-                b'$' | b'`' | b'"' => self.at += 1,
-                b'\\' => self.command(),
-                b'0'..=b'9' => self.number(),
-                b'.' => self.dot(),
-                b'a'..=b'z' | b'A'..=b'Z' => self.letters(),
-                b'*' if self.peek(1) == Some(b'*') => {
-                    self.at += 2;
-                    self.push(Tok::Sign('^'));
-                }
-                b'<' | b'>' | b'!' | b'=' | b':' if self.peek(1) == Some(b'=') => {
-                    self.at += 2;
-                    let name = match c {
-                        b'<' => "le",
-                        b'>' => "ge",
-                        b'!' => "ne",
-                        _ => "=",
-                    };
-                    self.push(if name == "=" {
-                        Tok::Sign('=')
-                    } else {
-                        Tok::Command(name.to_owned())
-                    });
-                }
-                b'+' if self.text[self.at..].starts_with("+/-") => {
-                    self.at += 3;
-                    self.push(Tok::Command("pm".to_owned()));
-                }
-                b'+' if self.peek(1) == Some(b'-') && !self.after_operand() => {
-                    self.at += 2;
-                    self.push(Tok::Command("pm".to_owned()));
-                }
-                b'-' if self.peek(1) == Some(b'>') => {
-                    self.at += 2;
-                    self.push(Tok::Command("to".to_owned()));
-                }
-                _ if c < 0x80 => {
-                    self.at += 1;
-                    self.push(Tok::Sign(c as char));
-                }
-                _ => {
-                    let next = self.text[self.at..].chars().next().unwrap_or(' ');
-                    self.at += next.len_utf8();
-                    if next.is_alphabetic() {
-                        self.push(Tok::Word(next.to_string()));
-                    } else {
-                        self.push(Tok::Sign(next));
-                    }
+            let before = self.at;
+            self.next();
+            // Every turn takes at least one sign.
+            if self.at == before {
+                let sign = self.text[self.at..].chars().next();
+                self.at += sign.map_or(1, char::len_utf8);
+            }
+        }
+    }
+
+    fn next(&mut self) {
+        let c = self.bytes[self.at];
+        match c {
+            b' ' | b'\t' | b'\n' | b'~' => {
+                self.at += 1;
+                self.spaced = true;
+            }
+            b'$' | b'`' | b'"' => self.at += 1,
+            b'\\' => self.command(),
+            b'0'..=b'9' => self.number(),
+            b'.' => self.dot(),
+            b'a'..=b'z' | b'A'..=b'Z' => self.letters(),
+            b'*' if self.peek(1) == Some(b'*') => {
+                self.at += 2;
+                self.push(Tok::Sign('^'));
+            }
+            b'<' | b'>' | b'!' | b'=' | b':' if self.peek(1) == Some(b'=') => {
+                self.at += 2;
+                let name = match c {
+                    b'<' => "le",
+                    b'>' => "ge",
+                    b'!' => "ne",
+                    _ => "=",
+                };
+                self.push(if name == "=" {
+                    Tok::Sign('=')
+                } else {
+                    Tok::Command(name.to_owned())
+                });
+            }
+            b'+' if self.text[self.at..].starts_with("+/-") => {
+                self.at += 3;
+                self.push(Tok::Command("pm".to_owned()));
+            }
+            b'+' if self.peek(1) == Some(b'-') && !self.after_operand() => {
+                self.at += 2;
+                self.push(Tok::Command("pm".to_owned()));
+            }
+            b'-' if self.peek(1) == Some(b'>') => {
+                self.at += 2;
+                self.push(Tok::Command("to".to_owned()));
+            }
+            _ if c < 0x80 => {
+                self.at += 1;
+                self.push(Tok::Sign(c as char));
+            }
+            _ => {
+                let next = self.text[self.at..].chars().next().unwrap_or(' ');
+                self.at += next.len_utf8();
+                if next.is_alphabetic() {
+                    self.push(Tok::Word(next.to_string()));
+                } else {
+                    self.push(Tok::Sign(next));
                 }
             }
         }
@@ -245,9 +255,7 @@ impl Lexer<'_> {
                 self.at += 1;
             }
             self.push(Tok::Command("ldots".to_owned()));
-        } else if self.peek(1).is_some_and(|c| c.is_ascii_digit())
-            || self.text[self.at..].starts_with(".\\overline{")
-            || self.text[self.at..].starts_with(".\\bar{")
+        } else if self.peek(1).is_some_and(|c| c.is_ascii_digit()) || repeats(&self.text[self.at..])
         {
             self.number();
         } else if self
@@ -494,6 +502,16 @@ impl Lexer<'_> {
         self.at = start + length;
         Some(rest[1..length - 1].to_owned())
     }
+}
+
+/// `.\overline{3}`: a decimal that begins with what repeats.
+fn repeats(text: &str) -> bool {
+    let digits = text
+        .strip_prefix(".\\overline{")
+        .or_else(|| text.strip_prefix(".\\bar{"))
+        .unwrap_or("");
+    let length = digits.bytes().take_while(u8::is_ascii_digit).count();
+    length > 0 && digits[length..].starts_with('}')
 }
 
 /// `$12` or `. 12` after the name of a currency.

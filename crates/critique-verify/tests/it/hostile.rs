@@ -15,6 +15,8 @@ fn nested(open: &str, middle: &str, close: &str, times: usize) -> String {
 fn towers_and_giants_are_refused_in_time() {
     let pairs = [
         ("9^{9^{9^{9}}}".to_owned(), "9^{9^{9^{9}}}+1".to_owned()),
+        (".\\overline{".repeat(40), "1".to_owned()),
+        ("0.\\dot{".repeat(40), "1".to_owned()),
         ("10^{10^{10}}".to_owned(), "10^{10^{10}}+1".to_owned()),
         (
             "2^{2^{2^{2^{2^2}}}}".to_owned(),
