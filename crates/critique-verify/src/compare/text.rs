@@ -40,6 +40,7 @@ pub(crate) fn clean(text: &str) -> &str {
             if open == "\\displaystyle" {
                 text = rest;
             } else if open != "\\mathrm"
+                && rest.trim_start().starts_with('{')
                 && crate::parse::lexer::balanced(rest.trim_start()) == Some(rest.trim_start().len())
             {
                 let rest = rest.trim_start();

@@ -529,6 +529,9 @@ fn prefix_function(name: &str) -> bool {
 
 /// The length of the balanced group that `text` starts with, braces included.
 pub(crate) fn balanced(text: &str) -> Option<usize> {
+    if !text.starts_with('{') {
+        return None;
+    }
     let mut depth = 0_usize;
     let mut escaped = false;
     for (at, c) in text.bytes().enumerate() {

@@ -178,3 +178,12 @@ fn a_spent_budget_is_told() {
     assert_eq!(outcome.rule, "budget");
     assert!(outcome.steps <= 40);
 }
+
+#[test]
+fn a_box_without_braces_before_a_wide_sign_is_no_panic() {
+    let text = "\\[ \\boxed\u{f7}{4^77{}} \\]'";
+    for kind in Kind::ALL {
+        let _ = extract(text, kind);
+    }
+    assert!(!equivalent(text, "4", &Options::default()).equal);
+}
