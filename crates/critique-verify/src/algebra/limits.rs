@@ -123,27 +123,21 @@ pub(crate) fn diverges(pool: &Pool, id: Id) -> Option<i64> {
         _ => None,
     };
     let sides: &[i64] = match (towards, side) {
-        (Some(_), _) => &[1],
         (None, 0) => &[1, -1],
-        (None, 1) => &[1],
-        (None, _) => &[-1],
+        (None, -1) => &[-1],
+        _ => &[1],
     };
     let mut signs = sides.iter().map(|&from| {
         let values = [5, 10, 20].map(|bits| {
             let mut evaluator = Evaluator::new(pool, 128);
-            let at = match towards {
-                Some(direction) => evaluator
-                    .math
-                    .rational(&(two_to(bits) * RBig::from(direction))),
-                None => {
-                    let step = two_to(-bits) * RBig::from(from);
-                    let step = evaluator.math.rational(&step);
-                    let centre = evaluator.eval(to);
-                    match (centre, step) {
-                        (Ok(centre), Ok(step)) => evaluator.math.add(&centre, &step),
-                        (Err(fail), _) | (_, Err(fail)) => Err(fail),
-                    }
-                }
+            let at = if let Some(direction) = towards {
+                let far = two_to(bits) * RBig::from(direction);
+                evaluator.math.rational(&far)
+            } else {
+                let step = two_to(-bits) * RBig::from(from);
+                let step = evaluator.math.rational(&step).ok()?;
+                let centre = evaluator.eval(to).ok()?;
+                evaluator.math.add(&centre, &step)
             };
             let value = at.and_then(|at| evaluator.body_at(var, at, body)).ok()?;
             value.is_real().then_some(value)

@@ -417,7 +417,7 @@ impl<'a> Evaluator<'a> {
         if backwards {
             return Err(Fail::Unknown);
         }
-        let nodes = quadrature::nodes(&from, &to, &mut self.math)?;
+        let nodes = quadrature::nodes(from.as_ref(), to.as_ref(), &mut self.math)?;
         let mut values = Vec::with_capacity(nodes.len());
         for node in &nodes {
             self.pool.budget.spend(8)?;

@@ -44,9 +44,12 @@ struct Place {
     weight: Complex,
 }
 
+/// By rule and precision.
+type Places = HashMap<(Rule, i64), Rc<Vec<Place>>>;
+
 thread_local! {
     /// The nodes are dear and the same for every integral.
-    static PLACES: RefCell<HashMap<(Rule, i64), Rc<Vec<Place>>>> = RefCell::new(HashMap::new());
+    static PLACES: RefCell<Places> = RefCell::new(HashMap::new());
 }
 
 fn places(rule: Rule, precision: i64) -> Result<Rc<Vec<Place>>, Fail> {
@@ -126,8 +129,8 @@ fn places(rule: Rule, precision: i64) -> Result<Rc<Vec<Place>>, Fail> {
 
 /// The nodes between two ends, of which `None` is an infinite one.
 pub(crate) fn nodes(
-    low: &Option<Complex>,
-    high: &Option<Complex>,
+    low: Option<&Complex>,
+    high: Option<&Complex>,
     math: &mut Arithmetic,
 ) -> Result<Vec<Sample>, Fail> {
     let rule = match (low, high) {
@@ -146,9 +149,8 @@ pub(crate) fn nodes(
             let reach = math.mul(&radius, &place.distance)?;
             let at = match (low, high) {
                 (Some(low), Some(_)) if place.step < 0 => math.add(low, &reach)?,
-                (Some(_), Some(high)) => math.sub(high, &reach)?,
+                (_, Some(high)) => math.sub(high, &reach)?,
                 (Some(low), None) => math.add(low, &reach)?,
-                (None, Some(high)) => math.sub(high, &reach)?,
                 (None, None) => reach,
             };
             Ok(Sample {

@@ -5,7 +5,7 @@ use super::shapes::Comparer;
 use super::{Verdict, relation, scalar};
 use crate::algebra::Pool;
 use crate::algebra::identity::infinite;
-use crate::parse::value::{Bracket, Rel, Value};
+use crate::parse::value::{Bracket, Rel, Separator, Value};
 
 /// Longest lists whose items are all compared with each other.
 const MAX_PAIRED: usize = 40;
@@ -30,7 +30,7 @@ impl Comparer<'_> {
         else {
             return Verdict::Different("shape");
         };
-        if let Some((gold, prediction)) = relation::without_domains(gold, prediction) {
+        if let Some((gold, prediction)) = super::forms::without_domains(gold, prediction) {
             return self.values(&gold, &prediction);
         }
         if let Some(verdict) = relation::assignments(self, gold, prediction) {
@@ -85,6 +85,10 @@ impl Comparer<'_> {
             return self.ordered(a, b, "list");
         }
         match (unordered(*open_a), unordered(*open_b)) {
+            // `p \land q` is not `p \lor q`; of numbers both words make a list.
+            (true, true) if opposed(self.pool, gold, prediction) => {
+                Verdict::Different("connective")
+            }
             (true, true) => {
                 let both_sets = *open_a == Bracket::Brace && *open_b == Bracket::Brace;
                 let direct = self.multiset(a, b);
@@ -232,6 +236,23 @@ impl Comparer<'_> {
         }
         Verdict::Equal("set")
     }
+}
+
+/// "And" between names on one side, "or" on the other.
+fn opposed(pool: &Pool, a: &Value, b: &Value) -> bool {
+    let joined = |value: &Value| match value {
+        Value::Seq {
+            items, separator, ..
+        } => items
+            .iter()
+            .all(|item| item.as_symbol(pool).is_some())
+            .then_some(*separator),
+        _ => None,
+    };
+    matches!(
+        (joined(a), joined(b)),
+        (Some(Separator::And), Some(Separator::Or)) | (Some(Separator::Or), Some(Separator::And))
+    )
 }
 
 /// Mixed brackets, or an infinite end: no tuple.

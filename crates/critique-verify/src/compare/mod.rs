@@ -1,5 +1,6 @@
 //! Whether two bare answers are equal: from texts to a verdict.
 
+mod forms;
 mod lists;
 mod plain;
 pub(crate) mod realset;

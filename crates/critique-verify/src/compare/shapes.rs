@@ -20,6 +20,7 @@ impl Comparer<'_> {
         self.compare(&gold, &prediction)
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table: one arm a pair of shapes")]
     pub(super) fn compare(&mut self, gold: &Value, prediction: &Value) -> Verdict {
         use Value::{
             Base, Builder, Difference, Domain, Empty, Intersection, Matrix, Ratio, Relation,
@@ -32,7 +33,7 @@ impl Comparer<'_> {
             return Verdict::Equal("structure");
         }
         if !matches!((gold, prediction), (Seq { .. }, Seq { .. }))
-            && let Some((gold, prediction)) = relation::without_domains(gold, prediction)
+            && let Some((gold, prediction)) = super::forms::without_domains(gold, prediction)
         {
             return self.values(&gold, &prediction);
         }
@@ -154,13 +155,9 @@ impl Comparer<'_> {
 
     /// A builder by the condition in it, where that could not be solved.
     fn condition(&mut self, gold: &Value, prediction: &Value) -> Verdict {
-        let (builder, other) = match (gold, prediction) {
-            (builder @ Value::Builder { .. }, other) | (other, builder @ Value::Builder { .. }) => {
-                (builder, other)
-            }
-            _ => return Verdict::Different("set"),
-        };
-        let Value::Builder { element, condition } = builder else {
+        let ((Value::Builder { element, condition }, other)
+        | (other, Value::Builder { element, condition })) = (gold, prediction)
+        else {
             return Verdict::Different("set");
         };
         if realset::element_variable(self.pool, element).is_none() {

@@ -50,14 +50,14 @@ impl Comparer<'_> {
             Value::Matrix(rows) if rows.len() == 1 || rows.iter().all(|row| row.len() == 1) => {
                 rows.iter().flatten().copied().collect()
             }
-            Value::Seq { items, open, .. }
-                if matches!(open, Bracket::Round | Bracket::Square | Bracket::Angle) =>
-            {
-                items
-                    .iter()
-                    .map(Value::as_scalar)
-                    .collect::<Option<Vec<_>>>()?
-            }
+            Value::Seq {
+                items,
+                open: Bracket::Round | Bracket::Square | Bracket::Angle,
+                ..
+            } => items
+                .iter()
+                .map(Value::as_scalar)
+                .collect::<Option<Vec<_>>>()?,
             _ => return None,
         };
         let parts = components(self.pool, sum)?;

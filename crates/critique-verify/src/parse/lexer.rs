@@ -162,59 +162,69 @@ pub(super) struct Lexer<'a> {
 impl Lexer<'_> {
     pub(super) fn run(&mut self) {
         while self.at < self.bytes.len() {
-            let c = self.bytes[self.at];
-            match c {
-                b' ' | b'\t' | b'\n' | b'~' => {
-                    self.at += 1;
-                    self.spaced = true;
-                }
-                b'$' | b'`' | b'"' => self.at += 1,
-                b'\\' => self.command(),
-                b'0'..=b'9' => self.number(),
-                b'.' => self.dot(),
-                b'a'..=b'z' | b'A'..=b'Z' => self.letters(),
-                b'*' if self.peek(1) == Some(b'*') => {
-                    self.at += 2;
-                    self.push(Tok::Sign('^'));
-                }
-                b'<' | b'>' | b'!' | b'=' | b':' if self.peek(1) == Some(b'=') => {
-                    self.at += 2;
-                    let name = match c {
-                        b'<' => "le",
-                        b'>' => "ge",
-                        b'!' => "ne",
-                        _ => "=",
-                    };
-                    self.push(if name == "=" {
-                        Tok::Sign('=')
-                    } else {
-                        Tok::Command(name.to_owned())
-                    });
-                }
-                b'+' if self.text[self.at..].starts_with("+/-") => {
-                    self.at += 3;
-                    self.push(Tok::Command("pm".to_owned()));
-                }
-                b'+' if self.peek(1) == Some(b'-') && !self.after_operand() => {
-                    self.at += 2;
-                    self.push(Tok::Command("pm".to_owned()));
-                }
-                b'-' if self.peek(1) == Some(b'>') => {
-                    self.at += 2;
-                    self.push(Tok::Command("to".to_owned()));
-                }
-                _ if c < 0x80 => {
-                    self.at += 1;
-                    self.push(Tok::Sign(c as char));
-                }
-                _ => {
-                    let next = self.text[self.at..].chars().next().unwrap_or(' ');
-                    self.at += next.len_utf8();
-                    if next.is_alphabetic() {
-                        self.push(Tok::Word(next.to_string()));
-                    } else {
-                        self.push(Tok::Sign(next));
-                    }
+            let before = self.at;
+            self.next();
+            // Every turn takes at least one sign.
+            if self.at == before {
+                let sign = self.text[self.at..].chars().next();
+                self.at += sign.map_or(1, char::len_utf8);
+            }
+        }
+    }
+
+    fn next(&mut self) {
+        let c = self.bytes[self.at];
+        match c {
+            b' ' | b'\t' | b'\n' | b'~' => {
+                self.at += 1;
+                self.spaced = true;
+            }
+            b'$' | b'`' | b'"' => self.at += 1,
+            b'\\' => self.command(),
+            b'0'..=b'9' => self.number(),
+            b'.' => self.dot(),
+            b'a'..=b'z' | b'A'..=b'Z' => self.letters(),
+            b'*' if self.peek(1) == Some(b'*') => {
+                self.at += 2;
+                self.push(Tok::Sign('^'));
+            }
+            b'<' | b'>' | b'!' | b'=' | b':' if self.peek(1) == Some(b'=') => {
+                self.at += 2;
+                let name = match c {
+                    b'<' => "le",
+                    b'>' => "ge",
+                    b'!' => "ne",
+                    _ => "=",
+                };
+                self.push(if name == "=" {
+                    Tok::Sign('=')
+                } else {
+                    Tok::Command(name.to_owned())
+                });
+            }
+            b'+' if self.text[self.at..].starts_with("+/-") => {
+                self.at += 3;
+                self.push(Tok::Command("pm".to_owned()));
+            }
+            b'+' if self.peek(1) == Some(b'-') && !self.after_operand() => {
+                self.at += 2;
+                self.push(Tok::Command("pm".to_owned()));
+            }
+            b'-' if self.peek(1) == Some(b'>') => {
+                self.at += 2;
+                self.push(Tok::Command("to".to_owned()));
+            }
+            _ if c < 0x80 => {
+                self.at += 1;
+                self.push(Tok::Sign(c as char));
+            }
+            _ => {
+                let next = self.text[self.at..].chars().next().unwrap_or(' ');
+                self.at += next.len_utf8();
+                if next.is_alphabetic() {
+                    self.push(Tok::Word(next.to_string()));
+                } else {
+                    self.push(Tok::Sign(next));
                 }
             }
         }
@@ -245,9 +255,7 @@ impl Lexer<'_> {
                 self.at += 1;
             }
             self.push(Tok::Command("ldots".to_owned()));
-        } else if self.peek(1).is_some_and(|c| c.is_ascii_digit())
-            || self.text[self.at..].starts_with(".\\overline{")
-            || self.text[self.at..].starts_with(".\\bar{")
+        } else if self.peek(1).is_some_and(|c| c.is_ascii_digit()) || repeats(&self.text[self.at..])
         {
             self.number();
         } else if self
@@ -378,7 +386,7 @@ impl Lexer<'_> {
                 self.push(Tok::End(name.trim().to_owned()));
             }
             "dfrac" | "tfrac" | "cfrac" | "frac" | "nicefrac" | "sfrac" | "flatfrac" | "xfrac" => {
-                self.push(Tok::Command("frac".to_owned()))
+                self.push(Tok::Command("frac".to_owned()));
             }
             "lbrace" => self.push(Tok::SetOpen),
             "rbrace" => self.push(Tok::SetClose),
@@ -394,11 +402,9 @@ impl Lexer<'_> {
                 self.push(Tok::Command("circ".to_owned()));
             }
             "percent" => self.push(Tok::Sign('%')),
-            "lt" => self.push(Tok::Sign('<')),
-            "gt" => self.push(Tok::Sign('>')),
+            "lt" | "ngeq" => self.push(Tok::Sign('<')),
+            "gt" | "nleq" => self.push(Tok::Sign('>')),
             "cr" => self.push(Tok::Row),
-            "nleq" => self.push(Tok::Sign('>')),
-            "ngeq" => self.push(Tok::Sign('<')),
             "i" | "imath" => self.push(Tok::Letter('i')),
             "j" | "jmath" => self.push(Tok::Letter('j')),
             "surd" => self.push(Tok::Name(names::Name::Special(names::Special::Sqrt))),
@@ -496,84 +502,16 @@ impl Lexer<'_> {
         self.at = start + length;
         Some(rest[1..length - 1].to_owned())
     }
+}
 
-    pub(super) fn text_command(&mut self, name: &str) {
-        let Some(content) = self.group() else { return };
-        let trimmed = content.trim_matches(|c: char| c.is_whitespace() || c == '~');
-        let trimmed = trimmed.strip_suffix('.').unwrap_or(trimmed);
-        self.spaced |= content.starts_with([' ', '~']);
-        if trimmed.is_empty() {
-            return;
-        }
-        if let [letter] = trimmed.as_bytes()
-            && letter.is_ascii_alphabetic()
-        {
-            let styled = matches!(
-                name,
-                "boxed" | "fbox" | "mathbf" | "mathit" | "mathnormal" | "bold" | "underline"
-            );
-            // `\mathrm{d}x` is a differential, never a unit.
-            let tok = if styled || *letter == b'd' {
-                Tok::Letter(*letter as char)
-            } else {
-                Tok::Text(trimmed.to_owned())
-            };
-            self.push(tok);
-            return;
-        }
-        if (trimmed.len() > 2 || matches!(trimmed, "ln" | "lg" | "Re" | "Im" | "tr"))
-            && let Some(known) = names::function(trimmed)
-        {
-            self.push(Tok::Name(known));
-            return;
-        }
-        if names::letter(trimmed) == Some(names::Name::Infinity) {
-            self.push(Tok::Name(names::Name::Infinity));
-            return;
-        }
-        if trimmed == "mod" {
-            self.push(Tok::Command("mod".to_owned()));
-            return;
-        }
-        let has_digit = trimmed.bytes().any(|c| c.is_ascii_digit());
-        let has_word = trimmed
-            .split(|c: char| !c.is_alphabetic())
-            .any(|word| word.chars().count() >= 2 && !matches!(word, "and" | "or"));
-        let mathematical = matches!(
-            name,
-            "boxed" | "fbox" | "ensuremath" | "mathbf" | "mathit" | "underline"
-        );
-        if !has_word
-            || has_digit
-            || mathematical
-            || names::is_connective(trimmed)
-            || trimmed.contains('\\')
-        {
-            self.splice(&content);
-            return;
-        }
-        self.push(Tok::Text(trimmed.to_owned()));
-    }
-
-    /// Reads a group's content as if it stood there without its command.
-    pub(super) fn splice(&mut self, content: &str) {
-        if self.depth >= 8 {
-            return;
-        }
-        let mut inner = Lexer {
-            bytes: content.as_bytes(),
-            text: content,
-            at: 0,
-            spaced: self.spaced,
-            out: Vec::new(),
-            depth: self.depth + 1,
-            grouped: self.grouped,
-            plain_until: 0,
-        };
-        inner.run();
-        self.spaced = inner.spaced;
-        self.out.append(&mut inner.out);
-    }
+/// `.\overline{3}`: a decimal that begins with what repeats.
+fn repeats(text: &str) -> bool {
+    let digits = text
+        .strip_prefix(".\\overline{")
+        .or_else(|| text.strip_prefix(".\\bar{"))
+        .unwrap_or("");
+    let length = digits.bytes().take_while(u8::is_ascii_digit).count();
+    length > 0 && digits[length..].starts_with('}')
 }
 
 /// `$12` or `. 12` after the name of a currency.
@@ -591,6 +529,9 @@ fn prefix_function(name: &str) -> bool {
 
 /// The length of the balanced group that `text` starts with, braces included.
 pub(crate) fn balanced(text: &str) -> Option<usize> {
+    if !text.starts_with('{') {
+        return None;
+    }
     let mut depth = 0_usize;
     let mut escaped = false;
     for (at, c) in text.bytes().enumerate() {

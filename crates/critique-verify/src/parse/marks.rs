@@ -95,7 +95,7 @@ impl Parser<'_> {
     /// how many tokens they take.
     pub(super) fn primes(&self, ahead: usize) -> Option<(usize, usize)> {
         let run = |from: usize| {
-            (from..)
+            (from..self.tokens.len())
                 .take_while(|&at| self.peek_at(at) == Some(&Tok::Sign('\'')))
                 .count()
         };

@@ -125,9 +125,9 @@ pub(crate) fn rank(pool: &mut Pool, rows: &Rows) -> Parsed<Id> {
         table.swap(rank, pivot);
         for row in rank + 1..table.len() {
             let factor = &table[row][column] / &table[rank][column];
-            for at in column..width {
-                let part = &factor * &table[rank][at];
-                table[row][at] -= part;
+            let pivot = table[rank].clone();
+            for (entry, above) in table[row].iter_mut().zip(&pivot).skip(column) {
+                *entry -= &factor * above;
             }
         }
         rank += 1;

@@ -13,6 +13,7 @@ pub(crate) mod numerals;
 pub(crate) mod primary;
 pub(crate) mod scripts;
 pub(crate) mod terms;
+pub(crate) mod type_commands;
 pub(crate) mod unicode;
 pub(crate) mod units;
 pub(crate) mod value;

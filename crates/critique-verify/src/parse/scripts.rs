@@ -185,7 +185,12 @@ impl Parser<'_> {
             (Some(n), Some(k)) if k < 1 || n < k || n < 2 => return None,
             (Some(_), Some(_)) => {}
             // A letter's index and power say less.
-            _ if !unordered || !matches!(self.pool.node(n), Node::Symbol(_) | Node::Add(_)) => {
+            _ if !unordered
+                || !matches!(
+                    self.pool.node(n),
+                    Node::Symbol(_) | Node::Add(_) | Node::Mul(_)
+                ) =>
+            {
                 return None;
             }
             _ => {}

@@ -108,7 +108,9 @@ impl Parser<'_> {
                 Some(Tok::Name(names::Name::Fun(
                     crate::algebra::Fun::Min | crate::algebra::Fun::Sec,
                 ))) => self.at += 1,
-                Some(Tok::Letter(_)) if seen == 0 => self.at += 1,
+                Some(Tok::Letter(_) | Tok::Name(names::Name::Symbol(_))) if seen == 0 => {
+                    self.at += 1;
+                }
                 Some(Tok::Letter(letter)) if seen > 0 && self.after_join() => {
                     if !names::is_letter_unit(&letter.to_string()) {
                         return Err(NoParse);
@@ -120,7 +122,6 @@ impl Parser<'_> {
                     self.at += 1;
                     let _ = (self.argument()?, self.argument()?);
                 }
-                Some(Tok::Name(names::Name::Symbol(_))) if seen == 0 => self.at += 1,
                 Some(Tok::Sign('/')) if seen > 0 && self.unit_at(1) => self.at += 1,
                 Some(Tok::Command(name)) if name == "cdot" && seen > 0 && self.unit_at(1) => {
                     self.at += 1;

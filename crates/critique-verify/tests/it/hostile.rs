@@ -15,6 +15,8 @@ fn nested(open: &str, middle: &str, close: &str, times: usize) -> String {
 fn towers_and_giants_are_refused_in_time() {
     let pairs = [
         ("9^{9^{9^{9}}}".to_owned(), "9^{9^{9^{9}}}+1".to_owned()),
+        (".\\overline{".repeat(40), "1".to_owned()),
+        ("0.\\dot{".repeat(40), "1".to_owned()),
         ("10^{10^{10}}".to_owned(), "10^{10^{10}}+1".to_owned()),
         (
             "2^{2^{2^{2^{2^2}}}}".to_owned(),
@@ -175,4 +177,13 @@ fn a_spent_budget_is_told() {
     assert!(!outcome.equal && outcome.undecided);
     assert_eq!(outcome.rule, "budget");
     assert!(outcome.steps <= 40);
+}
+
+#[test]
+fn a_box_without_braces_before_a_wide_sign_is_no_panic() {
+    let text = "\\[ \\boxed\u{f7}{4^77{}} \\]'";
+    for kind in Kind::ALL {
+        let _ = extract(text, kind);
+    }
+    assert!(!equivalent(text, "4", &Options::default()).equal);
 }

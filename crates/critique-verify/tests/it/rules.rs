@@ -7,7 +7,7 @@ use critique_verify::{Options, equivalent};
 
 /// `gold @@ equal ;; equal !! unequal ;; unequal`
 fn cases(line: &str) -> Vec<(&str, &str, bool)> {
-    let (gold, rest) = line.split_once(" @@").unwrap();
+    let (gold, rest) = line.split_once(" @@").expect("a gold answer first");
     let (equal, unequal) = rest.split_once(" !! ").unwrap_or((rest, ""));
     let list = |text| {
         str::split(text, ";;")

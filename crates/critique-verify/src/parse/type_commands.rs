@@ -1,0 +1,84 @@
+//! `\text{..}`, `\mathrm{..}` and their kin: words, units, functions, or formulas.
+
+use super::lexer::{Lexer, Tok};
+use super::names;
+
+impl Lexer<'_> {
+    pub(super) fn text_command(&mut self, name: &str) {
+        let Some(content) = self.group() else { return };
+        let trimmed = content.trim_matches(|c: char| c.is_whitespace() || c == '~');
+        let trimmed = trimmed.strip_suffix('.').unwrap_or(trimmed);
+        self.spaced |= content.starts_with([' ', '~']);
+        if trimmed.is_empty() {
+            return;
+        }
+        if let [letter] = trimmed.as_bytes()
+            && letter.is_ascii_alphabetic()
+        {
+            let styled = matches!(
+                name,
+                "boxed" | "fbox" | "mathbf" | "mathit" | "mathnormal" | "bold" | "underline"
+            );
+            // `\mathrm{d}x` is a differential, never a unit.
+            let tok = if styled || *letter == b'd' {
+                Tok::Letter(*letter as char)
+            } else {
+                Tok::Text(trimmed.to_owned())
+            };
+            self.push(tok);
+            return;
+        }
+        if (trimmed.len() > 2 || matches!(trimmed, "ln" | "lg" | "Re" | "Im" | "tr"))
+            && let Some(known) = names::function(trimmed)
+        {
+            self.push(Tok::Name(known));
+            return;
+        }
+        if names::letter(trimmed) == Some(names::Name::Infinity) {
+            self.push(Tok::Name(names::Name::Infinity));
+            return;
+        }
+        if trimmed == "mod" {
+            self.push(Tok::Command("mod".to_owned()));
+            return;
+        }
+        let has_digit = trimmed.bytes().any(|c| c.is_ascii_digit());
+        let has_word = trimmed
+            .split(|c: char| !c.is_alphabetic())
+            .any(|word| word.chars().count() >= 2 && !matches!(word, "and" | "or"));
+        let mathematical = matches!(
+            name,
+            "boxed" | "fbox" | "ensuremath" | "mathbf" | "mathit" | "underline"
+        );
+        if !has_word
+            || has_digit
+            || mathematical
+            || names::is_connective(trimmed)
+            || trimmed.contains('\\')
+        {
+            self.splice(&content);
+            return;
+        }
+        self.push(Tok::Text(trimmed.to_owned()));
+    }
+
+    /// Reads a group's content as if it stood there without its command.
+    pub(super) fn splice(&mut self, content: &str) {
+        if self.depth >= 8 {
+            return;
+        }
+        let mut inner = Lexer {
+            bytes: content.as_bytes(),
+            text: content,
+            at: 0,
+            spaced: self.spaced,
+            out: Vec::new(),
+            depth: self.depth + 1,
+            grouped: self.grouped,
+            plain_until: 0,
+        };
+        inner.run();
+        self.spaced = inner.spaced;
+        self.out.append(&mut inner.out);
+    }
+}
