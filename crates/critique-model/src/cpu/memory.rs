@@ -245,3 +245,71 @@ fn longest(batch: &Batch) -> usize {
     let end = |segment: &super::layout::Segment| segment.before + segment.rows.len();
     batch.segments.iter().map(end).max().unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::CpuEngine;
+    use crate::engine::Engine;
+
+    fn config() -> ModelConfig {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../tests/golden/models/qwen2-untied"
+        );
+        ModelConfig::load(std::path::Path::new(path)).unwrap()
+    }
+
+    fn groups() -> Vec<Group> {
+        let group = Group {
+            prompt: vec![1; 20],
+            completions: vec![vec![2; 9]; 3],
+        };
+        vec![group; 4]
+    }
+
+    #[test]
+    fn weights_take_what_was_predicted_once_every_product_has_run() {
+        let config = config();
+        let lora = LoraConfig {
+            r: 3,
+            alpha: 6.0,
+            target_modules: vec!["q_proj".into(), "down_proj".into()],
+        };
+        let rotary = FLOAT * config.max_position_embeddings * config.head_dim;
+        for lora in [None, Some(&lora)] {
+            let weights = CpuEngine::random_weights(&config, 0.7, 1);
+            let mut engine = CpuEngine::new(&config, weights, 2).unwrap();
+            let plan = CpuMemory::new(&config, lora, 2);
+            engine.score(&groups(), 1.0).unwrap();
+            assert_eq!(engine.weight_bytes() + rotary, plan.weights(false));
+            match lora {
+                Some(lora) => engine
+                    .add_adapter(lora, Default::default(), true, 1)
+                    .unwrap(),
+                None => engine.train_all(),
+            }
+            let loss = |_: crate::engine::TokenRun, _: &[f32], grad: &mut [f32]| grad.fill(0.1);
+            engine.accumulate(&groups(), 1.0, &loss).unwrap();
+            assert_eq!(
+                engine.weight_bytes() + rotary,
+                plan.weights(true) + plan.adapter()
+            );
+            let trained: usize = engine.gradients().values().map(|g| g.data.len()).sum();
+            assert_eq!(3 * FLOAT * trained, plan.optimizer());
+        }
+    }
+
+    #[test]
+    fn recomputing_takes_less_than_keeping_and_more_rows_take_more() {
+        let config = config();
+        let plan = CpuMemory::new(&config, None, 2);
+        assert!(plan.training(&groups(), true) < plan.training(&groups(), false));
+        assert!(plan.scoring(&groups()) < plan.training(&groups(), true));
+        let longer = vec![Group {
+            prompt: vec![1; 600],
+            completions: vec![vec![2; 400]],
+        }];
+        assert!(plan.scoring(&groups()) < plan.scoring(&longer));
+    }
+}
