@@ -249,6 +249,10 @@ pub struct SftStage {
     /// What must hold afterwards.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Gate>,
+    /// Measures the gates every this many steps, and ends the stage once all are met; 0 trains
+    /// all `steps`. The schedule runs over `steps` all the same.
+    #[serde(default)]
+    pub gates_every: usize,
 }
 
 /// A source of supervised examples: one of `kind`, `critiques` and `messages`.

@@ -13,7 +13,7 @@ use critique_tasks::Task;
 use serde_json::json;
 
 use crate::checkpoint::{self, Best, TrainerState, read_state};
-use crate::config::{RlStage, RunConfig, SftStage, StageConfig};
+use crate::config::{Measure, RlStage, RunConfig, SftStage, StageConfig};
 use crate::error::TrainError;
 use crate::evaluation::{Evaluator, measure};
 use crate::memory;
@@ -217,7 +217,7 @@ impl Runner<'_> {
             peak: 0,
         };
         match stage {
-            StageConfig::Sft(stage) => self.sft(stage, &mut work, observer)?,
+            StageConfig::Sft(stage) => self.sft(stage, &mut work, models, observer)?,
             StageConfig::Rl(stage) => self.rl(stage, &mut work, models, train, observer)?,
         }
         let InStage {
@@ -242,6 +242,7 @@ impl Runner<'_> {
         &self,
         stage: &SftStage,
         work: &mut InStage,
+        models: &mut Models,
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
         let seed = self.seed(&stage.name);
@@ -255,6 +256,9 @@ impl Runner<'_> {
             observer.on(&Event::Note { text: &text });
         }
         while work.state.stage_step < stage.steps {
+            if self.may_end(stage, work, models)? {
+                break;
+            }
             let begin = Instant::now();
             memory::forget_peak();
             let step = work.state.stage_step;
@@ -279,6 +283,39 @@ impl Runner<'_> {
             self.advance(&stage.name, stage.steps, work, metrics, observer)?;
         }
         Ok(())
+    }
+
+    /// Whether the gates of a stage are met before its last step, where it asks for that. A run
+    /// that goes on from a checkpoint asks again and gets the same answer.
+    fn may_end(
+        &self,
+        stage: &SftStage,
+        work: &InStage,
+        models: &mut Models,
+    ) -> Result<bool, TrainError> {
+        let step = work.state.stage_step;
+        if stage.gates_every == 0 || step == 0 || !step.is_multiple_of(stage.gates_every) {
+            return Ok(false);
+        }
+        let problems = self.task.problems(Split::Validation)?;
+        for gate in &stage.gates {
+            let actor = match gate.measure {
+                Measure::Accuracy => &work.model,
+                Measure::Discriminability | Measure::PerfectRefinement
+                    if stage.model == "actor" =>
+                {
+                    &work.model
+                }
+                _ => models.get("actor")?,
+            };
+            let most = self.config.eval.max_new_tokens;
+            let seed = self.config.seed;
+            let value = measure(gate, self.task, &problems, actor, &work.model, most, seed)?;
+            if value < gate.at_least {
+                return Ok(false);
+            }
+        }
+        Ok(!stage.gates.is_empty())
     }
 
     fn rl(

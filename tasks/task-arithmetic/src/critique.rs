@@ -94,9 +94,18 @@ impl ChainCritique {
         critique
     }
 
-    /// The text, in the form of METHOD 1.4 with the critic's own value before its verdict: a
-    /// small model must compute before it judges.
+    /// The text: the critic's own solution, then [`ChainCritique::judgment`]. A small model must
+    /// compute before it judges.
     pub fn text(&self) -> String {
+        let own =
+            |step: &StepNote| format!("{}{}={:02}\n", step.op.sign, step.op.operand, step.own);
+        let solution: String = self.steps.iter().map(own).collect();
+        solution + &self.judgment()
+    }
+
+    /// What the actor reads: the form of METHOD 1.4, with the critic's own value before each
+    /// verdict.
+    pub fn judgment(&self) -> String {
         let step = |step: &StepNote| {
             format!(
                 "Step sentence: {}{}={:02}\nExplanation: {:02}\nCorrectness of the step: {}\n",
@@ -107,7 +116,7 @@ impl ChainCritique {
                 word(step.correct)
             )
         };
-        let steps = self.steps.iter().map(step).collect::<Vec<_>>().concat();
+        let steps: String = self.steps.iter().map(step).collect();
         steps + "Correctness of the final answer: " + word(self.final_correct)
     }
 

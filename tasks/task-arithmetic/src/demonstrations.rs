@@ -95,7 +95,7 @@ fn refinement(task: &Arithmetic, rng: &mut Rng) -> Demonstration {
     } else {
         ChainCritique::noisy(rng, &chain, &stated, &task.noise)
     };
-    refine(task, rng, &chain, &stated, &critique, &critique.text())
+    refine(task, rng, &chain, &stated, &critique, &critique.judgment())
 }
 
 /// A verdict without steps, true or not, or no critique at all, which asks for a new response.

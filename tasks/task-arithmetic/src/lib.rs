@@ -248,7 +248,8 @@ mod tests {
         let problem = &task.problems(Split::Validation).unwrap()[0];
         let written = |response: &str| task.oracle_critique(problem, response).unwrap();
         let steps = written(&problem.solution);
-        assert!(steps.starts_with("Step sentence: ") && steps.ends_with("answer: Correct"));
+        let judgment = steps.strip_prefix(&problem.solution).unwrap();
+        assert!(judgment.starts_with("Step sentence: ") && judgment.ends_with("answer: Correct"));
         assert_eq!(
             written(&format!("={}", problem.answer)),
             "Correctness of the final answer: Correct"
