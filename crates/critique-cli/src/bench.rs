@@ -116,6 +116,7 @@ struct Speed {
     gflop_s: f64,
 }
 
+#[expect(clippy::too_many_lines, reason = "four benchmarks side by side")]
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     match &args.what {
         What::RlooStep {

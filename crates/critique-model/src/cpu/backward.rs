@@ -302,16 +302,23 @@ impl Net<'_> {
                     ..
                 } = part;
                 let norm = self.decoder.params[block.norm2].data();
-                let [down_rank, gate_rank, up_rank, o_rank] = part.ranks;
+                let [mut down_rank, mut gate_rank, mut up_rank, mut o_rank] = part.ranks;
                 swiglu(gate, up, act);
-                self.input_back(&block.down, act, dx, dact, Into::Fresh, down_rank);
+                self.input_back(&block.down, act, dx, dact, Into::Fresh, &mut down_rank);
                 swiglu_backward(gate, up, dact);
                 rms_norm_again(mid, norm, part.inv2, hidden);
-                self.input_back(&block.gate, hidden, gate, dh, Into::Fresh, gate_rank);
-                self.input_back(&block.up, hidden, up, dh, Into::Sum, up_rank);
+                self.input_back(&block.gate, hidden, gate, dh, Into::Fresh, &mut gate_rank);
+                self.input_back(&block.up, hidden, up, dh, Into::Sum, &mut up_rank);
                 dmid.copy_from_slice(dx);
                 rms_norm_backward(mid, norm, part.inv2, dh, dmid);
-                self.input_back(&block.o, part.attn, dmid, part.dattn, Into::Fresh, o_rank);
+                self.input_back(
+                    &block.o,
+                    part.attn,
+                    dmid,
+                    part.dattn,
+                    Into::Fresh,
+                    &mut o_rank,
+                );
             },
         );
     }
@@ -470,11 +477,11 @@ impl Net<'_> {
                 let norm = self.decoder.params[block.norm1].data();
                 let x = strip_of(&saved.x, &strip, d);
                 let inv1 = &saved.inv1[strip.clone()];
-                let [q_rank, k_rank, v_rank] = part.ranks;
+                let [mut q_rank, mut k_rank, mut v_rank] = part.ranks;
                 rms_norm_again(x, norm, inv1, hidden);
-                self.input_back(&block.q, hidden, dq, dh, Into::Fresh, q_rank);
-                self.input_back(&block.k, hidden, dk, dh, Into::Sum, k_rank);
-                self.input_back(&block.v, hidden, dv, dh, Into::Sum, v_rank);
+                self.input_back(&block.q, hidden, dq, dh, Into::Fresh, &mut q_rank);
+                self.input_back(&block.k, hidden, dk, dh, Into::Sum, &mut k_rank);
+                self.input_back(&block.v, hidden, dv, dh, Into::Sum, &mut v_rank);
                 dx.copy_from_slice(strip_of(dmid, &strip, d));
                 rms_norm_backward(x, norm, inv1, dh, dx);
             },
@@ -504,7 +511,7 @@ impl Net<'_> {
         dy: &[f32],
         dx: &mut [f32],
         into: Into,
-        rank: RankRows<'_>,
+        rank: &mut RankRows<'_>,
     ) {
         let params = &self.decoder.params;
         let rows = dy.len() / linear.d_out;

@@ -92,7 +92,7 @@ impl<'a> CpuMemory<'a> {
 
     /// Work memory of scoring these groups.
     pub fn scoring(&self, groups: &[Group]) -> usize {
-        self.largest(groups, |batch| {
+        Self::largest(groups, |batch| {
             self.saved(batch.ids.len()) + self.forward(batch, false)
         })
     }
@@ -101,7 +101,7 @@ impl<'a> CpuMemory<'a> {
     /// blocks are kept.
     pub fn training(&self, groups: &[Group], recompute: bool) -> usize {
         let layers = self.config.layers;
-        self.largest(groups, |batch| {
+        Self::largest(groups, |batch| {
             let rows = batch.ids.len();
             let kept = if recompute {
                 self.saved(rows) + FLOAT * layers * rows * self.config.d_model
@@ -141,7 +141,7 @@ impl<'a> CpuMemory<'a> {
         caches + threads * worker + FLOAT * active * self.config.vocab
     }
 
-    fn largest(&self, groups: &[Group], bytes: impl Fn(&Batch) -> usize) -> usize {
+    fn largest(groups: &[Group], bytes: impl Fn(&Batch) -> usize) -> usize {
         batches(groups, BATCH_ROWS)
             .iter()
             .map(bytes)
@@ -250,7 +250,7 @@ fn longest(batch: &Batch) -> usize {
 mod tests {
     use super::*;
     use crate::cpu::CpuEngine;
-    use crate::engine::Engine;
+    use crate::engine::{Engine, NamedTensors};
 
     fn config() -> ModelConfig {
         let path = concat!(
@@ -285,7 +285,7 @@ mod tests {
             assert_eq!(engine.weight_bytes() + rotary, plan.weights(false));
             match lora {
                 Some(lora) => engine
-                    .add_adapter(lora, Default::default(), true, 1)
+                    .add_adapter(lora, NamedTensors::new(), true, 1)
                     .unwrap(),
                 None => engine.train_all(),
             }
