@@ -106,7 +106,7 @@ fn metrics(root: &Path) -> Vec<serde_json::Value> {
         value
             .as_object_mut()
             .unwrap()
-            .retain(|key, _| !key.starts_with("time"));
+            .retain(|key, _| !key.starts_with("time") && !key.starts_with("memory"));
         value
     };
     text.lines().map(line).collect()
