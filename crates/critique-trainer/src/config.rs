@@ -221,6 +221,14 @@ impl StageConfig {
             Self::Rl(stage) => &stage.gates,
         }
     }
+
+    /// Steps after which its gates are measured, over and over; 0 for never before its end.
+    pub fn gates_every(&self) -> usize {
+        match self {
+            Self::Sft(stage) => stage.gates_every,
+            Self::Rl(stage) => stage.gates_every,
+        }
+    }
 }
 
 /// Supervised fine-tuning: next-token loss on what the model is to say, prompts are read only.
@@ -354,6 +362,10 @@ pub struct RlStage {
     /// What must hold afterwards.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Gate>,
+    /// Measures the gates every this many steps, and ends the stage once all are met; 0 trains
+    /// all `steps`.
+    #[serde(default)]
+    pub gates_every: usize,
 }
 
 impl RlStage {
@@ -595,6 +607,16 @@ impl RunConfig {
         }
         if self.stages[..index].iter().any(|s| s.name() == name) {
             return wrong("two stages have this name".into());
+        }
+        let other = |gate: &&Gate| gate.model.as_ref().is_some_and(|m| m != stage.model());
+        if stage.gates_every() > 0
+            && let Some(gate) = stage.gates().iter().find(other)
+        {
+            return wrong(format!(
+                "`gates_every` measures the stage's own model, `{}`; a gate names `{}`",
+                stage.model(),
+                gate.model.as_deref().unwrap_or_default()
+            ));
         }
         if !self.models.contains_key(stage.model()) {
             return wrong(format!(

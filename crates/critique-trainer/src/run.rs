@@ -13,7 +13,7 @@ use critique_tasks::Task;
 use serde_json::json;
 
 use crate::checkpoint::{self, Best, TrainerState, read_state};
-use crate::config::{Measure, RlStage, RunConfig, SftStage, StageConfig};
+use crate::config::{Gate, RlStage, RunConfig, SftStage, StageConfig};
 use crate::error::TrainError;
 use crate::evaluation::{Evaluator, measure};
 use crate::memory;
@@ -256,7 +256,12 @@ impl Runner<'_> {
             observer.on(&Event::Note { text: &text });
         }
         while work.state.stage_step < stage.steps {
-            if self.may_end(stage, work, models)? {
+            // A critic is measured with the actor; any other model by itself.
+            let actor = match stage.model.as_str() {
+                "critic" if stage.gates_every > 0 => models.get("actor")?,
+                _ => &work.model,
+            };
+            if self.may_end(&stage.gates, stage.gates_every, work, actor)? {
                 break;
             }
             let begin = Instant::now();
@@ -289,33 +294,24 @@ impl Runner<'_> {
     /// that goes on from a checkpoint asks again and gets the same answer.
     fn may_end(
         &self,
-        stage: &SftStage,
+        gates: &[Gate],
+        every: usize,
         work: &InStage,
-        models: &mut Models,
+        actor: &LanguageModel,
     ) -> Result<bool, TrainError> {
         let step = work.state.stage_step;
-        if stage.gates_every == 0 || step == 0 || !step.is_multiple_of(stage.gates_every) {
+        if gates.is_empty() || every == 0 || step == 0 || !step.is_multiple_of(every) {
             return Ok(false);
         }
         let problems = self.task.problems(Split::Validation)?;
-        for gate in &stage.gates {
-            let actor = match gate.measure {
-                Measure::Accuracy => &work.model,
-                Measure::Discriminability | Measure::PerfectRefinement
-                    if stage.model == "actor" =>
-                {
-                    &work.model
-                }
-                _ => models.get("actor")?,
-            };
-            let most = self.config.eval.max_new_tokens;
-            let seed = self.config.seed;
+        let (most, seed) = (self.config.eval.max_new_tokens, self.config.seed);
+        for gate in gates {
             let value = measure(gate, self.task, &problems, actor, &work.model, most, seed)?;
             if value < gate.at_least {
                 return Ok(false);
             }
         }
-        Ok(!stage.gates.is_empty())
+        Ok(true)
     }
 
     fn rl(
@@ -352,6 +348,9 @@ impl Runner<'_> {
             Vec::new()
         };
         while work.state.stage_step < stage.steps {
+            if self.may_end(&stage.gates, stage.gates_every, work, actor)? {
+                break;
+            }
             let step = work.state.stage_step;
             let mut outcome = context.step(step, &mut work.model, &mut work.state.baseline)?;
             if let Some((what, value)) = outcome.not_finite {

@@ -358,6 +358,11 @@ pub(super) const TABLES: [Table; 15] = [
                 "Evaluates the critic afterwards, under this name.",
             ),
             ("gates", Each("gate"), "What must hold afterwards."),
+            (
+                "gates_every",
+                Count(0),
+                "Measures the gates every this many steps, and ends the stage once all are met.",
+            ),
         ],
     },
     Table {

@@ -288,3 +288,39 @@ fn a_folder_of_another_run_is_refused() {
             .contains("holds a run already")
     );
 }
+
+#[test]
+fn a_stage_ends_once_its_gates_are_met_resumed_or_not() {
+    let early = |out: &Path| {
+        let mut config = config(out);
+        config.stages.truncate(1);
+        let StageConfig::Sft(stage) = &mut config.stages[0] else {
+            unreachable!("the first stage is SFT")
+        };
+        stage.gates = vec![toml::from_str("measure = \"accuracy\"\nat_least = 0.0").unwrap()];
+        stage.gates_every = 10;
+        config
+    };
+    let unbroken = tempfile::tempdir().unwrap();
+    finish(&early(unbroken.path()));
+    let files_of = files(unbroken.path());
+    let metrics = String::from_utf8(files_of["metrics.jsonl"].clone()).unwrap();
+    assert_eq!(metrics.lines().count(), 10);
+    let resumed = tempfile::tempdir().unwrap();
+    stop_after(10, &early(resumed.path()));
+    finish(&early(resumed.path()));
+    assert!(files(resumed.path()) == files_of);
+
+    let mut wrong = early(resumed.path());
+    let StageConfig::Sft(stage) = &mut wrong.stages[0] else {
+        unreachable!("the first stage is SFT")
+    };
+    stage.gates[0].model = Some("critic".into());
+    assert!(
+        wrong
+            .check()
+            .unwrap_err()
+            .to_string()
+            .contains("gates_every")
+    );
+}
