@@ -1,11 +1,15 @@
 //! What a model is made of: `config.json` in and out, tensor names and shapes, rotary frequencies.
 
+mod read;
+
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+
+pub(crate) use read::{Fields, eos_ids};
 
 use crate::error::ModelError;
-use crate::files::{in_file, parse_json_object, read_if_there, read_json_object};
+use crate::files::{in_file, parse_json_object};
 
 /// A family of decoders. All are pre-norm with RMS norms, rotary positions, grouped-query
 /// attention and a gated `SiLU` feed-forward layer; the families differ in biases and norms.
@@ -136,7 +140,7 @@ impl ModelConfig {
             source,
         })?;
         let mut config = Self::parse(&path, &bytes)?;
-        for id in generation_eos(dir)? {
+        for id in read::generation_eos(dir)? {
             if !config.eos_token_ids.contains(&id) {
                 config.eos_token_ids.push(id);
             }
@@ -153,7 +157,7 @@ impl ModelConfig {
     /// As [`ModelConfig::load`].
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ModelError> {
         let fields = parse_json_object(path, bytes)?;
-        let config = from_fields(&Fields(&fields)).and_then(|config| {
+        let config = read::from_fields(&Fields(&fields)).and_then(|config| {
             config.check()?;
             Ok(config)
         });
@@ -456,317 +460,5 @@ impl Llama3Scaling {
             self.high_freq_factor,
             self.original_max_position_embeddings
         ))
-    }
-}
-
-/// End-of-text tokens of a model folder: those of `config.json`, then those that only
-/// `generation_config.json` has. Empty without such files.
-pub(crate) fn eos_ids(dir: &Path) -> Result<Vec<u32>, ModelError> {
-    let path = dir.join("config.json");
-    let mut ids = match read_json_object(&path)? {
-        Some(fields) => Fields(&fields)
-            .ids("eos_token_id")
-            .map_err(|message| in_file(&path, message))?
-            .unwrap_or_default(),
-        None => Vec::new(),
-    };
-    for id in generation_eos(dir)? {
-        if !ids.contains(&id) {
-            ids.push(id);
-        }
-    }
-    Ok(ids)
-}
-
-fn generation_eos(dir: &Path) -> Result<Vec<u32>, ModelError> {
-    let path = dir.join("generation_config.json");
-    let Some(bytes) = read_if_there(&path)? else {
-        return Ok(Vec::new());
-    };
-    let fields = parse_json_object(&path, &bytes)?;
-    let ids = Fields(&fields).ids("eos_token_id");
-    Ok(ids
-        .map_err(|message| in_file(&path, message))?
-        .unwrap_or_default())
-}
-
-fn from_fields(fields: &Fields<'_>) -> Result<ModelConfig, String> {
-    let architecture = architecture(fields)?;
-    let heads = fields.required("num_attention_heads")?;
-    let d_model = fields.required("hidden_size")?;
-    let layers = fields.required("num_hidden_layers")?;
-    let max_position_embeddings = fields.required("max_position_embeddings")?;
-    refuse_unsupported(fields)?;
-    refuse_sliding_window(fields, layers)?;
-    let biased = match architecture {
-        Architecture::Qwen2 => false,
-        Architecture::Qwen3 | Architecture::Llama => fields.flag("attention_bias")?,
-    };
-    // Llama alone has default ids in transformers.
-    let llama = architecture == Architecture::Llama;
-    let default_id = |name: &str, id: u32| (llama && !fields.0.contains_key(name)).then_some(id);
-    Ok(ModelConfig {
-        architecture,
-        vocab: fields.required("vocab_size")?,
-        d_model,
-        layers,
-        heads,
-        kv_heads: kv_heads(fields, architecture, heads)?,
-        head_dim: head_dim(fields, architecture, d_model, heads)?,
-        d_ff: fields.required("intermediate_size")?,
-        rms_norm_eps: fields.number("rms_norm_eps")?.unwrap_or(1e-6),
-        rope: rope(fields, max_position_embeddings)?,
-        tie_word_embeddings: fields.flag("tie_word_embeddings")?,
-        attention_bias: biased || architecture == Architecture::Qwen2,
-        attention_out_bias: biased,
-        qk_norm: architecture == Architecture::Qwen3,
-        max_position_embeddings,
-        bos_token_id: fields.id("bos_token_id")?.or(default_id("bos_token_id", 1)),
-        eos_token_ids: fields
-            .ids("eos_token_id")?
-            .unwrap_or_else(|| default_id("eos_token_id", 2).into_iter().collect()),
-        pad_token_id: fields.id("pad_token_id")?,
-    })
-}
-
-fn architecture(fields: &Fields<'_>) -> Result<Architecture, String> {
-    let known = Architecture::ALL.map(Architecture::model_type).join("`, `");
-    let Some(name) = fields.text("model_type")? else {
-        return Err(format!(
-            "field `model_type` is missing; supported are `{known}`"
-        ));
-    };
-    Architecture::ALL
-        .into_iter()
-        .find(|it| it.model_type() == name)
-        .ok_or_else(|| format!("field `model_type` is `{name}`; supported are `{known}`"))
-}
-
-fn kv_heads(
-    fields: &Fields<'_>,
-    architecture: Architecture,
-    heads: usize,
-) -> Result<usize, String> {
-    // For Qwen an absent field means 32 in transformers, which no such model relies on.
-    match fields.size("num_key_value_heads")? {
-        Some(size) => Ok(size),
-        None if architecture == Architecture::Llama => Ok(heads),
-        None if fields.0.contains_key("num_key_value_heads") => Ok(heads),
-        None => Err("field `num_key_value_heads` is missing".to_owned()),
-    }
-}
-
-fn head_dim(
-    fields: &Fields<'_>,
-    architecture: Architecture,
-    d_model: usize,
-    heads: usize,
-) -> Result<usize, String> {
-    match fields.size("head_dim")? {
-        Some(size) => Ok(size),
-        None if architecture == Architecture::Qwen3 => Ok(128),
-        None if heads > 0 && d_model.is_multiple_of(heads) => Ok(d_model / heads),
-        None => Err(format!(
-            "field `head_dim` is missing and `num_attention_heads` {heads} does not divide \
-             `hidden_size` {d_model}"
-        )),
-    }
-}
-
-/// Refuses what would change the model's outputs and is not implemented.
-fn refuse_unsupported(fields: &Fields<'_>) -> Result<(), String> {
-    if let Some(act) = fields.text("hidden_act")?
-        && act != "silu"
-    {
-        return Err(format!(
-            "field `hidden_act` is `{act}`; only `silu` is supported"
-        ));
-    }
-    if fields.flag("mlp_bias")? {
-        return Err("field `mlp_bias` is `true`; only `false` is supported".to_owned());
-    }
-    if let Some(tp) = fields.size("pretraining_tp")?
-        && tp > 1
-    {
-        return Err(format!(
-            "field `pretraining_tp` is {tp}; only 1 is supported"
-        ));
-    }
-    if let Some(share) = fields.number("partial_rotary_factor")?
-        && share != 1.0
-    {
-        return Err(format!(
-            "field `partial_rotary_factor` is {share}; only 1 is supported"
-        ));
-    }
-    match fields.present("quantization_config") {
-        Some(_) => Err(
-            "field `quantization_config` is set; only weights in f32, f16 or bf16 \
-             are supported, so give an unquantized copy of the model"
-                .to_owned(),
-        ),
-        None => Ok(()),
-    }
-}
-
-fn refuse_sliding_window(fields: &Fields<'_>, layers: usize) -> Result<(), String> {
-    if let Some(types) = fields.present("layer_types") {
-        let types = types
-            .as_array()
-            .ok_or_else(|| format!("field `layer_types` is `{types}`; a list is wanted"))?;
-        if let Some(other) = types.iter().find(|it| *it != "full_attention") {
-            return Err(format!(
-                "field `layer_types` holds {other}; only `full_attention` is supported"
-            ));
-        }
-        return Ok(());
-    }
-    if !fields.flag("use_sliding_window")? {
-        return Ok(());
-    }
-    // Absent fields have these values in transformers.
-    let window = match fields.0.get("sliding_window") {
-        None => Some(4096),
-        Some(_) => fields.size("sliding_window")?,
-    };
-    let first = fields.size("max_window_layers")?.unwrap_or(28);
-    match window {
-        Some(window) if first < layers => Err(format!(
-            "field `use_sliding_window` is `true` with a window of {window} tokens from layer \
-             {first} on; only full attention is supported"
-        )),
-        _ => Ok(()),
-    }
-}
-
-fn rope(fields: &Fields<'_>, context: usize) -> Result<Rope, String> {
-    // `rope_scaling` is the older spelling; where it is set it wins, as in transformers.
-    let empty = Map::new();
-    let section = ["rope_scaling", "rope_parameters"]
-        .into_iter()
-        .find_map(|name| fields.present(name).map(|value| (name, value)));
-    let (name, section) = match section {
-        None => ("rope_parameters", &empty),
-        Some((name, Value::Object(section))) => (name, section),
-        Some((name, other)) => {
-            return Err(format!("field `{name}` is `{other}`; an object is wanted"));
-        }
-    };
-    let section = Fields(section);
-    let inside = |message: String| format!("in `{name}`: {message}");
-    if let Some((key, _)) = section.0.iter().find(|(_, value)| value.is_object()) {
-        return Err(format!(
-            "field `{name}` holds an object `{key}`; one rope for all layers is wanted"
-        ));
-    }
-    if let Some(share) = section.number("partial_rotary_factor").map_err(inside)?
-        && share != 1.0
-    {
-        return Err(inside(format!(
-            "field `partial_rotary_factor` is {share}; only 1 is supported"
-        )));
-    }
-    let theta = match section.number("rope_theta").map_err(inside)? {
-        Some(theta) => theta,
-        None => fields.number("rope_theta")?.unwrap_or(10_000.0),
-    };
-    let kind = match section.text("rope_type").map_err(inside)? {
-        Some(kind) => kind,
-        None => section.text("type").map_err(inside)?.unwrap_or("default"),
-    };
-    let scaling = match kind {
-        "default" => None,
-        "llama3" => Some(llama3(&section, context).map_err(inside)?),
-        other => {
-            return Err(inside(format!(
-                "field `rope_type` is `{other}`; supported are `default` and `llama3`"
-            )));
-        }
-    };
-    Ok(Rope { theta, scaling })
-}
-
-fn llama3(section: &Fields<'_>, context: usize) -> Result<Llama3Scaling, String> {
-    let number = |name: &str| {
-        section
-            .number(name)?
-            .ok_or_else(|| format!("field `{name}` is missing"))
-    };
-    Ok(Llama3Scaling {
-        factor: number("factor")?,
-        low_freq_factor: number("low_freq_factor")?,
-        high_freq_factor: number("high_freq_factor")?,
-        original_max_position_embeddings: section
-            .size("original_max_position_embeddings")?
-            .unwrap_or(context),
-    })
-}
-
-/// Typed access to a JSON object; `null` counts as absent.
-pub(crate) struct Fields<'a>(pub(crate) &'a Map<String, Value>);
-
-impl<'a> Fields<'a> {
-    pub(crate) fn present(&self, name: &str) -> Option<&'a Value> {
-        self.0.get(name).filter(|value| !value.is_null())
-    }
-
-    fn wanted<T>(
-        &self,
-        name: &str,
-        what: &str,
-        read: impl Fn(&'a Value) -> Option<T>,
-    ) -> Result<Option<T>, String> {
-        match self.present(name) {
-            None => Ok(None),
-            Some(value) => read(value)
-                .map(Some)
-                .ok_or_else(|| format!("field `{name}` is `{value}`; {what} is wanted")),
-        }
-    }
-
-    pub(crate) fn text(&self, name: &str) -> Result<Option<&'a str>, String> {
-        self.wanted(name, "a text", Value::as_str)
-    }
-
-    pub(crate) fn number(&self, name: &str) -> Result<Option<f64>, String> {
-        self.wanted(name, "a number", Value::as_f64)
-    }
-
-    /// A number that counts something. Sizes beyond 32 bits would overflow later products.
-    pub(crate) fn size(&self, name: &str) -> Result<Option<usize>, String> {
-        self.wanted(name, "a whole number", |value| {
-            let size = u32::try_from(value.as_u64()?).ok()?;
-            usize::try_from(size).ok()
-        })
-    }
-
-    fn required(&self, name: &str) -> Result<usize, String> {
-        self.size(name)?
-            .ok_or_else(|| format!("field `{name}` is missing"))
-    }
-
-    /// A flag that is off when absent.
-    pub(crate) fn flag(&self, name: &str) -> Result<bool, String> {
-        let flag = self.wanted(name, "`true` or `false`", Value::as_bool)?;
-        Ok(flag.unwrap_or(false))
-    }
-
-    /// A token id; some files write -1 for none.
-    fn id(&self, name: &str) -> Result<Option<u32>, String> {
-        self.wanted(name, "a token id", |value| match value.as_i64()? {
-            -1 => Some(None),
-            id => u32::try_from(id).ok().map(Some),
-        })
-        .map(Option::flatten)
-    }
-
-    /// One token id or a list of them; `None` when the field is absent, no ids when it is null.
-    fn ids(&self, name: &str) -> Result<Option<Vec<u32>>, String> {
-        let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
-        let ids = self.wanted(name, "a token id or a list of them", |value| match value {
-            Value::Array(ids) => ids.iter().map(id).collect(),
-            value => id(value).map(|id| vec![id]),
-        })?;
-        Ok(ids.or_else(|| self.0.contains_key(name).then(Vec::new)))
     }
 }

@@ -4,6 +4,8 @@
 //! holds `<|im_end|>` is read as those ten characters, in a prompt as well as in a turn.
 
 mod phrases;
+mod settings;
+mod stream;
 mod template;
 
 use std::collections::BTreeSet;
@@ -12,10 +14,12 @@ use std::sync::OnceLock;
 
 use critique_core::{Message, Prompt};
 use minijinja::Value;
-use serde_json::{Map, json};
+use serde_json::json;
 use tokenizers::{AddedToken, Tokenizer};
 
 pub use phrases::phrase_tokenizer;
+use settings::Settings;
+pub use stream::TextStream;
 use template::{ChatTemplate, Piece, Skeleton};
 
 use crate::config::eos_ids;
@@ -275,12 +279,7 @@ impl TextCodec {
 
     /// Reads token ids one by one as they come, without special tokens.
     pub fn stream(&self) -> TextStream<'_> {
-        TextStream {
-            codec: self,
-            ids: Vec::new(),
-            start: 0,
-            shown: 0,
-        }
+        TextStream::new(self)
     }
 
     /// Tokens that end a completion: the end-of-text tokens of `config.json` and
@@ -493,143 +492,6 @@ impl std::fmt::Debug for TextCodec {
             .field("special", &self.special)
             .field("eos_ids", &self.eos_ids)
             .finish_non_exhaustive()
-    }
-}
-
-/// Text of token ids as they come: what is given out never changes later.
-#[derive(Debug)]
-pub struct TextStream<'a> {
-    codec: &'a TextCodec,
-    ids: Vec<u32>,
-    /// Tokens before this one were given out before the last piece was.
-    start: usize,
-    /// Tokens before this one are given out.
-    shown: usize,
-}
-
-impl TextStream<'_> {
-    /// Takes a token and gives the text it completes: nothing while a character is cut off in
-    /// its middle.
-    pub fn push(&mut self, id: u32) -> String {
-        self.ids.push(id);
-        let text = self.tail();
-        // A whole U+FFFD in the text waits for the next token, too.
-        if text.ends_with('\u{FFFD}') {
-            return String::new();
-        }
-        self.give(&text)
-    }
-
-    /// Gives what was held back, at the end.
-    pub fn finish(mut self) -> String {
-        let text = self.tail();
-        self.give(&text)
-    }
-
-    /// Text from a little before what was not yet given: how a token reads may depend on the
-    /// one before it.
-    fn tail(&self) -> String {
-        self.codec.decode(&self.ids[self.start..], true)
-    }
-
-    fn give(&mut self, text: &str) -> String {
-        let known = self.codec.decode(&self.ids[self.start..self.shown], true);
-        let new = text.get(known.len()..).unwrap_or_default().to_owned();
-        self.start = self.shown;
-        self.shown = self.ids.len();
-        new
-    }
-}
-
-/// What `tokenizer_config.json` says.
-#[derive(Default)]
-struct Settings {
-    special: SpecialTokens,
-    extra_special: Vec<AddedToken>,
-    template: Option<String>,
-}
-
-impl Settings {
-    fn read(fields: &Map<String, serde_json::Value>) -> Result<Self, String> {
-        let token = |name: &str| match fields.get(name) {
-            None => Ok(None),
-            Some(value) => token_text(value)
-                .map_err(|()| format!("field `{name}` is `{value}`; a token's text is wanted")),
-        };
-        let mut extra: Vec<_> = token("unk_token")?
-            .map(|text| AddedToken::from(text, true))
-            .into_iter()
-            .collect();
-        for name in ["additional_special_tokens", "extra_special_tokens"] {
-            extra.extend(listed_tokens(fields.get(name)));
-        }
-        extra.extend(decoder_tokens(fields.get("added_tokens_decoder")));
-        Ok(Self {
-            special: SpecialTokens {
-                bos: token("bos_token")?,
-                eos: token("eos_token")?,
-                pad: token("pad_token")?,
-            },
-            extra_special: extra,
-            template: template_text(fields.get("chat_template"))?,
-        })
-    }
-}
-
-/// A token written as a text, or as an object with its `content`.
-fn token_text(value: &serde_json::Value) -> Result<Option<String>, ()> {
-    match value {
-        serde_json::Value::Null => Ok(None),
-        serde_json::Value::String(text) => Ok(Some(text.clone())),
-        other => match other.get("content").and_then(serde_json::Value::as_str) {
-            Some(text) => Ok(Some(text.to_owned())),
-            None => Err(()),
-        },
-    }
-}
-
-/// Special tokens in a list, or in an object by role.
-fn listed_tokens(value: Option<&serde_json::Value>) -> Vec<AddedToken> {
-    let values: Vec<_> = match value {
-        Some(serde_json::Value::Array(values)) => values.iter().collect(),
-        Some(serde_json::Value::Object(values)) => values.values().collect(),
-        _ => Vec::new(),
-    };
-    let texts = values.into_iter().filter_map(|it| token_text(it).ok()?);
-    texts.map(|text| AddedToken::from(text, true)).collect()
-}
-
-/// Special tokens of `added_tokens_decoder`, an object by id.
-fn decoder_tokens(value: Option<&serde_json::Value>) -> Vec<AddedToken> {
-    let Some(tokens) = value.and_then(serde_json::Value::as_object) else {
-        return Vec::new();
-    };
-    let special = tokens
-        .values()
-        .filter(|it| it["special"] == serde_json::Value::Bool(true));
-    let texts = special.filter_map(|it| token_text(it).ok()?);
-    texts.map(|text| AddedToken::from(text, true)).collect()
-}
-
-/// The template in `tokenizer_config.json`: a text, or a list of named ones.
-fn template_text(value: Option<&serde_json::Value>) -> Result<Option<String>, String> {
-    let wanted = "a text or a list of `name` and `template` is wanted";
-    match value {
-        None | Some(serde_json::Value::Null) => Ok(None),
-        Some(serde_json::Value::String(text)) => Ok(Some(text.clone())),
-        Some(serde_json::Value::Array(templates)) => {
-            let default = templates.iter().find(|it| it["name"] == "default");
-            if let Some(text) = default.and_then(|it| it["template"].as_str()) {
-                return Ok(Some(text.to_owned()));
-            }
-            let names = templates.iter().filter_map(|it| it["name"].as_str());
-            let names: Vec<_> = names.collect();
-            Err(format!(
-                "field `chat_template` holds no template named `default`, only `{}`",
-                names.join("`, `")
-            ))
-        }
-        Some(other) => Err(format!("field `chat_template` is {other}; {wanted}")),
     }
 }
 

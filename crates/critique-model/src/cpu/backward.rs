@@ -1,23 +1,21 @@
 //! One decoder over rows of tokens: the backward pass.
 //!
 //! For each block, from its end: strips of rows turn the gradient of the block's output into
-//! those of its parts , then weights take their sums over all rows,
-//! a block of a weight's rows at a time ([`add_sums`]); attention goes back a head and a tree of
+//! those of its parts, then weights take their sums over all rows ([`Net::add_sums`]); attention goes back a head and a tree of
 //! segments at a time; and once more strips and sums, for queries, keys and values. A sum over
 //! rows is one chain in the order of rows, so no cut into strips or batches changes it.
 
 use std::ops::Range;
 
 use super::attention::{BackwardSpan, KvGrads, Queries, attend_backward};
-use super::gemm::{Aligned, Into, Matrix, PANEL, Panels, gemm, pack_panel, packed_len};
+use super::gemm::{Aligned, Into, Matrix, gemm};
 use super::layout::Batch;
-use super::ops::{
-    add_rows, rms_norm_again, rms_norm_backward, rms_norm_weight, swiglu, swiglu_backward,
-};
+use super::ops::{rms_norm_again, rms_norm_backward, rms_norm_weight, swiglu, swiglu_backward};
 use super::params::{Block, Linear};
 use super::pass::{Grads, KvPanels, Net, Saved, Workspace};
 use super::simd::{add_assign, scale};
-use super::team::{Cuts, each, pieces};
+use super::sums::{Layer, Norm, Rank, RankRows};
+use super::team::{Cuts, each};
 
 /// Memory of backward passes, of all rows of a batch.
 #[derive(Debug, Default)]
@@ -52,59 +50,6 @@ struct HeadGrads {
     dq: Vec<f32>,
     dk: Vec<f32>,
     dv: Vec<f32>,
-}
-
-/// An adapter's input in its rank, `s x Aᵀ`, and the gradient of `x Aᵀ`; both `[rows, rank]`.
-#[derive(Debug, Default)]
-struct Rank {
-    u: Vec<f32>,
-    du: Vec<f32>,
-}
-
-impl Rank {
-    fn cuts(&mut self, linear: &Linear, rows: usize) -> RankCuts<'_> {
-        let rank = linear.lora.as_ref().map_or(0, |lora| lora.rank);
-        RankCuts {
-            u: Cuts::sized(&mut self.u, rows, rank),
-            du: Cuts::sized(&mut self.du, rows, rank),
-        }
-    }
-}
-
-struct RankCuts<'a> {
-    u: Cuts<'a, f32>,
-    du: Cuts<'a, f32>,
-}
-
-/// A strip of [`Rank`].
-struct RankRows<'a> {
-    u: &'a mut [f32],
-    du: &'a mut [f32],
-}
-
-impl<'a> RankCuts<'a> {
-    fn take(&mut self, rows: usize) -> RankRows<'a> {
-        RankRows {
-            u: self.u.take(rows),
-            du: self.du.take(rows),
-        }
-    }
-}
-
-/// A linear layer on its way back: its input, and the gradient of its output.
-struct Layer<'a> {
-    linear: &'a Linear,
-    x: &'a [f32],
-    dy: &'a [f32],
-    rank: &'a Rank,
-}
-
-/// A norm on its way back: the rows it read, what it divided by, the gradient of its output.
-struct Norm<'a> {
-    param: usize,
-    x: &'a [f32],
-    inv: &'a [f32],
-    dy: &'a [f32],
 }
 
 impl Net<'_> {
@@ -288,37 +233,21 @@ impl Net<'_> {
         };
         each(
             strips.iter().map(part).collect(),
-            |part: FeedForward<'_>| {
-                let FeedForward {
-                    dx,
-                    act,
-                    dact,
-                    gate,
-                    up,
-                    dh,
-                    hidden,
-                    dmid,
-                    mid,
-                    ..
-                } = part;
+            |mut part: FeedForward<'_>| {
                 let norm = self.decoder.params[block.norm2].data();
-                let [mut down_rank, mut gate_rank, mut up_rank, mut o_rank] = part.ranks;
-                swiglu(gate, up, act);
-                self.input_back(&block.down, act, dx, dact, Into::Fresh, &mut down_rank);
-                swiglu_backward(gate, up, dact);
-                rms_norm_again(mid, norm, part.inv2, hidden);
-                self.input_back(&block.gate, hidden, gate, dh, Into::Fresh, &mut gate_rank);
-                self.input_back(&block.up, hidden, up, dh, Into::Sum, &mut up_rank);
-                dmid.copy_from_slice(dx);
-                rms_norm_backward(mid, norm, part.inv2, dh, dmid);
-                self.input_back(
-                    &block.o,
-                    part.attn,
-                    dmid,
-                    part.dattn,
-                    Into::Fresh,
-                    &mut o_rank,
-                );
+                let [down_rank, gate_rank, up_rank, o_rank] = &mut part.ranks;
+                swiglu(part.gate, part.up, part.act);
+                let (act, dact) = (&*part.act, &mut *part.dact);
+                self.input_back(&block.down, act, part.dx, dact, Into::Fresh, down_rank);
+                swiglu_backward(part.gate, part.up, dact);
+                rms_norm_again(part.mid, norm, part.inv2, part.hidden);
+                let (hidden, dh) = (&*part.hidden, &mut *part.dh);
+                self.input_back(&block.gate, hidden, part.gate, dh, Into::Fresh, gate_rank);
+                self.input_back(&block.up, hidden, part.up, dh, Into::Sum, up_rank);
+                part.dmid.copy_from_slice(part.dx);
+                rms_norm_backward(part.mid, norm, part.inv2, dh, part.dmid);
+                let (dmid, dattn) = (&*part.dmid, &mut *part.dattn);
+                self.input_back(&block.o, part.attn, dmid, dattn, Into::Fresh, o_rank);
             },
         );
     }
@@ -445,45 +374,33 @@ impl Net<'_> {
         };
         each(
             strips.iter().map(part).collect(),
-            |part: Projections<'_>| {
-                let Projections {
-                    strip,
-                    dx,
-                    dh,
-                    hidden,
-                    dq,
-                    dk,
-                    dv,
-                    ..
-                } = part;
-                join_heads(&of_heads.dq, n, &strip, kv_heads, dq);
-                join_heads(&of_heads.dk, n, &strip, kv_heads, dk);
-                join_heads(&of_heads.dv, n, &strip, kv_heads, dv);
+            |mut part: Projections<'_>| {
+                let strip = part.strip;
+                join_heads(&of_heads.dq, n, &strip, kv_heads, part.dq);
+                join_heads(&of_heads.dk, n, &strip, kv_heads, part.dk);
+                join_heads(&of_heads.dv, n, &strip, kv_heads, part.dv);
                 let positions = &batch.positions[strip.clone()];
-                self.rotary.apply_backward(dq, positions, heads);
-                self.rotary.apply_backward(dk, positions, kv_heads);
+                self.rotary.apply_backward(part.dq, positions, heads);
+                self.rotary.apply_backward(part.dk, positions, kv_heads);
                 if let (Some(q_norm), Some(k_norm)) = (block.q_norm, block.k_norm) {
-                    let (q_raw, k_raw) = (
-                        strip_of(&saved.q_raw, &strip, q_len),
-                        strip_of(&saved.k_raw, &strip, kv_len),
-                    );
-                    let (q_inv, k_inv) = (
-                        strip_of(&saved.q_inv, &strip, heads),
-                        strip_of(&saved.k_inv, &strip, kv_heads),
-                    );
-                    self.head_norm_back(q_norm, q_raw, q_inv, dq, part.dq_out);
-                    self.head_norm_back(k_norm, k_raw, k_inv, dk, part.dk_out);
+                    let raw = strip_of(&saved.q_raw, &strip, q_len);
+                    let inv = strip_of(&saved.q_inv, &strip, heads);
+                    self.head_norm_back(q_norm, raw, inv, part.dq, part.dq_out);
+                    let raw = strip_of(&saved.k_raw, &strip, kv_len);
+                    let inv = strip_of(&saved.k_inv, &strip, kv_heads);
+                    self.head_norm_back(k_norm, raw, inv, part.dk, part.dk_out);
                 }
                 let norm = self.decoder.params[block.norm1].data();
                 let x = strip_of(&saved.x, &strip, d);
                 let inv1 = &saved.inv1[strip.clone()];
-                let [mut q_rank, mut k_rank, mut v_rank] = part.ranks;
-                rms_norm_again(x, norm, inv1, hidden);
-                self.input_back(&block.q, hidden, dq, dh, Into::Fresh, &mut q_rank);
-                self.input_back(&block.k, hidden, dk, dh, Into::Sum, &mut k_rank);
-                self.input_back(&block.v, hidden, dv, dh, Into::Sum, &mut v_rank);
-                dx.copy_from_slice(strip_of(dmid, &strip, d));
-                rms_norm_backward(x, norm, inv1, dh, dx);
+                let [q_rank, k_rank, v_rank] = &mut part.ranks;
+                rms_norm_again(x, norm, inv1, part.hidden);
+                let (hidden, dh) = (&*part.hidden, &mut *part.dh);
+                self.input_back(&block.q, hidden, part.dq, dh, Into::Fresh, q_rank);
+                self.input_back(&block.k, hidden, part.dk, dh, Into::Sum, k_rank);
+                self.input_back(&block.v, hidden, part.dv, dh, Into::Sum, v_rank);
+                part.dx.copy_from_slice(strip_of(dmid, &strip, d));
+                rms_norm_backward(x, norm, inv1, dh, part.dx);
             },
         );
     }
@@ -529,40 +446,6 @@ impl Net<'_> {
         scale(rank.du, lora.scale);
         let du = Matrix::rows(rank.du, rows, r, r);
         gemm(du, params[lora.a].backward(), dx, linear.d_in, Into::Sum);
-    }
-
-    /// Adds to the gradients of layers and norms what their rows sum up to.
-    fn add_sums(
-        &self,
-        layers: &[Layer<'_>],
-        norms: &[Norm<'_>],
-        panels: &mut Vec<Aligned>,
-        grads: &mut Grads,
-    ) {
-        let params = &self.decoder.params;
-        let mut sums = Sums::default();
-        for layer in layers {
-            let Linear { d_in, d_out, .. } = *layer.linear;
-            sums.product(
-                params[layer.linear.weight].slot,
-                (layer.dy, d_out),
-                (layer.x, d_in),
-            );
-            if let Some(slot) = layer.linear.bias.and_then(|bias| params[bias].slot) {
-                sums.of_slot.push((slot, Sum::Bias(layer.dy)));
-            }
-            if let Some(lora) = &layer.linear.lora {
-                let Rank { u, du } = layer.rank;
-                sums.product(params[lora.b].slot, (layer.dy, d_out), (u, lora.rank));
-                sums.product(params[lora.a].slot, (du, lora.rank), (layer.x, d_in));
-            }
-        }
-        for norm in norms {
-            if let Some(slot) = params[norm.param].slot {
-                sums.of_slot.push((slot, Sum::Norm(norm)));
-            }
-        }
-        sums.add(panels, grads, self.team.threads());
     }
 }
 
@@ -616,105 +499,5 @@ fn join_heads(
             let at = (head * rows + row) * width;
             joined.copy_from_slice(&of_heads[at..at + width]);
         }
-    }
-}
-
-/// Sums over rows, and the inputs that they share.
-#[derive(Default)]
-pub(crate) struct Sums<'a> {
-    /// Rows and their width.
-    inputs: Vec<(&'a [f32], usize)>,
-    of_slot: Vec<(usize, Sum<'a>)>,
-}
-
-/// What is added to a parameter's gradient.
-enum Sum<'a> {
-    /// `dyᵀ x`: rows of `dy`, their width, and which input `x` is.
-    Product(&'a [f32], usize, usize),
-    Bias(&'a [f32]),
-    Norm(&'a Norm<'a>),
-}
-
-/// A part of a sum that one thread adds.
-enum Part<'a> {
-    Product {
-        dy: Matrix<'a>,
-        x: Panels<'a>,
-        sum: &'a mut [f32],
-    },
-    Bias(&'a [f32], &'a mut [f32]),
-    Norm(&'a Norm<'a>, &'a mut [f32]),
-}
-
-impl<'a> Sums<'a> {
-    /// `dyᵀ x`, where the parameter is trained. `dy` and `x` come with the width of their rows.
-    pub(crate) fn product(
-        &mut self,
-        slot: Option<usize>,
-        (dy, d_out): (&'a [f32], usize),
-        (x, d_in): (&'a [f32], usize),
-    ) {
-        let Some(slot) = slot else { return };
-        let known = self
-            .inputs
-            .iter()
-            .position(|(input, _)| std::ptr::eq(*input, x));
-        let input = known.unwrap_or_else(|| {
-            self.inputs.push((x, d_in));
-            self.inputs.len() - 1
-        });
-        self.of_slot.push((slot, Sum::Product(dy, d_out, input)));
-    }
-
-    /// Adds all sums to the gradients.
-    pub(crate) fn add(&self, panels: &mut Vec<Aligned>, grads: &mut Grads, threads: usize) {
-        panels.resize_with(panels.len().max(self.inputs.len()), Aligned::default);
-        let mut packs = Vec::new();
-        for (&(x, width), panels) in self.inputs.iter().zip(panels.iter_mut()) {
-            let x = Matrix::rows(x, x.len() / width, width, width);
-            panels.grow(packed_len(x.rows, width));
-            let len = packed_len(x.rows, width);
-            packs.extend(
-                panels[..len]
-                    .chunks_mut(PANEL * x.rows)
-                    .enumerate()
-                    .map(|(panel, out)| (x, panel, out)),
-            );
-        }
-        each(packs, |(x, panel, out)| pack_panel(x, panel, out));
-
-        let mut parts = Vec::new();
-        for (slot, grad) in grads.iter_mut().enumerate() {
-            let Some((_, sum)) = self.of_slot.iter().find(|(of, _)| *of == slot) else {
-                continue;
-            };
-            match *sum {
-                Sum::Product(dy, d_out, input) => {
-                    let d_in = self.inputs[input].1;
-                    let rows = dy.len() / d_out;
-                    let mut grad = Cuts::of(grad, d_in);
-                    for block in pieces(d_out, (2 * threads).min(d_out.div_ceil(12))) {
-                        let dy = Matrix {
-                            rows: block.len(),
-                            ..Matrix::rows(&dy[block.start..], rows, d_out, d_out).t()
-                        };
-                        let x = Panels {
-                            data: &panels[input],
-                            stride: rows * PANEL,
-                            n: d_in,
-                        };
-                        let sum = grad.take(block.len());
-                        parts.push(Part::Product { dy, x, sum });
-                    }
-                }
-                Sum::Bias(dy) => parts.push(Part::Bias(dy, grad)),
-                Sum::Norm(norm) => parts.push(Part::Norm(norm, grad)),
-            }
-        }
-        each(parts, |part| match part {
-            Part::Product { dy, x, sum } => gemm(dy, x, sum, x.n, Into::Sum),
-            Part::Bias(dy, sum) => add_rows(dy, sum),
-            Part::Norm(norm, sum) => rms_norm_weight(norm.x, norm.inv, norm.dy, sum),
-        });
     }
 }

@@ -30,6 +30,8 @@ struct Helper<'a> {
     /// Products handed over so far, and products finished.
     posted: AtomicUsize,
     finished: AtomicUsize,
+    /// Whether it went home, or panicked: then its job is poisoned, and so the leader panics.
+    gone: AtomicBool,
     job: Mutex<Job<'a>>,
 }
 
@@ -53,23 +55,17 @@ impl<'a> Crew<'a> {
 
     /// Runs `lead` with the helpers at its side.
     pub(crate) fn run(&self, lead: impl FnOnce()) {
-        /// Sends the helpers home also where the leader panics.
-        struct Home<'c>(&'c AtomicBool);
-        impl Drop for Home<'_> {
-            fn drop(&mut self) {
-                self.0.store(true, Ordering::Release);
-            }
-        }
         std::thread::scope(|scope| {
             for helper in &self.helpers {
                 scope.spawn(|| self.help(helper));
             }
-            let _home = Home(&self.done);
+            let _done = SetOnDrop(&self.done);
             lead();
         });
     }
 
     fn help(&self, helper: &Helper<'a>) {
+        let _gone = SetOnDrop(&helper.gone);
         for number in 1.. {
             let posted = || helper.posted.load(Ordering::Acquire) == number;
             wait_until(|| posted() || self.done.load(Ordering::Acquire));
@@ -81,10 +77,10 @@ impl<'a> Crew<'a> {
         }
     }
 
-    /// `C = A B` or `C += A B`, as [`gemm`] with rows side by side. Says no where the product is
-    /// not worth sharing.
+    /// `C = A B` or `C += A B`, as [`gemm`] with rows side by side. Says no, and does nothing,
+    /// where the product is not worth sharing.
     pub(crate) fn product(&self, a: Matrix<'_>, b: Panels<'a>, c: &mut [f32], into: Into) -> bool {
-        if a.cols * b.n < WORTH_SHARING || a.col_stride != 1 {
+        if a.rows == 0 || a.cols * b.n < WORTH_SHARING || a.col_stride != 1 {
             return false;
         }
         let parts = pieces(b.n.div_ceil(PANEL), self.helpers.len() + 1);
@@ -117,7 +113,10 @@ impl<'a> Crew<'a> {
                 break;
             };
             let posted = helper.posted.load(Ordering::Relaxed);
-            wait_until(|| helper.finished.load(Ordering::Acquire) == posted);
+            wait_until(|| {
+                helper.finished.load(Ordering::Acquire) == posted
+                    || helper.gone.load(Ordering::Acquire)
+            });
             helper.lock().store(c, b.n, &columns);
         }
         true
@@ -180,6 +179,15 @@ impl<'a> Job<'a> {
     }
 }
 
+/// Sets a flag at the end of a scope, also by a panic: nobody waits for who is gone.
+struct SetOnDrop<'f>(&'f AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 fn wait_until(condition: impl Fn() -> bool) {
     let mut turns = 0;
     while !condition() {
@@ -229,17 +237,39 @@ mod tests {
 
     #[test]
     fn small_products_are_left_to_the_leader() {
+        let crew = Crew::new(2);
+        let data = vec![0.0; 1 << 16];
+        for (rows, cols, n) in [(1, 1, 32), (0, 64, 1024)] {
+            let panels = Panels {
+                data: &data,
+                stride: PANEL * cols,
+                n,
+            };
+            let a = vec![1.0; rows * cols];
+            let a = Matrix::rows(&a, rows, cols, cols);
+            assert!(!crew.product(a, panels, &mut vec![0.0; rows * n], Into::Fresh));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "no thread panics while it holds a product")]
+    fn the_leader_does_not_wait_for_a_helper_that_panicked() {
+        // The last panel lacks a value.
+        let data = vec![0.0; 300 * 512 - 1];
         let panels = Panels {
-            data: &[0.0; 32],
-            stride: 32,
-            n: 32,
+            data: &data,
+            stride: PANEL * 300,
+            n: 512,
         };
         let crew = Crew::new(2);
-        assert!(!crew.product(
-            Matrix::rows(&[1.0], 1, 1, 1),
-            panels,
-            &mut [0.0; 32],
-            Into::Fresh
-        ));
+        let a = [0.0; 300];
+        crew.run(|| {
+            crew.product(
+                Matrix::rows(&a, 1, 300, 300),
+                panels,
+                &mut [0.0; 512],
+                Into::Fresh,
+            );
+        });
     }
 }

@@ -3,12 +3,12 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::backward::Sums;
 use super::gemm::{Aligned, Into, Matrix, gemm};
 use super::layout::{Batch, Target};
 use super::params::Param;
 use super::pass::{Grads, Net, Workspace};
 use super::simd::{add_assign, max, scale, simd, sum_exp};
+use super::sums::Sums;
 use super::team::{Cuts, each};
 use crate::engine::TokenLoss;
 

@@ -24,6 +24,7 @@ mod params;
 mod pass;
 mod prefixes;
 pub(crate) mod simd;
+mod sums;
 mod team;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -372,6 +372,41 @@ fn what_prompts_share_is_read_once_and_changes_no_bit() {
 }
 
 #[test]
+fn few_sequences_of_a_large_model_share_its_threads() {
+    let (config, _) = uneven(Architecture::Qwen2);
+    let config = ModelConfig {
+        vocab: 200,
+        d_model: 512,
+        heads: 8,
+        kv_heads: 4,
+        head_dim: 64,
+        d_ff: 1400,
+        max_position_embeddings: 1200,
+        ..config
+    };
+    // From 4M parameters on, threads split the columns of products.
+    assert!(config.parameters() > 4 << 20);
+    let weights = CpuEngine::random_weights(&config, 1.0, 3);
+    let mut engine = CpuEngine::new(&config, weights, 1).unwrap();
+    let mut rng = Rng::new(5);
+    // The longest is read in two passes; no prompt ends in the first.
+    let requests: Vec<Request> = [10, 1100, 20]
+        .map(|n| Request {
+            prompt: tokens(&mut rng, n),
+            seeds: vec![1],
+            sampling: Sampling {
+                max_new_tokens: 4,
+                ignore_eos: true,
+                ..Sampling::default()
+            },
+        })
+        .to_vec();
+    let expected = engine.generate(&requests, &ENDS).unwrap();
+    engine.set_threads(2);
+    assert_eq!(engine.generate(&requests, &ENDS).unwrap(), expected);
+}
+
+#[test]
 fn scoring_and_training_compute_a_prompt_once_for_its_completions() {
     let (_, mut engine) = uneven(Architecture::Llama);
     engine.train_all();
