@@ -59,6 +59,12 @@ pub struct TokenRun {
 pub trait TokenLoss: Sync {
     /// Fills `grad`.
     fn gradient(&self, run: TokenRun, log_probs: &[f32], grad: &mut [f32]);
+
+    /// Whether the loss depends on the log-prob of the token at `at`. What does not matter need
+    /// not be computed: an engine may give 0 for it.
+    fn reads(&self, _at: TokenRun) -> bool {
+        true
+    }
 }
 
 impl<F: Fn(TokenRun, &[f32], &mut [f32]) + Sync> TokenLoss for F {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use critique_core::{Message, Problem, Prompt, Role, derive_seed};
-use critique_model::{Group, LanguageModel, TextCodec, TokenRun};
+use critique_model::{Group, LanguageModel, TextCodec, TokenLoss, TokenRun};
 use critique_tasks::{Demonstration, Task};
 use serde::Deserialize;
 
@@ -226,13 +226,9 @@ pub(crate) fn accumulate(
         .sum();
     let share = if mass > 0.0 { -1.0 / mass as f32 } else { 0.0 };
     let groups: Vec<Group> = batch.iter().map(Example::group).collect();
-    let loss = |run: TokenRun, _: &[f32], grad: &mut [f32]| {
-        let example = &batch[run.group];
-        let weight = share * example.weight;
-        let learn = &example.learn[run.start..];
-        grad.iter_mut()
-            .zip(learn)
-            .for_each(|(grad, &learn)| *grad = if learn { weight } else { 0.0 });
+    let loss = SftLoss {
+        examples: &batch,
+        share,
     };
     let log_probs = model.engine_mut().accumulate(&groups, 1.0, &loss)?;
     let mut sum = 0.0;
@@ -248,6 +244,28 @@ pub(crate) fn accumulate(
         learnt,
         tokens: groups.iter().map(Group::tokens).sum(),
     })
+}
+
+/// Weighted negative log-likelihood of the learnt tokens.
+struct SftLoss<'a> {
+    examples: &'a [Example],
+    /// Derivative of the loss by the log-prob of a token of weight 1.
+    share: f32,
+}
+
+impl TokenLoss for SftLoss<'_> {
+    fn gradient(&self, run: TokenRun, _: &[f32], grad: &mut [f32]) {
+        let example = &self.examples[run.group];
+        let weight = self.share * example.weight;
+        let learn = &example.learn[run.start..];
+        grad.iter_mut()
+            .zip(learn)
+            .for_each(|(grad, &learn)| *grad = if learn { weight } else { 0.0 });
+    }
+
+    fn reads(&self, at: TokenRun) -> bool {
+        self.examples[at.group].learn[at.start]
+    }
 }
 
 #[derive(Deserialize)]

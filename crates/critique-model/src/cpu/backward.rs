@@ -9,10 +9,10 @@ use std::ops::Range;
 
 use super::attention::{BackwardSpan, KvGrads, Queries, attend_backward};
 use super::gemm::{Aligned, Into, Matrix, gemm};
-use super::layout::Batch;
+use super::layout::{Batch, Chosen};
 use super::ops::{rms_norm_again, rms_norm_backward, rms_norm_weight, swiglu, swiglu_backward};
 use super::params::{Block, Linear};
-use super::pass::{Grads, KvPanels, Net, Saved, Workspace};
+use super::pass::{After, Before, Grads, KvPanels, Net, Saved, Workspace};
 use super::simd::{add_assign, scale};
 use super::sums::{Layer, Norm, Rank, RankRows};
 use super::team::{Cuts, each};
@@ -59,13 +59,13 @@ impl Net<'_> {
         let d = self.config.d_model;
         self.final_norm_back(work, grads);
         let again = !work.inputs.is_empty();
-        for (layer, block) in self.decoder.blocks.iter().enumerate().rev() {
+        for layer in (0..self.decoder.blocks.len()).rev() {
             let slot = if again { 0 } else { layer };
             if again {
                 std::mem::swap(&mut work.x, &mut work.inputs[layer]);
-                self.block(block, slot, batch, work);
+                self.block(layer, slot, batch, work);
             }
-            self.block_back(block, slot, batch, work, grads);
+            self.block_back(layer, slot, batch, work, grads);
         }
         if let Some(slot) = self.decoder.params[self.decoder.embed].slot {
             for (&id, dx) in batch.ids.iter().zip(work.back.dx.chunks_exact(d)) {
@@ -90,10 +90,11 @@ impl Net<'_> {
         }
     }
 
-    /// Turns `work.back.dx` from the gradient of a block's output into that of its input.
+    /// Turns `work.back.dx` from the gradient of a block's output, of the rows that went through
+    /// it, into that of its input.
     fn block_back(
         &self,
-        block: &Block,
+        layer: usize,
         slot: usize,
         batch: &Batch,
         work: &mut Workspace,
@@ -102,9 +103,10 @@ impl Net<'_> {
         let Workspace {
             saved, kv, back, ..
         } = work;
-        let saved = &mut saved[slot];
-        let strips = self.team.strips(batch.ids.len());
-        self.feed_forward_back(block, &strips, saved, back);
+        let Saved { before, after } = &mut saved[slot];
+        let block = &self.decoder.blocks[layer];
+        let through = self.through(layer, batch);
+        self.feed_forward_back(block, after, back);
         {
             let Buffers {
                 dx,
@@ -124,21 +126,22 @@ impl Net<'_> {
             };
             let layers = [
                 layer(&block.down, &act[..], &dx[..], &ranks[0]),
-                layer(&block.gate, &hidden[..], &saved.gate[..], &ranks[1]),
-                layer(&block.up, &hidden[..], &saved.up[..], &ranks[2]),
-                layer(&block.o, &saved.attn[..], &dmid[..], &ranks[3]),
+                layer(&block.gate, &hidden[..], &after.gate[..], &ranks[1]),
+                layer(&block.up, &hidden[..], &after.up[..], &ranks[2]),
+                layer(&block.o, &after.attn[..], &dmid[..], &ranks[3]),
             ];
             let norm = Norm {
                 param: block.norm2,
-                x: &saved.mid,
-                inv: &saved.inv2,
+                x: &after.mid,
+                inv: &after.inv2,
                 dy: dh,
             };
             self.add_sums(&layers, &[norm], panels, grads);
         }
-        self.pack_kv(batch, saved, kv, true);
-        self.attention_back(batch, saved, kv, back);
-        self.projections_back(block, &strips, batch, saved, back);
+        self.pack_kv(batch, before, kv, true);
+        self.attention_back(batch, through, before, kv, back);
+        through.spread(&mut back.dmid, batch.ids.len(), self.config.d_model);
+        self.projections_back(block, batch, before, back);
         let Buffers {
             dh,
             hidden,
@@ -164,21 +167,21 @@ impl Net<'_> {
         ];
         let mut norms = vec![Norm {
             param: block.norm1,
-            x: &saved.x,
-            inv: &saved.inv1,
+            x: &before.x,
+            inv: &before.inv1,
             dy: dh,
         }];
         if let (Some(q_norm), Some(k_norm)) = (block.q_norm, block.k_norm) {
             norms.push(Norm {
                 param: q_norm,
-                x: &saved.q_raw,
-                inv: &saved.q_inv,
+                x: &before.q_raw,
+                inv: &before.q_inv,
                 dy: dq_out,
             });
             norms.push(Norm {
                 param: k_norm,
-                x: &saved.k_raw,
-                inv: &saved.k_inv,
+                x: &before.k_raw,
+                inv: &before.k_inv,
                 dy: dk_out,
             });
         }
@@ -187,17 +190,12 @@ impl Net<'_> {
 
     /// From the gradient `dx` of the block's output to `dmid` between its halves and `dattn` of
     /// the attention's output. `saved.gate` and `saved.up` become their gradients.
-    fn feed_forward_back(
-        &self,
-        block: &Block,
-        strips: &[Range<usize>],
-        saved: &mut Saved,
-        back: &mut Buffers,
-    ) {
+    fn feed_forward_back(&self, block: &Block, saved: &mut After, back: &mut Buffers) {
         let config = self.config;
         let (d, d_ff, q_len) = (config.d_model, config.d_ff, config.heads * config.head_dim);
         let Buffers { dx, ranks, .. } = back;
         let n = dx.len() / d;
+        let strips = self.team.strips(n);
         let mut gate = Cuts::of(&mut saved.gate, d_ff);
         let mut up = Cuts::of(&mut saved.up, d_ff);
         let mut act = Cuts::sized(&mut back.act, n, d_ff);
@@ -253,7 +251,14 @@ impl Net<'_> {
     }
 
     /// Gradients of queries, keys and values, head after head, from `dattn`.
-    fn attention_back(&self, batch: &Batch, saved: &Saved, kv: &[KvPanels], back: &mut Buffers) {
+    fn attention_back(
+        &self,
+        batch: &Batch,
+        through: &Chosen,
+        saved: &Before,
+        kv: &[KvPanels],
+        back: &mut Buffers,
+    ) {
         let config = self.config;
         let (width, kv_heads) = (config.head_dim, config.kv_heads);
         let group = config.heads / kv_heads * width;
@@ -267,6 +272,9 @@ impl Net<'_> {
         } = back;
         heads.dk.clear();
         heads.dv.clear();
+        if through.count < n {
+            heads.dq.clear();
+        }
         let mut dq = Cuts::sized(&mut heads.dq, kv_heads * n, group);
         let mut dk = Cuts::sized(&mut heads.dk, kv_heads * n, width);
         let mut dv = Cuts::sized(&mut heads.dv, kv_heads * n, width);
@@ -290,6 +298,10 @@ impl Net<'_> {
         each(parts, |((kv_head, tree, rows), (dq, dk, dv), scratch)| {
             for index in tree.clone() {
                 let segment = &batch.segments[index];
+                let pieces = through.of(&(index..index + 1));
+                if pieces.is_empty() {
+                    continue;
+                }
                 let spans: Vec<BackwardSpan<'_>> = batch
                     .chain(index)
                     .iter()
@@ -304,17 +316,21 @@ impl Net<'_> {
                         }
                     })
                     .collect();
-                for (member, head) in config.query_heads(kv_head).enumerate() {
-                    let at = segment.rows.start * stride + head * width;
+                // A key's gradient is one chain over heads and then rows, in whatever pieces.
+                let heads = config.query_heads(kv_head).enumerate();
+                for ((member, head), piece) in
+                    heads.flat_map(|head| pieces.iter().map(move |piece| (head, piece)))
+                {
                     let queries = Queries {
-                        q: &saved.q[at..],
+                        q: &saved.q[piece.rows.start * stride + head * width..],
                         stride,
-                        rows: segment.rows.len(),
-                        visible: segment.before + 1,
+                        rows: piece.rows.len(),
+                        visible: segment.before + (piece.rows.start - segment.rows.start) + 1,
                         step: 1,
                         head_dim: width,
                     };
-                    let to = (segment.rows.start - rows.start) * group + member * width;
+                    let at = piece.first * stride + head * width;
+                    let to = (piece.rows.start - rows.start) * group + member * width;
                     attend_backward(
                         queries,
                         &spans,
@@ -329,16 +345,10 @@ impl Net<'_> {
     }
 
     /// From the gradients of heads and `dmid` to the gradient `dx` of the block's input.
-    fn projections_back(
-        &self,
-        block: &Block,
-        strips: &[Range<usize>],
-        batch: &Batch,
-        saved: &Saved,
-        back: &mut Buffers,
-    ) {
+    fn projections_back(&self, block: &Block, batch: &Batch, saved: &Before, back: &mut Buffers) {
         let config = self.config;
         let (d, n) = (config.d_model, batch.ids.len());
+        let strips = self.team.strips(n);
         let (heads, kv_heads) = (config.heads, config.kv_heads);
         let (q_len, kv_len) = (heads * config.head_dim, kv_heads * config.head_dim);
         let normed = |rows: usize| if config.qk_norm { rows } else { 0 };

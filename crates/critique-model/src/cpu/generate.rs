@@ -15,7 +15,8 @@ use critique_core::{Completion, Request};
 use super::attention::{Queries, attend};
 use super::cache::{Cache, Shape};
 use super::crew::Crew;
-use super::pass::{Net, Rows, Saved, Workspace, sized};
+use super::layout::{Chosen, Piece};
+use super::pass::{AfterRows, Before, Net, Saved, Workspace, sized};
 use super::prefixes::Prefixes;
 use super::{CpuEngine, State, check_tokens};
 use crate::engine::Ends;
@@ -71,6 +72,8 @@ impl Sequence {
 
 /// Tokens to read, after what a prefix and `own` hold.
 struct Entry<'a> {
+    /// Whether the output after its last token is read.
+    ends: bool,
     ids: &'a [u32],
     prefix: &'a [Arc<Cache>],
     own: &'a mut Cache,
@@ -388,15 +391,16 @@ impl<'a> Worker<'a> {
             .iter_mut()
             .zip(ids.chunks_exact(1))
             .map(|(sequence, ids)| Entry {
+                ends: true,
                 ids,
                 prefix: &sequence.prefix,
                 own: &mut sequence.own,
             })
             .collect();
         net.read(&mut entries, &mut self.work);
-        let rows: Vec<usize> = (0..ids.len()).collect();
-        net.logits_of(&rows, &mut self.work, &mut self.logits);
         let vocab = self.engine.config.vocab;
+        let logits = sized(&mut self.logits, ids.len() * vocab);
+        net.logits(&self.work.normed, 1.0, logits);
         let active = std::mem::take(&mut self.active);
         for (sequence, logits) in active.into_iter().zip(self.logits.chunks_exact_mut(vocab)) {
             let request = &self.requests[sequence.request];
@@ -464,20 +468,22 @@ impl Net<'_> {
         let per_pass = (2 * PREFILL / readings.len().max(1)).max(16);
         for first in (0..longest).step_by(per_pass) {
             let mut entries = Vec::new();
-            let mut last_rows = Vec::new();
             let mut ending = Vec::new();
-            let mut rows = 0;
             for (index, reading) in readings.iter_mut().enumerate() {
                 let Reading { ids, prefix, own } = reading;
                 if first < ids.len() {
                     let last = ids.len().min(first + per_pass);
-                    rows += last - first;
-                    if last == ids.len() {
+                    let ends = last == ids.len() && logits.is_some();
+                    if ends {
                         ending.push(index);
-                        last_rows.push(rows - 1);
                     }
                     let ids = &ids[first..last];
-                    entries.push(Entry { ids, prefix, own });
+                    entries.push(Entry {
+                        ends,
+                        ids,
+                        prefix,
+                        own,
+                    });
                 }
             }
             self.read(&mut entries, work);
@@ -485,38 +491,58 @@ impl Net<'_> {
             let Some(logits) = logits.as_deref_mut() else {
                 continue;
             };
-            self.logits_of(&last_rows, work, logits);
-            let logits = logits.chunks_exact_mut(self.config.vocab);
-            for (index, logits) in ending.into_iter().zip(logits) {
+            let vocab = self.config.vocab;
+            let logits = sized(logits, ending.len() * vocab);
+            self.logits(&work.normed, 1.0, logits);
+            for (index, logits) in ending.into_iter().zip(logits.chunks_exact_mut(vocab)) {
                 ended(index, &mut readings[index], logits);
             }
         }
     }
 
-    /// Reads the entries' tokens into their caches; `work.normed` holds a row a token then.
+    /// Reads the entries' tokens into their caches; `work.normed` holds a row for each entry that
+    /// ends then.
     fn read(&self, entries: &mut [Entry<'_>], work: &mut Workspace) {
         let mut ids = Vec::new();
         let mut positions = Vec::new();
-        for entry in entries.iter_mut() {
+        let (mut all, mut ends) = (Chosen::default(), Chosen::default());
+        for (index, entry) in entries.iter_mut().enumerate() {
             let before = tokens_of(entry.prefix) + entry.own.len();
             ids.extend_from_slice(entry.ids);
             positions.extend((0..entry.ids.len()).map(|i| (before + i) as u32));
             entry.own.reserve(entry.ids.len());
+            let end = ids.len();
+            all.push(index, end - entry.ids.len()..end);
+            if entry.ends {
+                ends.push(index, end - 1..end);
+            }
         }
         work.saved
             .resize_with(work.saved.len().max(1), Saved::default);
         self.embed(&ids, &mut work.x);
-        let all = std::iter::once(&positions[..]);
-        for (layer, block) in self.decoder.blocks.iter().enumerate() {
-            let Workspace {
-                x, saved, scratch, ..
-            } = &mut *work;
-            for mut rows in self.rows(all.clone(), x, &mut saved[0], scratch) {
+        let Workspace {
+            x, saved, scratch, ..
+        } = &mut *work;
+        let Saved { before, after } = &mut saved[0];
+        let blocks = &self.decoder.blocks;
+        for (layer, block) in blocks.iter().enumerate() {
+            let strip = 0..ids.len();
+            let strip = std::slice::from_ref(&strip);
+            for mut rows in self.before_rows(strip, &positions, x, before, scratch) {
                 self.before_attention(block, &mut rows);
-                let mut first = 0;
-                for entry in entries.iter_mut() {
-                    self.attend_cached(layer, entry, first, &mut rows);
-                    first += entry.ids.len();
+            }
+            self.write_cache(layer, entries, before);
+            let through = if layer + 1 == blocks.len() {
+                &ends
+            } else {
+                &all
+            };
+            through.gather(x, self.config.d_model);
+            let strip = 0..through.count;
+            for mut rows in self.after_rows(std::slice::from_ref(&strip), x, after, scratch) {
+                for piece in &through.pieces {
+                    let entry = &entries[piece.segment];
+                    self.attend_cached(layer, entry, &before.q, piece, &mut rows);
                 }
                 self.after_attention(block, &mut rows);
             }
@@ -527,23 +553,31 @@ impl Net<'_> {
         }
     }
 
-    /// Attention of one entry, whose rows start at `first`.
-    fn attend_cached(&self, layer: usize, entry: &mut Entry<'_>, first: usize, of: &mut Rows<'_>) {
+    /// Writes the keys and values of the entries' tokens.
+    fn write_cache(&self, layer: usize, entries: &mut [Entry<'_>], of: &Before) {
+        let stride = self.config.kv_heads * self.config.head_dim;
+        let mut rows = of.k.chunks_exact(stride).zip(of.v.chunks_exact(stride));
+        for entry in entries {
+            for (row, (k, v)) in rows.by_ref().take(entry.ids.len()).enumerate() {
+                entry.own.write(layer, row, k, v);
+            }
+        }
+    }
+
+    /// Attention of the last tokens of an entry; `q` holds the queries of all rows.
+    fn attend_cached(
+        &self,
+        layer: usize,
+        entry: &Entry<'_>,
+        q: &[f32],
+        piece: &Piece,
+        of: &mut AfterRows<'_>,
+    ) {
         let config = self.config;
         let width = config.head_dim;
-        let (q_stride, kv_stride) = (config.heads * width, config.kv_heads * width);
-        let rows = entry.ids.len();
-        for row in 0..rows {
-            let at = (first + row) * kv_stride;
-            entry.own.write(
-                layer,
-                row,
-                &of.k[at..at + kv_stride],
-                &of.v[at..at + kv_stride],
-            );
-        }
-        let read = tokens_of(entry.prefix);
-        let own = entry.own.len();
+        let stride = config.heads * width;
+        let Piece { rows, first, .. } = piece;
+        let keys = tokens_of(entry.prefix) + entry.own.len() + entry.ids.len();
         let scratch = &mut of.scratch.attention;
         let mut spans = Vec::new();
         for kv_head in 0..config.kv_heads {
@@ -551,46 +585,35 @@ impl Net<'_> {
             for cache in entry.prefix {
                 cache.spans(layer, kv_head, cache.len(), &mut spans);
             }
-            entry.own.spans(layer, kv_head, own + rows, &mut spans);
+            let own = entry.own.len() + entry.ids.len();
+            entry.own.spans(layer, kv_head, own, &mut spans);
             let heads = config.query_heads(kv_head);
-            if rows == 1 {
+            if rows.len() == 1 {
                 // The heads of one token see the same keys: they are the rows.
-                let at = first * q_stride + heads.start * width;
                 let queries = Queries {
-                    q: &of.q[at..],
+                    q: &q[rows.start * stride + heads.start * width..],
                     stride: width,
                     rows: heads.len(),
-                    visible: read + own + 1,
+                    visible: keys,
                     step: 0,
                     head_dim: width,
                 };
-                attend(queries, &spans, &mut of.attn[at..], width, scratch);
+                let out = &mut of.attn[first * stride + heads.start * width..];
+                attend(queries, &spans, out, width, scratch);
                 continue;
             }
             for head in heads {
-                let at = first * q_stride + head * width;
                 let queries = Queries {
-                    q: &of.q[at..],
-                    stride: q_stride,
-                    rows,
-                    visible: read + own + 1,
+                    q: &q[rows.start * stride + head * width..],
+                    stride,
+                    rows: rows.len(),
+                    visible: keys - rows.len() + 1,
                     step: 1,
                     head_dim: width,
                 };
-                attend(queries, &spans, &mut of.attn[at..], q_stride, scratch);
+                let out = &mut of.attn[first * stride + head * width..];
+                attend(queries, &spans, out, stride, scratch);
             }
         }
-    }
-
-    /// Logits of some rows of `work.normed`, unscaled, into `logits`.
-    fn logits_of(&self, rows: &[usize], work: &mut Workspace, logits: &mut Vec<f32>) {
-        let d = self.config.d_model;
-        let Workspace { normed, x, .. } = work;
-        // `x` is free after the final norm.
-        x.clear();
-        for &row in rows {
-            x.extend_from_slice(&normed[row * d..(row + 1) * d]);
-        }
-        self.logits(x, 1.0, sized(logits, rows.len() * self.config.vocab));
     }
 }

@@ -138,7 +138,7 @@ impl<'a> Net<'a> {
             self.team.strips(n).into_iter().map(strip).collect(),
             |strip: Strip<'_>| {
                 for (target, row) in strip.targets.iter().zip(strip.rows.chunks_exact_mut(d)) {
-                    row.copy_from_slice(&normed[target.row * d..(target.row + 1) * d]);
+                    row.copy_from_slice(&normed[target.output * d..(target.output + 1) * d]);
                 }
                 self.logits(strip.rows, temperature, strip.logits);
                 let norms: Vec<Normaliser> = strip
@@ -218,7 +218,7 @@ impl<'a> Net<'a> {
         let (d, vocab) = (self.config.d_model, self.config.vocab);
         // Completions of one prompt begin after the same row, so rows may come more than once.
         for (target, drow) in targets.iter().zip(scratch.drows.chunks_exact(d)) {
-            add_assign(&mut dx[target.row * d..(target.row + 1) * d], drow);
+            add_assign(&mut dx[target.output * d..(target.output + 1) * d], drow);
         }
         let slot = self.decoder.params[self.decoder.head].slot;
         let mut sums = Sums::default();

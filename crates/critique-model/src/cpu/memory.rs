@@ -93,7 +93,7 @@ impl<'a> CpuMemory<'a> {
     /// Work memory of scoring these groups.
     pub fn scoring(&self, groups: &[Group]) -> usize {
         Self::largest(groups, |batch| {
-            self.saved(batch.ids.len()) + self.forward(batch, false)
+            self.block(batch.ids.len()) + self.forward(batch, false)
         })
     }
 
@@ -104,9 +104,10 @@ impl<'a> CpuMemory<'a> {
         Self::largest(groups, |batch| {
             let rows = batch.ids.len();
             let kept = if recompute {
-                self.saved(rows) + FLOAT * layers * rows * self.config.d_model
+                self.block(rows) + FLOAT * layers * rows * self.config.d_model
             } else {
-                layers * self.saved(rows)
+                let after = (layers - 1) * rows + batch.outputs.count;
+                layers * self.before(rows) + self.after(after)
             };
             kept + self.forward(batch, true) + self.backward(batch)
         })
@@ -137,12 +138,12 @@ impl<'a> CpuMemory<'a> {
         let keys = prompt_tokens + new_tokens;
         let scratch = read * (self.config.d_model + self.config.d_ff) + 2 * BLOCK * row_width(keys);
         let logits = rows * self.config.vocab;
-        let worker = self.saved(read) + FLOAT * (3 * read * self.config.d_model + scratch + logits);
+        let worker = self.block(read) + FLOAT * (3 * read * self.config.d_model + scratch + logits);
         caches + threads * worker + FLOAT * active * self.config.vocab
     }
 
     fn largest(groups: &[Group], bytes: impl Fn(&Batch) -> usize) -> usize {
-        batches(groups, BATCH_ROWS)
+        batches(groups, BATCH_ROWS, &|_| true)
             .iter()
             .map(bytes)
             .max()
@@ -150,18 +151,35 @@ impl<'a> CpuMemory<'a> {
     }
 
     /// What is kept of a block's forward pass over some rows.
-    fn saved(&self, rows: usize) -> usize {
+    fn block(&self, rows: usize) -> usize {
+        self.before(rows) + self.after(rows)
+    }
+
+    /// Of its half before attention.
+    fn before(&self, rows: usize) -> usize {
         let config = self.config;
-        let (q, kv) = (
-            config.heads * config.head_dim,
-            config.kv_heads * config.head_dim,
-        );
+        let (q, kv) = self.projections();
         let raw = if config.qk_norm {
             q + kv + config.heads + config.kv_heads
         } else {
             0
         };
-        FLOAT * rows * (2 * config.d_model + 2 + 2 * q + 2 * kv + raw + 2 * config.d_ff)
+        FLOAT * rows * (config.d_model + 1 + q + 2 * kv + raw)
+    }
+
+    /// Of attention and the half after it.
+    fn after(&self, rows: usize) -> usize {
+        let (q, _) = self.projections();
+        FLOAT * rows * (self.config.d_model + 1 + q + 2 * self.config.d_ff)
+    }
+
+    /// Widths of queries and of keys.
+    fn projections(&self) -> (usize, usize) {
+        let config = self.config;
+        (
+            config.heads * config.head_dim,
+            config.kv_heads * config.head_dim,
+        )
     }
 
     /// Memory of a forward pass beside what is kept, with the head.
@@ -200,10 +218,7 @@ impl<'a> CpuMemory<'a> {
         let config = self.config;
         let rows = batch.ids.len();
         let (d, d_ff) = (config.d_model, config.d_ff);
-        let (q, kv) = (
-            config.heads * config.head_dim,
-            config.kv_heads * config.head_dim,
-        );
+        let (q, kv) = self.projections();
         let normed = if config.qk_norm { q + kv } else { 0 };
         let of_rows = 4 * d + 2 * d_ff + q + 2 * (q + 2 * kv) + normed;
         let ranks = self.lora.map_or(0, |lora| 8 * lora.r);

@@ -35,9 +35,9 @@ use critique_core::{Completion, Request, Rng, derive_seed};
 use self::head::HeadScratch;
 use self::layout::{Batch, batches};
 use self::ops::Rotary;
-use self::params::Decoder;
+use self::params::{Decoder, Param};
 use self::pass::{Grads, Keep, Net, Workspace};
-use self::team::Team;
+use self::team::{Team, each};
 use crate::config::ModelConfig;
 use crate::engine::{
     AdamW, Ends, Engine, Group, HostTensor, LoraConfig, NamedTensors, PerToken, TokenLoss,
@@ -355,7 +355,7 @@ impl Engine for CpuEngine {
         let net = self.net();
         self.team.run(|| {
             let State { work, head, .. } = &mut state;
-            for batch in batches(groups, BATCH_ROWS) {
+            for batch in batches(groups, BATCH_ROWS, &|_| true) {
                 net.forward(&batch, work, Keep::Nothing);
                 let log_probs = net.log_probs(&batch, temperature, work, head, None);
                 put(&mut out, &batch, &log_probs);
@@ -389,7 +389,7 @@ impl Engine for CpuEngine {
         let net = self.net();
         self.team.run(|| {
             let State { work, head, .. } = &mut state;
-            for batch in batches(groups, BATCH_ROWS) {
+            for batch in batches(groups, BATCH_ROWS, &|at| loss.reads(at)) {
                 net.forward(&batch, work, keep);
                 let back = Some((loss, &mut grads));
                 let log_probs = net.log_probs(&batch, temperature, work, head, back);
@@ -403,13 +403,16 @@ impl Engine for CpuEngine {
     }
 
     fn update(&mut self, lr: f32, optimizer: &AdamW) -> f32 {
-        let mut grads = std::mem::take(&mut self.grads);
-        let norm = grads
-            .iter()
-            .map(|g| simd::sum_squares(g))
-            .sum::<f64>()
-            .sqrt() as f32;
-        if grads.is_empty() || !norm.is_finite() {
+        let grads = &self.grads;
+        let mut squares = vec![0.0; grads.len()];
+        self.team.run(|| {
+            let parts = squares.iter_mut().zip(grads).collect();
+            each(parts, |(sum, grad): (&mut f64, _)| {
+                *sum = simd::sum_squares(grad);
+            });
+        });
+        let norm = squares.iter().sum::<f64>().sqrt() as f32;
+        if self.grads.is_empty() || !norm.is_finite() {
             return norm;
         }
         let clip = if optimizer.max_grad_norm > 0.0 {
@@ -419,27 +422,28 @@ impl Engine for CpuEngine {
         };
         self.steps += 1;
         let step = adamw::Step::new(self.steps, lr, optimizer, clip);
-        for ((&param, grad), moments) in self
-            .decoder
-            .trained
-            .iter()
-            .zip(&mut grads)
-            .zip(&mut self.moments)
-        {
-            let param = &mut self.decoder.params[param];
-            let step = adamw::Step {
-                decay: if param.shape.len() > 1 {
-                    step.decay
-                } else {
-                    0.0
+        // Slots follow the order of parameters.
+        let trained = self.decoder.params.iter_mut().filter(|p| p.slot.is_some());
+        let parts = trained.zip(self.grads.iter_mut().zip(&mut self.moments));
+        let parts = parts.collect();
+        self.team.run(|| {
+            each(
+                parts,
+                |(param, (grad, moments)): (&mut Param, (&mut Vec<f32>, &mut Moments))| {
+                    let step = adamw::Step {
+                        decay: if param.shape.len() > 1 {
+                            step.decay
+                        } else {
+                            0.0
+                        },
+                        ..step
+                    };
+                    moments.m.resize(grad.len(), 0.0);
+                    moments.v.resize(grad.len(), 0.0);
+                    param.change(|w| adamw::update(w, grad, &mut moments.m, &mut moments.v, &step));
                 },
-                ..step
-            };
-            moments.m.resize(grad.len(), 0.0);
-            moments.v.resize(grad.len(), 0.0);
-            param.change(|w| adamw::update(w, grad, &mut moments.m, &mut moments.v, &step));
-        }
-        self.grads = grads;
+            );
+        });
         norm
     }
 

@@ -1,24 +1,32 @@
 //! One decoder over rows of tokens: the forward pass.
 //!
 //! A block has two halves around its attention. Each half computes a strip of rows by itself
-//! ([`Rows`]), so a thread keeps what it computes in its cache; between them, keys and values of
+//! ([`BeforeRows`], [`AfterRows`]), so a thread keeps what it computes in its cache; between them, keys and values of
 //! all rows must be there.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::attention::{self, Queries, Span, attend};
 use super::crew::Crew;
 use super::gemm::{Aligned, Into, Matrix, PANEL, Panels, gemm, pack, packed_len};
-use super::layout::Batch;
+use super::layout::{Batch, Chosen};
 use super::ops::{Rotary, rms_norm, swiglu};
 use super::params::{Block, Decoder, Linear, Param};
 use super::simd::{add_assign, scale};
 use super::team::{Cuts, Team, each};
 use crate::config::ModelConfig;
 
-/// What the backward pass of a block needs from its forward pass, of all rows of a batch.
+/// What the backward pass of a block needs from its forward pass.
 #[derive(Debug, Default)]
 pub(crate) struct Saved {
+    pub(crate) before: Before,
+    pub(crate) after: After,
+}
+
+/// Of the half of a block before its attention, of all rows of a batch.
+#[derive(Debug, Default)]
+pub(crate) struct Before {
     pub(crate) x: Vec<f32>,
     pub(crate) inv1: Vec<f32>,
     pub(crate) q: Vec<f32>,
@@ -28,6 +36,11 @@ pub(crate) struct Saved {
     pub(crate) k_raw: Vec<f32>,
     pub(crate) q_inv: Vec<f32>,
     pub(crate) k_inv: Vec<f32>,
+}
+
+/// Of attention and the half of a block after it, of the rows that go through it.
+#[derive(Debug, Default)]
+pub(crate) struct After {
     pub(crate) attn: Vec<f32>,
     pub(crate) mid: Vec<f32>,
     pub(crate) inv2: Vec<f32>,
@@ -35,13 +48,13 @@ pub(crate) struct Saved {
     pub(crate) up: Vec<f32>,
 }
 
-/// A strip of rows within a block's forward pass.
-pub(crate) struct Rows<'a> {
+/// A strip of rows in the half of a block before its attention.
+pub(crate) struct BeforeRows<'a> {
     /// `[rows]`
     pub(crate) positions: &'a [u32],
-    /// The block's input, which becomes its output: `[rows, d_model]`.
-    pub(crate) x: &'a mut [f32],
-    /// As in [`Saved`], of these rows.
+    /// The block's input: `[rows, d_model]`.
+    pub(crate) x: &'a [f32],
+    /// As in [`Before`], of these rows.
     pub(crate) saved_x: &'a mut [f32],
     pub(crate) inv1: &'a mut [f32],
     pub(crate) q: &'a mut [f32],
@@ -51,6 +64,15 @@ pub(crate) struct Rows<'a> {
     pub(crate) k_raw: &'a mut [f32],
     pub(crate) q_inv: &'a mut [f32],
     pub(crate) k_inv: &'a mut [f32],
+    /// Work memory of one thread.
+    pub(crate) scratch: &'a mut Scratch,
+}
+
+/// A strip of rows in the half of a block after its attention.
+pub(crate) struct AfterRows<'a> {
+    /// The block's input, which becomes its output: `[rows, d_model]`.
+    pub(crate) x: &'a mut [f32],
+    /// As in [`After`], of these rows.
     pub(crate) attn: &'a mut [f32],
     pub(crate) mid: &'a mut [f32],
     pub(crate) inv2: &'a mut [f32],
@@ -166,7 +188,7 @@ impl<'a> Net<'a> {
     }
 
     /// The half of a block before its attention: queries, keys and values of some rows.
-    pub(crate) fn before_attention(&self, block: &Block, rows: &mut Rows<'_>) {
+    pub(crate) fn before_attention(&self, block: &Block, rows: &mut BeforeRows<'_>) {
         let (config, params) = (self.config, &self.decoder.params);
         let eps = config.rms_norm_eps as f32;
         let Scratch { hidden, rank, .. } = rows.scratch;
@@ -188,7 +210,7 @@ impl<'a> Net<'a> {
     }
 
     /// The half of a block after its attention.
-    pub(crate) fn after_attention(&self, block: &Block, rows: &mut Rows<'_>) {
+    pub(crate) fn after_attention(&self, block: &Block, rows: &mut AfterRows<'_>) {
         let (config, params) = (self.config, &self.decoder.params);
         let Scratch {
             hidden, act, rank, ..
@@ -227,7 +249,16 @@ impl<'a> Net<'a> {
         );
     }
 
-    /// All blocks over a batch, and the final norm.
+    /// Rows that go through the whole of a block.
+    pub(crate) fn through<'b>(&self, layer: usize, batch: &'b Batch) -> &'b Chosen {
+        if layer + 1 == self.decoder.blocks.len() {
+            &batch.outputs
+        } else {
+            &batch.all
+        }
+    }
+
+    /// All blocks over a batch, and the final norm of its outputs.
     pub(crate) fn forward(&self, batch: &Batch, work: &mut Workspace, keep: Keep) {
         let blocks = &self.decoder.blocks;
         let held = match keep {
@@ -242,17 +273,20 @@ impl<'a> Net<'a> {
         };
         work.inputs.resize_with(inputs, Vec::new);
         self.embed(&batch.ids, &mut work.x);
-        for (layer, block) in blocks.iter().enumerate() {
+        for layer in 0..blocks.len() {
             if let Some(input) = work.inputs.get_mut(layer) {
                 input.clone_from(&work.x);
             }
-            self.block(block, layer.min(held - 1), batch, work);
+            self.block(layer, layer.min(held - 1), batch, work);
         }
         self.final_norm(work);
     }
 
-    /// One block over a batch: `work.x` is its input and becomes its output.
-    pub(crate) fn block(&self, block: &Block, slot: usize, batch: &Batch, work: &mut Workspace) {
+    /// One block over a batch: `work.x` is its input and becomes its output, of the rows that go
+    /// through it.
+    pub(crate) fn block(&self, layer: usize, slot: usize, batch: &Batch, work: &mut Workspace) {
+        let block = &self.decoder.blocks[layer];
+        let through = self.through(layer, batch);
         let Workspace {
             saved,
             x,
@@ -260,60 +294,53 @@ impl<'a> Net<'a> {
             kv,
             ..
         } = work;
-        let saved = &mut saved[slot];
+        let Saved { before, after } = &mut saved[slot];
         let strips = self.team.strips(batch.ids.len());
-        let rows = strips.iter().map(|strip| &batch.positions[strip.clone()]);
-        each(self.rows(rows.clone(), x, saved, scratch), |mut rows| {
-            self.before_attention(block, &mut rows);
-        });
-        self.pack_kv(batch, saved, kv, false);
-        let rows = strips.iter().zip(self.rows(rows, x, saved, scratch));
-        each(rows.collect(), |(strip, mut rows)| {
-            self.attend_strip(batch, strip, &mut rows, kv);
+        let parts = self.before_rows(&strips, &batch.positions, x, before, scratch);
+        each(parts, |mut rows| self.before_attention(block, &mut rows));
+        self.pack_kv(batch, before, kv, false);
+        through.gather(x, self.config.d_model);
+        let strips = self.team.strips(through.count);
+        let parts = self.after_rows(&strips, x, after, scratch);
+        each(strips.iter().zip(parts).collect(), |(strip, mut rows)| {
+            self.attend_strip(batch, through, strip, &before.q, &mut rows, kv);
             self.after_attention(block, &mut rows);
         });
     }
 
-    /// Cuts the buffers of a block into strips, which `positions` gives.
-    pub(crate) fn rows<'p: 'r, 'r>(
+    /// Cuts the buffers of the half of a block before its attention into strips.
+    pub(crate) fn before_rows<'r>(
         &self,
-        positions: impl Iterator<Item = &'p [u32]> + Clone,
-        x: &'r mut [f32],
-        saved: &'r mut Saved,
+        strips: &[Range<usize>],
+        positions: &'r [u32],
+        x: &'r [f32],
+        saved: &'r mut Before,
         scratch: &'r mut Vec<Scratch>,
-    ) -> Vec<Rows<'r>> {
+    ) -> Vec<BeforeRows<'r>> {
         let config = self.config;
-        let (d, width) = (config.d_model, config.head_dim);
+        let d = config.d_model;
         let (heads, kv_heads) = (config.heads, config.kv_heads);
-        let n = x.len() / d;
-        scratch.resize_with(
-            scratch.len().max(positions.clone().count()),
-            Scratch::default,
-        );
-        let raw = if config.qk_norm { n } else { 0 };
+        let (q_len, kv_len) = (heads * config.head_dim, kv_heads * config.head_dim);
+        let n = positions.len();
+        scratch.resize_with(scratch.len().max(strips.len()), Scratch::default);
         let of_raw = |rows: usize| if config.qk_norm { rows } else { 0 };
-        let mut x = Cuts::of(x, d);
         let mut saved_x = Cuts::sized(&mut saved.x, n, d);
         let mut inv1 = Cuts::sized(&mut saved.inv1, n, 1);
-        let mut q = Cuts::sized(&mut saved.q, n, heads * width);
-        let mut k = Cuts::sized(&mut saved.k, n, kv_heads * width);
-        let mut v = Cuts::sized(&mut saved.v, n, kv_heads * width);
-        let mut q_raw = Cuts::sized(&mut saved.q_raw, raw, heads * width);
-        let mut k_raw = Cuts::sized(&mut saved.k_raw, raw, kv_heads * width);
-        let mut q_inv = Cuts::sized(&mut saved.q_inv, raw, heads);
-        let mut k_inv = Cuts::sized(&mut saved.k_inv, raw, kv_heads);
-        let mut attn = Cuts::sized(&mut saved.attn, n, heads * width);
-        let mut mid = Cuts::sized(&mut saved.mid, n, d);
-        let mut inv2 = Cuts::sized(&mut saved.inv2, n, 1);
-        let mut gate = Cuts::sized(&mut saved.gate, n, config.d_ff);
-        let mut up = Cuts::sized(&mut saved.up, n, config.d_ff);
-        positions
+        let mut q = Cuts::sized(&mut saved.q, n, q_len);
+        let mut k = Cuts::sized(&mut saved.k, n, kv_len);
+        let mut v = Cuts::sized(&mut saved.v, n, kv_len);
+        let mut q_raw = Cuts::sized(&mut saved.q_raw, of_raw(n), q_len);
+        let mut k_raw = Cuts::sized(&mut saved.k_raw, of_raw(n), kv_len);
+        let mut q_inv = Cuts::sized(&mut saved.q_inv, of_raw(n), heads);
+        let mut k_inv = Cuts::sized(&mut saved.k_inv, of_raw(n), kv_heads);
+        strips
+            .iter()
             .zip(scratch)
-            .map(|(positions, scratch)| {
-                let n = positions.len();
-                Rows {
-                    positions,
-                    x: x.take(n),
+            .map(|(strip, scratch)| {
+                let n = strip.len();
+                BeforeRows {
+                    positions: &positions[strip.clone()],
+                    x: &x[strip.start * d..strip.end * d],
                     saved_x: saved_x.take(n),
                     inv1: inv1.take(n),
                     q: q.take(n),
@@ -323,6 +350,37 @@ impl<'a> Net<'a> {
                     k_raw: k_raw.take(of_raw(n)),
                     q_inv: q_inv.take(of_raw(n)),
                     k_inv: k_inv.take(of_raw(n)),
+                    scratch,
+                }
+            })
+            .collect()
+    }
+
+    /// Cuts the buffers of the half of a block after its attention into strips.
+    pub(crate) fn after_rows<'r>(
+        &self,
+        strips: &[Range<usize>],
+        x: &'r mut [f32],
+        saved: &'r mut After,
+        scratch: &'r mut Vec<Scratch>,
+    ) -> Vec<AfterRows<'r>> {
+        let config = self.config;
+        let d = config.d_model;
+        let n = x.len() / d;
+        scratch.resize_with(scratch.len().max(strips.len()), Scratch::default);
+        let mut x = Cuts::of(x, d);
+        let mut attn = Cuts::sized(&mut saved.attn, n, config.heads * config.head_dim);
+        let mut mid = Cuts::sized(&mut saved.mid, n, d);
+        let mut inv2 = Cuts::sized(&mut saved.inv2, n, 1);
+        let mut gate = Cuts::sized(&mut saved.gate, n, config.d_ff);
+        let mut up = Cuts::sized(&mut saved.up, n, config.d_ff);
+        strips
+            .iter()
+            .zip(scratch)
+            .map(|(strip, scratch)| {
+                let n = strip.len();
+                AfterRows {
+                    x: x.take(n),
                     attn: attn.take(n),
                     mid: mid.take(n),
                     inv2: inv2.take(n),
@@ -339,7 +397,7 @@ impl<'a> Net<'a> {
     pub(crate) fn pack_kv(
         &self,
         batch: &Batch,
-        saved: &Saved,
+        saved: &Before,
         kv: &mut Vec<KvPanels>,
         backward: bool,
     ) {
@@ -371,41 +429,45 @@ impl<'a> Net<'a> {
         );
     }
 
-    /// Attention of the queries of a strip.
+    /// Attention of a strip of chosen rows; `q` holds the queries of all rows.
     fn attend_strip(
         &self,
         batch: &Batch,
-        strip: &std::ops::Range<usize>,
-        rows: &mut Rows<'_>,
+        chosen: &Chosen,
+        strip: &Range<usize>,
+        q: &[f32],
+        rows: &mut AfterRows<'_>,
         kv: &[KvPanels],
     ) {
         let config = self.config;
         let (width, kv_heads) = (config.head_dim, config.kv_heads);
         let stride = config.heads * width;
         let scratch = &mut rows.scratch.attention;
-        for (index, segment) in batch.segments.iter().enumerate() {
-            let first = segment.rows.start.max(strip.start);
-            let last = segment.rows.end.min(strip.end);
+        for piece in &chosen.pieces {
+            let first = piece.first.max(strip.start);
+            let last = (piece.first + piece.rows.len()).min(strip.end);
             if first >= last {
                 continue;
             }
-            let chain = batch.chain(index);
+            let row = piece.rows.start + (first - piece.first);
+            let segment = &batch.segments[piece.segment];
+            let chain = batch.chain(piece.segment);
             for kv_head in 0..kv_heads {
                 let spans: Vec<Span<'_>> = chain
                     .iter()
                     .map(|&s| kv[s * kv_heads + kv_head].span(batch.segments[s].rows.len()))
                     .collect();
                 for head in config.query_heads(kv_head) {
-                    let at = (first - strip.start) * stride + head * width;
                     let queries = Queries {
-                        q: &rows.q[at..],
+                        q: &q[row * stride + head * width..],
                         stride,
                         rows: last - first,
-                        visible: segment.before + (first - segment.rows.start) + 1,
+                        visible: segment.before + (row - segment.rows.start) + 1,
                         step: 1,
                         head_dim: width,
                     };
-                    attend(queries, &spans, &mut rows.attn[at..], stride, scratch);
+                    let out = &mut rows.attn[(first - strip.start) * stride + head * width..];
+                    attend(queries, &spans, out, stride, scratch);
                 }
             }
         }
@@ -425,7 +487,7 @@ impl KvPanels {
 
 impl ModelConfig {
     /// Query heads that read one key-value head.
-    pub(crate) fn query_heads(&self, kv_head: usize) -> std::ops::Range<usize> {
+    pub(crate) fn query_heads(&self, kv_head: usize) -> Range<usize> {
         let group = self.heads / self.kv_heads;
         kv_head * group..(kv_head + 1) * group
     }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use critique_core::{Request, Rng, Sampling, derive_seed};
 use critique_model::{
-    AdamW, Architecture, CpuEngine, Ends, Engine, Group, LoraConfig, ModelConfig, Rope, TokenRun,
-    load_adapter, load_tensors, load_weights,
+    AdamW, Architecture, CpuEngine, Ends, Engine, Group, LoraConfig, ModelConfig, Rope, TokenLoss,
+    TokenRun, load_adapter, load_tensors, load_weights,
 };
 use serde_json::Value;
 
@@ -453,6 +453,49 @@ fn gradients_do_not_depend_on_threads() {
     engine.set_threads(4);
     engine.accumulate(&many, 1.0, &square).unwrap();
     assert!(one == engine.gradients());
+}
+
+/// [`square`] of every third token; the others are read or not.
+struct EveryThird {
+    names_what_it_reads: bool,
+}
+
+impl TokenLoss for EveryThird {
+    fn gradient(&self, run: TokenRun, log_probs: &[f32], grad: &mut [f32]) {
+        for (i, (g, l)) in grad.iter_mut().zip(log_probs).enumerate() {
+            let reads = (run.start + i) % 3 == 1;
+            *g = if reads { 0.1 * l } else { 0.0 };
+        }
+    }
+
+    fn reads(&self, at: TokenRun) -> bool {
+        !self.names_what_it_reads || at.start % 3 == 1
+    }
+}
+
+#[test]
+fn tokens_that_the_loss_does_not_read_change_no_bit_of_gradients() {
+    for recompute in [false, true] {
+        let (_, mut engine) = uneven(Architecture::Qwen3);
+        engine.train_all();
+        engine.set_recompute(recompute);
+        let groups = groups(3);
+        let mut pass = |names_what_it_reads| {
+            let loss = EveryThird {
+                names_what_it_reads,
+            };
+            engine.zero_gradients();
+            let log_probs = engine.accumulate(&groups, 1.0, &loss).unwrap();
+            (log_probs, engine.gradients())
+        };
+        let ((all, expected), (read, gradients)) = (pass(false), pass(true));
+        assert!(gradients == expected);
+        for (all, read) in all.iter().flatten().zip(read.iter().flatten()) {
+            for (at, (&all, &read)) in all.iter().zip(read).enumerate() {
+                assert_eq!(read, if at % 3 == 1 { all } else { 0.0 });
+            }
+        }
+    }
 }
 
 /// The loss whose gradient [`square`] gives.
