@@ -66,16 +66,7 @@ impl Comparer<'_> {
             && bracketed_b
             && (certain(a, *open_a, *close_a) || certain(b, *open_b, *close_b))
         {
-            // A bracket at infinity says nothing.
-            let at_infinity = |items: &[Value], at: usize| {
-                items
-                    .get(at)
-                    .and_then(Value::as_scalar)
-                    .is_some_and(|id| infinite(self.pool, id))
-            };
-            let opens = open_a == open_b || at_infinity(a, 0) && at_infinity(b, 0);
-            let closes = close_a == close_b || at_infinity(a, 1) && at_infinity(b, 1);
-            if a.len() != 2 || b.len() != 2 || !opens || !closes {
+            if a.len() != 2 || b.len() != 2 || open_a != open_b || close_a != close_b {
                 return Verdict::Different("interval");
             }
             return self.ordered(a, b, "interval");

@@ -129,7 +129,13 @@ fn one(
         }
         return Verdict::Different("equation");
     }
-    if rest.len() == 1 && matches!(rest[0].0, Rel::In | Rel::To) && is_name(comparer.pool, first) {
+    // `x \equiv 3 \pmod 7` gives the residue `3 \pmod 7`.
+    let residue = matches!(rest[0], (Rel::Congruent, Value::Scalar(id, _))
+        if matches!(comparer.pool.node(id), Node::Apply(..)));
+    if rest.len() == 1
+        && (matches!(rest[0].0, Rel::In | Rel::To) || residue)
+        && is_name(comparer.pool, first)
+    {
         return run(comparer, last);
     }
     Verdict::Different("relation")

@@ -9,7 +9,7 @@ use super::lexer::{Literal, Tok};
 use super::names::Name;
 use super::value::{Bracket, Decimal, Value};
 use super::{NoParse, Parsed, Parser};
-use crate::algebra::{Id, Node};
+use crate::algebra::{Fun, Id, Node};
 
 /// Commands an atom can start with.
 pub(super) fn starts_primary(name: &str) -> bool {
@@ -27,6 +27,7 @@ pub(super) fn starts_primary(name: &str) -> bool {
             | "overline"
             | "bar"
             | "hat"
+            | "vec"
             | "dot"
             | "ddot"
             | "tilde"
@@ -168,6 +169,15 @@ impl Parser<'_> {
                 self.at += 1;
                 self.symbol(letter.to_string())
             }
+            // `mod(17, 5)`
+            Tok::Word(word) | Tok::Command(word)
+                if matches!(word.as_str(), "mod" | "bmod")
+                    && self.peek_at(1) == Some(&Tok::Sign('(')) =>
+            {
+                self.at += 1;
+                let args = self.two_args()?;
+                Ok(Value::scalar(self.pool.call(Fun::Mod, &args)))
+            }
             Tok::Word(word) => {
                 self.at += 1;
                 self.word(&word)
@@ -191,6 +201,7 @@ impl Parser<'_> {
                         let infinity = self.pool.insert(Node::Infinity);
                         Ok(Value::scalar(infinity))
                     }
+                    Name::Symbol("Gamma") if self.is_sign('(') => self.gamma(),
                     Name::Symbol(name) => self.symbol(name.to_owned()),
                     Name::Fun(fun) => self.function(fun),
                     Name::Special(special) => self.special(special),
