@@ -80,6 +80,8 @@ impl Comparer<'_> {
             (true, true) if opposed(self.pool, gold, prediction) => {
                 Verdict::Different("connective")
             }
+            // A set of sets has no numbers for members.
+            (true, true) if nested(a) != nested(b) => Verdict::Different("set"),
             (true, true) => {
                 let both_sets = *open_a == Bracket::Brace && *open_b == Bracket::Brace;
                 let direct = self.multiset(a, b);
@@ -227,6 +229,19 @@ impl Comparer<'_> {
         }
         Verdict::Equal("set")
     }
+}
+
+fn nested(items: &[Value]) -> bool {
+    items.iter().any(|item| {
+        let set = matches!(
+            item,
+            Value::Seq {
+                open: Bracket::Brace,
+                ..
+            }
+        );
+        set || *item == Value::Empty
+    })
 }
 
 /// "And" between names on one side, "or" on the other.

@@ -115,6 +115,12 @@ fn short(pool: &mut Pool, gold: &str, prediction: &str, options: &Options) -> Ve
     {
         return short(pool, gold, text::clean(rest), options);
     }
+    if let Some(rest) = text::after_choice(gold)
+        && text::choice(&text::unwrap(prediction)).is_none()
+        && text::after_choice(prediction).is_none()
+    {
+        return short(pool, text::clean(rest), prediction, options);
+    }
     if same {
         return match parse::parse(pool, gold_tokens) {
             Ok(value) if is_undefined(pool, &value) => Verdict::Different("undefined"),
