@@ -203,6 +203,10 @@ impl Parser<'_> {
                     }
                     Name::Symbol("Gamma") if self.is_sign('(') => self.gamma(),
                     Name::Symbol(name) => self.symbol(name.to_owned()),
+                    // `max = 7` names what was found.
+                    Name::Fun(fun @ (Fun::Max | Fun::Min)) if self.is_sign('=') => {
+                        Ok(Value::scalar(self.pool.name(&format!("{fun:?}"))))
+                    }
                     Name::Fun(fun) => self.function(fun),
                     Name::Special(special) => self.special(special),
                 }
