@@ -104,7 +104,7 @@ fn short(pool: &mut Pool, gold: &str, prediction: &str, options: &Options) -> Ve
         && gold_tokens
             .iter()
             .zip(&prediction_tokens)
-            .all(|(a, b)| a.tok == b.tok);
+            .all(|(a, b)| a.tok == b.tok || is_bar(&a.tok) && is_bar(&b.tok));
     if let Some(verdict) = text::compare(gold, prediction, same) {
         return verdict;
     }
@@ -150,6 +150,15 @@ fn short(pool: &mut Pool, gold: &str, prediction: &str, options: &Options) -> Ve
             _ => verdict,
         }
     })
+}
+
+/// `P(A|B)` is also set as `P(A \mid B)`.
+fn is_bar(tok: &lexer::Tok) -> bool {
+    match tok {
+        lexer::Tok::Sign(sign) => *sign == '|',
+        lexer::Tok::Command(name) => name == "mid",
+        _ => false,
+    }
 }
 
 /// The same text read another way: `(1,234)` as two numbers, `C(5,2)` and `5C2` as a count.
@@ -363,6 +372,11 @@ fn readings(pool: &mut Pool, gold: &Value, prediction: &Value, options: &Options
             let with = values[rest % values.len()];
             rest /= values.len();
             let symbol = pool.symbol(name);
+            // The last digit of `12.5%` counts tenths of a percent.
+            if *name == PERCENT && pool.as_int(with).is_none() {
+                a = a.per_hundred(pool, symbol);
+                b = b.per_hundred(pool, symbol);
+            }
             a = a.map(&mut |id| pool.substitute(id, symbol, with));
             b = b.map(&mut |id| pool.substitute(id, symbol, with));
         }

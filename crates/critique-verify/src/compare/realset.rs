@@ -59,7 +59,8 @@ impl RealSet {
                     high,
                     high_closed: *close == Bracket::Square,
                 };
-                Self::from_pieces(pool, vec![piece])
+                // `(3, 2)` is a point, and no way to write the empty set.
+                Self::from_pieces(pool, vec![piece]).filter(|set| !set.pieces.is_empty())
             }
             Value::Seq {
                 items,

@@ -498,7 +498,9 @@ fn values_only(
     if single_name(comparer.pool, list) && matches!(open, Bracket::None | Bracket::Brace) {
         return Some(comparer.multiset(a, b));
     }
-    if a.len() != b.len() || *open == Bracket::Brace {
+    // `x = 1 or x = 2` is no point.
+    let repeated = list.len() > 1 && list.iter().all(|(name, _)| *name == list[0].0);
+    if a.len() != b.len() || *open == Bracket::Brace || repeated {
         return Some(Verdict::Different("assignments"));
     }
     for (x, y) in a.iter().zip(b) {

@@ -51,6 +51,9 @@ impl Comparer<'_> {
         }
         match (gold, prediction) {
             (Scalar(a, x), Scalar(b, y)) => {
+                if let Some(equal) = super::forms::congruent(self.pool, gold, prediction) {
+                    return decide(equal, "congruence");
+                }
                 scalar::compare(self.pool, (*a, *x), (*b, *y), self.options)
             }
             (

@@ -162,6 +162,10 @@ pub(crate) fn formula_for(text: &str) -> Option<&'static str> {
         | "set of all real number"
         | "set of real number" => "\\mathbb{R}",
         "positive integer" | "all positive integer" | "set of positive integer" => "\\mathbb{N}",
+        "all rational number" | "set of rational number" | "set of all rational number" => {
+            "\\mathbb{Q}"
+        }
+        "all complex number" | "set of complex number" => "\\mathbb{C}",
         "all integer" | "set of all integer" | "set of integer" => "\\mathbb{Z}",
         "empty set" | "null set" | "no solution" | "no real solution" => "\\emptyset",
         "negative infinity" | "minus infinity" => "-\\infty",
@@ -215,6 +219,11 @@ pub(crate) fn compare(gold: &str, prediction: &str, same: bool) -> Option<Verdic
                 Verdict::Different("time")
             });
         }
+    }
+    // `3:30 PM` is no ratio, and so no fraction.
+    let of_day = |text: &str| text.contains(':') && time(text).is_some_and(|found| found.1);
+    if of_day(a) && time(b).is_none() || of_day(b) && time(a).is_none() {
+        return Some(Verdict::Different("time"));
     }
     // `2:05` is a time, and no ratio with two digits for five.
     let padded = |text: &str| {

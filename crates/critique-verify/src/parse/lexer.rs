@@ -308,6 +308,16 @@ impl Lexer<'_> {
                 self.at += 1;
             }
             self.push(Tok::Command("ldots".to_owned()));
+        } else if !self.spaced
+            && matches!(
+                self.out.last().map(|token| &token.tok),
+                Some(Tok::Number(_))
+            )
+            && self.peek(1).is_some_and(|c| c.is_ascii_digit())
+        {
+            // `1.000.000` is no product of decimals.
+            self.at += 1;
+            self.push(Tok::Sign('.'));
         } else if self.peek(1).is_some_and(|c| c.is_ascii_digit()) || repeats(&self.text[self.at..])
         {
             self.number();

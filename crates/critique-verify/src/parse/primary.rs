@@ -383,7 +383,8 @@ impl Parser<'_> {
             return Ok(value);
         }
         if self.is_sign('=') && word.len() >= 4 {
-            return Ok(Value::scalar(self.pool.name(word)));
+            let name = format!("text:{}", crate::compare::text::normal(word));
+            return Ok(Value::scalar(self.pool.name(&name)));
         }
         if word.len() > 4 || !word.bytes().all(|c| c.is_ascii_alphabetic()) {
             return Err(NoParse);

@@ -209,6 +209,10 @@ impl Parser<'_> {
                 left = value;
             } else if self.unit_follows(&left) {
                 left = self.units(left)?;
+                // `2 hours 30 minutes` is no product.
+                if matches!(self.peek(), Some(Tok::Number(_))) {
+                    return Err(NoParse);
+                }
             } else if let Some(modulus) = self.modulus()? {
                 let name = self.pool.symbol("pmod");
                 let args = vec![Self::scalar_of(&left)?, Self::scalar_of(&modulus)?];
