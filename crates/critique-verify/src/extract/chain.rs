@@ -64,7 +64,7 @@ fn word_at(
     let end = text[number.end..line.end]
         .find(char::is_whitespace)
         .map_or(line.end, |at| number.end + at);
-    is_operand(without_stop(&text[start..end])).then(|| (start..end, start..end))
+    is_operand(without_stop(&text[start..end])).then_some((start..end, start..end))
 }
 
 fn word_before(text: &str, from: usize, at: usize) -> Option<Range<usize>> {
