@@ -401,6 +401,11 @@ pub(crate) fn polynomial_sum(
 
 /// The integral, done where the table allows.
 pub(crate) fn integral(pool: &mut Pool, body: Id, var: Symbol, bounds: Option<(Id, Id)>) -> Id {
+    if let Some(bounds) = bounds
+        && let Some(total) = super::kinks::integral_by_pieces(pool, body, var, bounds)
+    {
+        return total;
+    }
     let kept = if bounds.is_some() {
         let (var, body) = pool.bind(var, body);
         pool.insert(Node::Integral { var, bounds, body })

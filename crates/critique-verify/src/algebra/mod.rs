@@ -5,6 +5,7 @@ pub(crate) mod calculus;
 pub(crate) mod complex;
 pub(crate) mod discrete;
 pub(crate) mod identity;
+mod kinks;
 pub(crate) mod limits;
 pub(crate) mod modular;
 pub(crate) mod numeric;

@@ -4,6 +4,7 @@
 use super::Verdict;
 use super::relation::mentions;
 use super::shapes::Comparer;
+use crate::algebra::pool::Symbol;
 use crate::algebra::{Node, Pool};
 use crate::parse::value::{Bracket, Rel, Separator, Value};
 
@@ -108,6 +109,22 @@ pub(super) fn congruent(pool: &Pool, a: &Value, b: &Value) -> Option<bool> {
     };
     let ((x, m), (y, n)) = (parts(a)?, parts(b)?);
     Some(m == n && m != 0 && x.checked_sub(y)?.checked_rem(m)? == 0)
+}
+
+/// The one letter that a condition such as `k \in \mathbb{Z}` makes an integer.
+pub(super) fn counted(pool: &Pool, value: &Value) -> Option<Symbol> {
+    let Value::Seq { items, .. } = value else {
+        return None;
+    };
+    let mut letters = items.iter().filter_map(|item| match item {
+        Value::Relation { first, rest } => match rest.as_slice() {
+            [(Rel::In, Value::Domain('Z' | 'N'))] => first.as_symbol(pool),
+            _ => None,
+        },
+        _ => None,
+    });
+    let only = letters.next()?;
+    letters.next().is_none().then_some(only)
 }
 
 /// Both values without conditions such as `k \in \mathbb{Z}`, where only one

@@ -66,16 +66,7 @@ impl Comparer<'_> {
             && bracketed_b
             && (certain(a, *open_a, *close_a) || certain(b, *open_b, *close_b))
         {
-            // A bracket at infinity says nothing.
-            let at_infinity = |items: &[Value], at: usize| {
-                items
-                    .get(at)
-                    .and_then(Value::as_scalar)
-                    .is_some_and(|id| infinite(self.pool, id))
-            };
-            let opens = open_a == open_b || at_infinity(a, 0) && at_infinity(b, 0);
-            let closes = close_a == close_b || at_infinity(a, 1) && at_infinity(b, 1);
-            if a.len() != 2 || b.len() != 2 || !opens || !closes {
+            if a.len() != 2 || b.len() != 2 || open_a != open_b || close_a != close_b {
                 return Verdict::Different("interval");
             }
             return self.ordered(a, b, "interval");
@@ -89,6 +80,8 @@ impl Comparer<'_> {
             (true, true) if opposed(self.pool, gold, prediction) => {
                 Verdict::Different("connective")
             }
+            // A set of sets has no numbers for members.
+            (true, true) if nested(a) != nested(b) => Verdict::Different("set"),
             (true, true) => {
                 let both_sets = *open_a == Bracket::Brace && *open_b == Bracket::Brace;
                 let direct = self.multiset(a, b);
@@ -236,6 +229,19 @@ impl Comparer<'_> {
         }
         Verdict::Equal("set")
     }
+}
+
+fn nested(items: &[Value]) -> bool {
+    items.iter().any(|item| {
+        let set = matches!(
+            item,
+            Value::Seq {
+                open: Bracket::Brace,
+                ..
+            }
+        );
+        set || *item == Value::Empty
+    })
 }
 
 /// "And" between names on one side, "or" on the other.

@@ -13,8 +13,8 @@ mod vectors;
 
 use dashu::rational::RBig;
 
-use crate::algebra::pool::{DEGREE, PERCENT};
-use crate::algebra::{Fun, Id, Node, Pool};
+use crate::algebra::pool::{DEGREE, PERCENT, Symbol};
+use crate::algebra::{Fun, Id, Node, Pool, calculus};
 use crate::budget::{Budget, MAX_ANSWER_BYTES};
 use crate::options::{Options, Outcome};
 use crate::parse::functions::LOG_BASE;
@@ -104,7 +104,7 @@ fn short(pool: &mut Pool, gold: &str, prediction: &str, options: &Options) -> Ve
         && gold_tokens
             .iter()
             .zip(&prediction_tokens)
-            .all(|(a, b)| a.tok == b.tok);
+            .all(|(a, b)| a.tok == b.tok || is_bar(&a.tok) && is_bar(&b.tok));
     if let Some(verdict) = text::compare(gold, prediction, same) {
         return verdict;
     }
@@ -115,24 +115,22 @@ fn short(pool: &mut Pool, gold: &str, prediction: &str, options: &Options) -> Ve
     {
         return short(pool, gold, text::clean(rest), options);
     }
+    if let Some(rest) = text::after_choice(gold)
+        && text::choice(&text::unwrap(prediction)).is_none()
+        && text::after_choice(prediction).is_none()
+    {
+        return short(pool, text::clean(rest), prediction, options);
+    }
     if same {
         return match parse::parse(pool, gold_tokens) {
             Ok(value) if is_undefined(pool, &value) => Verdict::Different("undefined"),
             _ => Verdict::Equal("same"),
         };
     }
-    // `(1,234)` may hold one number or two; as it stands first.
-    let ungrouped = |text: &str, tokens: &[lexer::Token]| {
-        let commas = tokens
-            .iter()
-            .any(|token| matches!(&token.tok, lexer::Tok::Number(literal) if literal.commas));
-        let bracketed =
-            text.starts_with(['(', '[']) || text.starts_with("\\left") || text.starts_with("\\{");
-        (commas && bracketed).then(|| lexer::lex_as(text, false))
-    };
-    let (gold_list, prediction_list) = (
-        ungrouped(gold, &gold_tokens),
-        ungrouped(prediction, &prediction_tokens),
+    // As it stands first.
+    let (gold_other, prediction_other) = (
+        otherwise(gold, &gold_tokens),
+        otherwise(prediction, &prediction_tokens),
     );
     let gold_value = parse::parse(pool, gold_tokens);
     let prediction_value = parse::parse(pool, prediction_tokens);
@@ -140,18 +138,40 @@ fn short(pool: &mut Pool, gold: &str, prediction: &str, options: &Options) -> Ve
         (Ok(gold), Ok(prediction)) => readings(pool, gold, prediction, options),
         _ => Verdict::Different("not a formula"),
     };
-    if gold_list.is_none() && prediction_list.is_none() {
+    if gold_other.is_none() && prediction_other.is_none() {
         return verdict;
     }
     verdict.or_else(|| {
-        let gold = gold_list.map_or(gold_value, |tokens| parse::parse(pool, tokens));
+        let gold = gold_other.map_or(gold_value, |tokens| parse::parse(pool, tokens));
         let prediction =
-            prediction_list.map_or(prediction_value, |tokens| parse::parse(pool, tokens));
+            prediction_other.map_or(prediction_value, |tokens| parse::parse(pool, tokens));
         match (gold, prediction) {
             (Ok(gold), Ok(prediction)) => readings(pool, &gold, &prediction, options),
             _ => verdict,
         }
     })
+}
+
+/// `P(A|B)` is also set as `P(A \mid B)`.
+fn is_bar(tok: &lexer::Tok) -> bool {
+    match tok {
+        lexer::Tok::Sign(sign) => *sign == '|',
+        lexer::Tok::Command(name) => name == "mid",
+        _ => false,
+    }
+}
+
+/// The same text read another way: `(1,234)` as two numbers, `C(5,2)` and `5C2` as a count.
+fn otherwise(text: &str, tokens: &[lexer::Token]) -> Option<Vec<lexer::Token>> {
+    let commas = tokens
+        .iter()
+        .any(|token| matches!(&token.tok, lexer::Tok::Number(literal) if literal.commas));
+    let bracketed =
+        text.starts_with(['(', '[']) || text.starts_with("\\left") || text.starts_with("\\{");
+    if commas && bracketed {
+        return Some(lexer::lex_as(text, false));
+    }
+    lexer::counts(tokens)
 }
 
 /// `12 m` where `m` was a unit on the other side.
@@ -183,11 +203,39 @@ fn without_units(pool: &mut Pool, value: &Value) -> Value {
     value.map(&mut |id| pool.substitute(id, *only, one))
 }
 
-/// `I` or `j` for the imaginary unit, and `E` for e, where the other side has the
-/// constant and no such letter.
+/// `I` or `j` for the imaginary unit, `E` for e, and a derivative's fraction for its prime, where
+/// the other side has the one and not the other.
 fn constants(pool: &mut Pool, value: &Value, other: &Value) -> Value {
     let value = constant(pool, value, other, &Node::I, &["I", "j"]);
-    constant(pool, &value, other, &Node::E, &["E"])
+    let value = constant(pool, &value, other, &Node::E, &["E"]);
+    primed(pool, &value, other)
+}
+
+/// `\frac{dy}{dx}` as `y'` where the other side has that.
+fn primed(pool: &mut Pool, value: &Value, other: &Value) -> Value {
+    let symbols = |pool: &Pool, value: &Value| {
+        let mut found: Vec<Symbol> = Vec::new();
+        for id in value.ids() {
+            found.extend(pool.symbols(id));
+        }
+        found
+    };
+    let theirs = symbols(pool, other);
+    for symbol in symbols(pool, value) {
+        let prime = pool
+            .symbol_name(symbol)
+            .strip_prefix("d1 ")
+            .and_then(|name| name.split_once('/'))
+            .map(|(function, _)| format!("{function}'"))
+            .and_then(|name| pool.known_symbol(&name));
+        if let Some(prime) = prime.filter(|prime| theirs.contains(prime))
+            && !theirs.contains(&symbol)
+        {
+            let with = pool.insert(Node::Symbol(prime));
+            return value.map(&mut |id| pool.substitute(id, symbol, with));
+        }
+    }
+    value.clone()
 }
 
 fn constant(pool: &mut Pool, value: &Value, other: &Value, unit: &Node, letters: &[&str]) -> Value {
@@ -210,6 +258,51 @@ fn constant(pool: &mut Pool, value: &Value, other: &Value, unit: &Node, letters:
         }
     }
     value.clone()
+}
+
+/// Letters that count through the integers where nobody says so.
+const COUNTERS: [&str; 5] = ["k", "n", "m", "l", "ell"];
+
+/// The letter that counts in `\frac{\pi}{4} + k\pi`: one that is said to be an integer, or one of
+/// the usual letters in a term with π or a degree sign, of which it is the factor.
+fn counter(pool: &mut Pool, value: &Value) -> Option<Symbol> {
+    if let Some(said) = forms::counted(pool, value) {
+        return Some(said);
+    }
+    let degree = pool.known_symbol(DEGREE);
+    let turns = |node: &Node| {
+        *node == Node::Pi || degree.is_some_and(|degree| *node == Node::Symbol(degree))
+    };
+    let ids = value.ids();
+    let mut found = None;
+    for id in ids {
+        for symbol in pool.symbols(id) {
+            if !COUNTERS.contains(&pool.symbol_name(symbol)) {
+                continue;
+            }
+            let factor = calculus::derivative(pool, id, symbol)?;
+            let linear = !pool.contains_symbol(factor, symbol) && pool.any(factor, turns);
+            if !linear || found.is_some_and(|found| found != symbol) {
+                return None;
+            }
+            found = Some(symbol);
+        }
+    }
+    found
+}
+
+/// The prediction with the gold answer's letter for "any integer".
+fn recounted(pool: &mut Pool, gold: &Value, prediction: &Value) -> Option<Value> {
+    let (wanted, given) = (counter(pool, gold)?, counter(pool, prediction)?);
+    let taken = prediction
+        .ids()
+        .into_iter()
+        .any(|id| pool.contains_symbol(id, wanted));
+    if wanted == given || taken {
+        return None;
+    }
+    let with = pool.insert(Node::Symbol(wanted));
+    Some(prediction.map(&mut |id| pool.substitute(id, given, with)))
 }
 
 fn is_undefined(pool: &Pool, value: &Value) -> bool {
@@ -268,6 +361,8 @@ fn readings(pool: &mut Pool, gold: &Value, prediction: &Value, options: &Options
         &constants(pool, gold, prediction),
         &constants(pool, prediction, gold),
     );
+    let recounted = recounted(pool, gold, prediction);
+    let prediction = recounted.as_ref().unwrap_or(prediction);
     let total: usize = choices.iter().map(|(_, values)| values.len()).product();
     let mut verdict = Verdict::Different("readings");
     for pick in 0..total {
@@ -277,6 +372,11 @@ fn readings(pool: &mut Pool, gold: &Value, prediction: &Value, options: &Options
             let with = values[rest % values.len()];
             rest /= values.len();
             let symbol = pool.symbol(name);
+            // The last digit of `12.5%` counts tenths of a percent.
+            if *name == PERCENT && pool.as_int(with).is_none() {
+                a = a.per_hundred(pool, symbol);
+                b = b.per_hundred(pool, symbol);
+            }
             a = a.map(&mut |id| pool.substitute(id, symbol, with));
             b = b.map(&mut |id| pool.substitute(id, symbol, with));
         }

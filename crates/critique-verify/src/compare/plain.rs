@@ -52,6 +52,17 @@ impl Comparer<'_> {
                 separator: *separator,
             };
         }
+        if let Value::Builder { element, condition } = value
+            && !holds(self.pool, element)
+        {
+            return Value::Builder {
+                element: element.clone(),
+                condition: Box::new(self.open_signs(condition)),
+            };
+        }
+        // `x \neq \pm 3` excludes both.
+        let excludes = matches!(value, Value::Relation { rest, .. }
+            if rest.iter().all(|(rel, _)| *rel == Rel::NotEqual));
         let items = [1, -1]
             .into_iter()
             .map(|sign_value| {
@@ -63,7 +74,11 @@ impl Comparer<'_> {
             items,
             open: Bracket::None,
             close: Bracket::None,
-            separator: Separator::Or,
+            separator: if excludes {
+                Separator::And
+            } else {
+                Separator::Or
+            },
         }
     }
 
@@ -133,6 +148,53 @@ impl Comparer<'_> {
             other => other,
         }
     }
+}
+
+/// `(x, y) = (1, 2)` as `x = 1, y = 2`.
+pub(super) fn by_component(pool: &Pool, value: &Value) -> Option<Value> {
+    let Value::Relation { first, rest } = value else {
+        return None;
+    };
+    let [
+        (
+            Rel::Equal,
+            Value::Seq {
+                items: values,
+                open,
+                ..
+            },
+        ),
+    ] = rest.as_slice()
+    else {
+        return None;
+    };
+    let Value::Seq {
+        items: names,
+        open: Bracket::Round,
+        ..
+    } = first.as_ref()
+    else {
+        return None;
+    };
+    let scalars = values.iter().all(|value| value.as_scalar().is_some());
+    let named = names.iter().all(|name| name.as_symbol(pool).is_some());
+    if *open != Bracket::Round || names.len() != values.len() || !scalars || !named {
+        return None;
+    }
+    let items = names
+        .iter()
+        .zip(values)
+        .map(|(name, value)| Value::Relation {
+            first: Box::new(name.clone()),
+            rest: vec![(Rel::Equal, value.clone())],
+        })
+        .collect();
+    Some(Value::Seq {
+        items,
+        open: Bracket::None,
+        close: Bracket::None,
+        separator: Separator::And,
+    })
 }
 
 /// `x = y = 1` as `x = 1, y = 1`.

@@ -55,11 +55,12 @@ impl RealSet {
                 let high = Self::end(pool, items[1].as_scalar()?)?;
                 let piece = Piece {
                     low,
-                    low_closed: *open == Bracket::Square && matches!(low, End::At(_)),
+                    low_closed: *open == Bracket::Square,
                     high,
-                    high_closed: *close == Bracket::Square && matches!(high, End::At(_)),
+                    high_closed: *close == Bracket::Square,
                 };
-                Self::from_pieces(pool, vec![piece])
+                // `(3, 2)` is a point, and no way to write the empty set.
+                Self::from_pieces(pool, vec![piece]).filter(|set| !set.pieces.is_empty())
             }
             Value::Seq {
                 items,
@@ -185,7 +186,11 @@ impl RealSet {
         if rel == Rel::In {
             element_variable(pool, left)?;
             return match right {
-                Value::Scalar(..) => None,
+                // `x \in R`
+                Value::Scalar(id, _) => match pool.node(*id) {
+                    Node::Symbol(symbol) if pool.symbol_name(*symbol) == "R" => Some(Self::line()),
+                    _ => None,
+                },
                 set => Self::of(pool, set),
             };
         }

@@ -129,7 +129,13 @@ fn one(
         }
         return Verdict::Different("equation");
     }
-    if rest.len() == 1 && matches!(rest[0].0, Rel::In | Rel::To) && is_name(comparer.pool, first) {
+    // `x \equiv 3 \pmod 7` gives the residue `3 \pmod 7`.
+    let residue = matches!(rest[0], (Rel::Congruent, Value::Scalar(id, _))
+        if matches!(comparer.pool.node(id), Node::Apply(..)));
+    if rest.len() == 1
+        && (matches!(rest[0].0, Rel::In | Rel::To) || residue)
+        && is_name(comparer.pool, first)
+    {
         return run(comparer, last);
     }
     Verdict::Different("relation")
@@ -492,7 +498,9 @@ fn values_only(
     if single_name(comparer.pool, list) && matches!(open, Bracket::None | Bracket::Brace) {
         return Some(comparer.multiset(a, b));
     }
-    if a.len() != b.len() || *open == Bracket::Brace {
+    // `x = 1 or x = 2` is no point.
+    let repeated = list.len() > 1 && list.iter().all(|(name, _)| *name == list[0].0);
+    if a.len() != b.len() || *open == Bracket::Brace || repeated {
         return Some(Verdict::Different("assignments"));
     }
     for (x, y) in a.iter().zip(b) {

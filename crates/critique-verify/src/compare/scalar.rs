@@ -92,6 +92,11 @@ fn rounds_to(pool: &Pool, value: Id, decimal: Id, written: Decimal, fewest: usiz
     let Some(value) = exact.or_else(|| approximate(pool, value)) else {
         return false;
     };
+    // An integer in other words, such as a limit, is exact as well.
+    let gap = (&value - RBig::from(value.round())).abs();
+    if !value.is_int() && gap < power_of_ten(-12) && written.digits < 15 {
+        return false;
+    }
     if value.is_negative() != target.is_negative() {
         return false;
     }

@@ -17,7 +17,13 @@ impl Comparer<'_> {
     pub(crate) fn values(&mut self, gold: &Value, prediction: &Value) -> Verdict {
         let gold = self.plain(gold);
         let prediction = self.plain(prediction);
-        self.compare(&gold, &prediction)
+        self.compare(&gold, &prediction).or_else(|| {
+            let each = |value| super::plain::by_component(self.pool, value);
+            match (each(&gold), each(&prediction)) {
+                (None, None) => Verdict::Different("shape"),
+                (a, b) => self.compare(&a.unwrap_or(gold), &b.unwrap_or(prediction)),
+            }
+        })
     }
 
     #[expect(clippy::too_many_lines, reason = "a table: one arm a pair of shapes")]
@@ -45,6 +51,9 @@ impl Comparer<'_> {
         }
         match (gold, prediction) {
             (Scalar(a, x), Scalar(b, y)) => {
+                if let Some(equal) = super::forms::congruent(self.pool, gold, prediction) {
+                    return decide(equal, "congruence");
+                }
                 scalar::compare(self.pool, (*a, *x), (*b, *y), self.options)
             }
             (
@@ -118,6 +127,21 @@ impl Comparer<'_> {
                 self.compare(gold, &items[0])
             }
             (Seq { .. }, Seq { .. }) => self.sequences(gold, prediction),
+            // A plain or bold R stands for the reals where a set is asked for.
+            (Scalar(id, _), set) if set.is_set() && self.domain_letter(*id).is_some() => {
+                let domain = Domain(self.domain_letter(*id).unwrap_or('R'));
+                self.compare(&domain, prediction)
+            }
+            (set, Scalar(id, _)) if set.is_set() && self.domain_letter(*id).is_some() => {
+                let domain = Domain(self.domain_letter(*id).unwrap_or('R'));
+                self.compare(gold, &domain)
+            }
+            // So does a phi for the empty set.
+            (Empty, Scalar(id, _)) | (Scalar(id, _), Empty) => {
+                let phi = self.pool.known_symbol("phi");
+                let equal = phi.is_some_and(|phi| *self.pool.node(*id) == Node::Symbol(phi));
+                decide(equal, "set")
+            }
             (Domain(a), Domain(b)) => decide(a == b, "set"),
             (Empty, Empty) => Verdict::Equal("set"),
             (
@@ -137,6 +161,19 @@ impl Comparer<'_> {
                 | Seq { .. },
             ) => self.sets(gold, prediction),
             _ => Verdict::Different("shape"),
+        }
+    }
+
+    fn domain_letter(&self, id: Id) -> Option<char> {
+        let Node::Symbol(symbol) = self.pool.node(id) else {
+            return None;
+        };
+        match self.pool.symbol_name(*symbol) {
+            "R" => Some('R'),
+            "Z" => Some('Z'),
+            "N" => Some('N'),
+            "Q" => Some('Q'),
+            _ => None,
         }
     }
 
@@ -222,6 +259,10 @@ impl Comparer<'_> {
     fn ratios(&mut self, a: &[Id], b: &[Id]) -> Verdict {
         if a.len() != b.len() {
             return Verdict::Different("ratio");
+        }
+        let zero = self.pool.int(0);
+        if a.contains(&zero) || b.contains(&zero) {
+            return self.all(a.iter().zip(b), "ratio");
         }
         for at in 1..a.len() {
             let left = self.pool.mul(&[a[at], b[0]]);

@@ -161,8 +161,13 @@ pub(crate) fn formula_for(text: &str) -> Option<&'static str> {
         | "real number"
         | "set of all real number"
         | "set of real number" => "\\mathbb{R}",
+        "positive integer" | "all positive integer" | "set of positive integer" => "\\mathbb{N}",
+        "all rational number" | "set of rational number" | "set of all rational number" => {
+            "\\mathbb{Q}"
+        }
+        "all complex number" | "set of complex number" => "\\mathbb{C}",
         "all integer" | "set of all integer" | "set of integer" => "\\mathbb{Z}",
-        "empty set" | "null set" => "\\emptyset",
+        "empty set" | "null set" | "no solution" | "no real solution" => "\\emptyset",
         "negative infinity" | "minus infinity" => "-\\infty",
         "positive infinity" | "plus infinity" => "\\infty",
         _ => return None,
@@ -197,6 +202,11 @@ pub(crate) fn compare(gold: &str, prediction: &str, same: bool) -> Option<Verdic
             Verdict::Different("choice")
         });
     }
+    times(a, b).or_else(|| labels(a, b)).or_else(|| prose(a, b))
+}
+
+/// Times of day against each other, and against what they are not.
+fn times(a: &str, b: &str) -> Option<Verdict> {
     if let (Some(x), Some(y)) = (time(a), time(b)) {
         // A ratio would have been reduced: `3:45` is a time.
         let marked = x.1 || y.1 || x.2 || y.2 || !reduced(a);
@@ -215,6 +225,25 @@ pub(crate) fn compare(gold: &str, prediction: &str, same: bool) -> Option<Verdic
             });
         }
     }
+    // `3:30 PM` is no ratio, and so no fraction.
+    let of_day = |text: &str| text.contains(':') && time(text).is_some_and(|found| found.1);
+    if of_day(a) && time(b).is_none() || of_day(b) && time(a).is_none() {
+        return Some(Verdict::Different("time"));
+    }
+    // `2:05` is a time, and no ratio with two digits for five.
+    let padded = |text: &str| {
+        time(text).is_some_and(|found| found.2)
+            && text
+                .rsplit(':')
+                .next()
+                .is_some_and(|part| part.starts_with('0'))
+    };
+    if a.contains(':')
+        && b.contains(':')
+        && (padded(a) && time(b).is_none() || padded(b) && time(a).is_none())
+    {
+        return Some(Verdict::Different("time"));
+    }
     // `25:00` is no time, and `5:00` no ratio.
     let clock = |text: &str| {
         let (hours, minutes) = text.split_once(':').unwrap_or_default();
@@ -228,17 +257,33 @@ pub(crate) fn compare(gold: &str, prediction: &str, same: bool) -> Option<Verdic
             }
         }
     }
+    None
+}
+
+/// Words, Roman numerals, and sentences with numbers in them.
+fn prose(a: &str, b: &str) -> Option<Verdict> {
     let letters =
         |text: &str| text.chars().all(|c| c.is_ascii_alphabetic() || c == ' ') && !text.is_empty();
     if letters(a) && letters(b) && a == b {
         return Some(Verdict::Equal("text"));
     }
     if is_numerals(a) && is_numerals(b) {
+        let only = |text: &str| text.trim().trim_end_matches("only").trim_end().to_owned();
+        let (a, b) = (&only(a), &only(b));
         return Some(if normal(a) == normal(b) || same_list(a, b) {
             Verdict::Equal("text")
         } else {
             Verdict::Different("text")
         });
+    }
+    let missing = |text: &str| {
+        matches!(
+            normal(text).as_str(),
+            "dne" | "does not exist" | "doesn t exist" | "limit does not exist"
+        )
+    };
+    if missing(a) && missing(b) {
+        return Some(Verdict::Equal("text"));
     }
     if is_words(a) && is_words(b) {
         let (x, y) = (normal(a), normal(b));
@@ -258,11 +303,18 @@ pub(crate) fn compare(gold: &str, prediction: &str, same: bool) -> Option<Verdic
             && !text.contains(['\\', '^', '_', '=', '<', '>', '|', '/', '+', '*'])
     };
     if long_word(a) && long_word(b) {
+        // Blanks part numbers, and say nothing elsewhere.
         let fold = |text: &str| {
-            text.to_lowercase()
-                .chars()
-                .filter(|c| !c.is_whitespace() && !matches!(c, '\'' | '"'))
-                .collect::<String>()
+            let lower = text.to_lowercase().replace(", ", " ");
+            let mut out = String::with_capacity(lower.len());
+            for word in lower.split_whitespace() {
+                let digits = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+                if digits(out.chars().next_back()) && digits(word.chars().next()) {
+                    out.push(' ');
+                }
+                out.extend(word.chars().filter(|c| !matches!(c, '\'' | '"')));
+            }
+            out
         };
         let (x, y) = (fold(a), fold(b));
         if x.trim_end_matches('.') == y.trim_end_matches('.') {
@@ -270,6 +322,33 @@ pub(crate) fn compare(gold: &str, prediction: &str, same: bool) -> Option<Verdic
         }
     }
     None
+}
+
+/// `DACB` is an order, three points or a product of matrices: another order is another answer.
+/// `D, A, C, B` gives the same one.
+fn labels(a: &str, b: &str) -> Option<Verdict> {
+    let word = |text: &str| text.len() > 1 && text.bytes().all(|c| c.is_ascii_uppercase());
+    let list = |text: &str| {
+        let parts: Vec<&str> = text
+            .split([',', ' '])
+            .map(|part| part.trim_matches(['(', ')']))
+            .filter(|part| !part.is_empty() && !part.eq_ignore_ascii_case("and"))
+            .collect();
+        (parts.len() > 1 && parts.iter().all(|part| part.len() == 1))
+            .then(|| parts.concat())
+            .filter(|letters| word(letters))
+    };
+    if word(a) && word(b) {
+        return (a.len() > 2 && b.len() > 2 && a != b).then_some(Verdict::Different("label"));
+    }
+    let (label, listed) = if word(a) {
+        (a, list(b)?)
+    } else if word(b) {
+        (b, list(a)?)
+    } else {
+        return None;
+    };
+    (label == listed).then_some(Verdict::Equal("label"))
 }
 
 /// `Alice and Bob`, `Bob, Alice`: the same names, joined in the same sense.
@@ -364,6 +443,14 @@ fn spoken_choice(text: &str) -> Option<char> {
         if let Some(rest) = text.strip_prefix(prefix) {
             return choice(rest).or_else(|| spoken_choice(rest));
         }
+    }
+    // `(A) and (C)` is two options.
+    let options = |c: char| {
+        text.matches(&['(', c, ')'].iter().collect::<String>())
+            .count()
+    };
+    if ('A'..='J').map(options).sum::<usize>() > 1 {
+        return None;
     }
     if let Some(rest) = text.strip_prefix('(') {
         let mut chars = rest.chars();

@@ -193,11 +193,12 @@ fn joins(between: &str) -> bool {
     if words.iter().any(|word| against.contains(word)) {
         return false;
     }
-    // `$x = \boxed{2}$ and $x = \boxed{3}$`: the second is named as the first.
+    // `$x = \boxed{2}$ and $x = \boxed{3}$`, `$a = \boxed{2}$, $b = \boxed{3}$`: the second has a
+    // name, too.
     let names = plain.strip_suffix('=').is_some_and(|before| {
         let name = before.trim_end().rsplit(' ').next().unwrap_or("");
         name.len() <= 4 && name.starts_with(|c: char| c.is_ascii_alphabetic())
-    }) && words.len() == 2;
+    }) && (words.len() == 2 || words.len() == 1 && plain.starts_with(','));
     // A sentence's end, unless the gap is just blanks.
     if plain.contains(". ")
         || plain.ends_with('.')

@@ -239,7 +239,27 @@ pub(super) fn last_in(body: &str) -> Option<Found> {
             rule: "last number",
         }
     });
-    number.or(formula)
+    number.or(formula.map(concluded))
+}
+
+/// Of a derivation in rows, the last one.
+fn concluded(found: Found) -> Found {
+    let rows = ["align", "gather", "split", "eqnarray"];
+    let derivation = found
+        .answer
+        .strip_prefix("\\begin{")
+        .is_some_and(|name| rows.iter().any(|rows| name.starts_with(rows)));
+    let last = found
+        .answer
+        .rsplit_once("\\end{")
+        .filter(|_| derivation)
+        .and_then(|(body, _)| body.rsplit("\\\\").find(|row| !row.trim().is_empty()))
+        .map(|row| row.replace('&', "").trim().to_owned())
+        .filter(|row| !row.contains("\\begin"));
+    match last {
+        Some(answer) => Found { answer, ..found },
+        None => found,
+    }
 }
 
 /// Scans forward once for delimiters; keeps the last formula that says something.

@@ -2,6 +2,7 @@
 
 mod around;
 mod boxed;
+mod chain;
 mod choice;
 mod formula;
 mod numbers;

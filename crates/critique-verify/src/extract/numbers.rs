@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::region::Region;
-use super::{Found, around};
+use super::{Found, around, chain};
 
 /// Most numbers read of a list.
 const MAX_LISTED: usize = 32;
@@ -63,7 +63,7 @@ fn alternatives(text: &str, last: &Number) -> Option<(String, Range<usize>)> {
 fn in_context(text: &str, from: usize, number: Number) -> (String, Range<usize>) {
     let formula =
         around::formula(text, from, number.span.clone()).or_else(|| ratio(text, &number.span));
-    match formula {
+    match formula.map(|span| signed(text, from, span)) {
         Some(span) => (text[span.clone()].replace("\\$", "").replace('$', ""), span),
         None => (number.digits, number.span),
     }
@@ -237,6 +237,17 @@ pub(super) fn free_before(text: &str, start: usize) -> bool {
 }
 
 /// Where a number's sign or currency sign stands.
+/// A formula with the sign before it: `-2/3` is no `2/3`.
+fn signed(text: &str, from: usize, span: Range<usize>) -> Range<usize> {
+    let digit = text[span.start..].starts_with(|c: char| c.is_ascii_digit());
+    let start = if digit {
+        sign_before(text, span.start)
+    } else {
+        span.start
+    };
+    start.max(from)..span.end
+}
+
 pub(super) fn sign_before(text: &str, start: usize) -> usize {
     let before = &text[..start];
     let trimmed = before.trim_end_matches(['$', '\\', '€', '£']);
@@ -348,7 +359,11 @@ pub(super) fn plain_number(text: &str) -> String {
 /// More than a number: a fraction, a ratio, a time, `2\u{3c0}`, `sqrt(2)`, or
 /// numbers joined by "and".
 pub(super) fn expression_around(body: &str, from: usize, number: Range<usize>) -> Option<Found> {
+    if let Some(span) = chain::around(body, from, &number) {
+        return Some(Found::of(body, span, "last expression"));
+    }
     if let Some(span) = around::formula(body, from, number.clone()) {
+        let span = signed(body, from, span);
         return Some(Found::of(body, span, "last expression"));
     }
     let sign =

@@ -233,8 +233,11 @@ fn line_at(body: &str, start: usize) -> &str {
     &rest[..rest.find('\n').unwrap_or(rest.len())]
 }
 
-/// Up to a full stop that ends a sentence: not inside a number, not "p.m.".
+/// Up to a contrast, or a full stop that ends a sentence: not inside a number, not "p.m.".
 fn sentence_end(line: &str) -> usize {
+    let line = &line[..line.find('\u{3002}').unwrap_or(line.len())];
+    // "19, not 20"
+    let line = &line[..line.find(", not ").unwrap_or(line.len())];
     let bytes = line.as_bytes();
     for (at, c) in bytes.iter().enumerate() {
         if !matches!(c, b'.' | b'!' | b'?' | b';') {

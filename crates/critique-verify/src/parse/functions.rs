@@ -76,6 +76,32 @@ impl Parser<'_> {
         }
     }
 
+    /// `\Gamma(x)` as a factorial; at halves it is a rational times the root of pi.
+    pub(super) fn gamma(&mut self) -> Parsed<Value> {
+        let start = self.at;
+        let argument = Self::scalar_of(&self.primary()?)?;
+        let one = self.pool.int(1);
+        if let Some(value) = self.pool.as_number(argument).cloned()
+            && !value.is_int()
+        {
+            let double = value * RBig::from(2);
+            let halves = i64::try_from(double.numerator()).unwrap_or(0);
+            if !double.is_int() || !(1..=400).contains(&halves) {
+                self.at = start;
+                return self.application("Gamma");
+            }
+            // Γ(n + 1/2) = (1/2)(3/2)..(n - 1/2) √π
+            let product = (1..halves).step_by(2).fold(RBig::ONE, |total, odd| {
+                total * RBig::from_parts(odd.into(), 2u8.into())
+            });
+            let pi = self.pool.insert(Node::Pi);
+            let (factor, root) = (self.pool.number(product), self.pool.sqrt(pi));
+            return Ok(Value::scalar(self.pool.mul(&[factor, root])));
+        }
+        let below = self.pool.sub(argument, one);
+        Ok(Value::scalar(self.pool.call(Fun::Factorial, &[below])))
+    }
+
     /// The arguments in brackets or braces.
     pub(super) fn call_args(&mut self) -> Parsed<Vec<Value>> {
         let value = self.primary()?;
@@ -129,7 +155,9 @@ impl Parser<'_> {
                     && !names::is_unit(word)
                     && (self.integrand.is_empty() || !word.starts_with('d'))
             }
-            Some(Tok::Command(name)) => matches!(name.as_str(), "frac" | "hat" | "overline"),
+            Some(Tok::Command(name)) => {
+                matches!(name.as_str(), "frac" | "hat" | "vec" | "overline")
+            }
             _ => false,
         }
     }
@@ -176,6 +204,16 @@ impl Parser<'_> {
                 let argument = self.argument()?;
                 let (id, three) = (Self::scalar_of(&argument)?, self.pool.int(3));
                 Ok(Value::scalar(self.pool.call(Fun::Root, &[id, three])))
+            }
+            // `\root 3 \of 5`
+            Special::Root if !self.is_sign('(') => {
+                let degree = self.argument()?;
+                if !self.take_command("of") {
+                    return Err(NoParse);
+                }
+                let argument = self.argument()?;
+                let args = [Self::scalar_of(&argument)?, Self::scalar_of(&degree)?];
+                Ok(Value::scalar(self.pool.call(Fun::Root, &args)))
             }
             Special::Root => {
                 let [x, degree] = self.two_args()?;
@@ -317,7 +355,17 @@ impl Parser<'_> {
             "R" | "Z" | "N" | "Q" | "C" => Ok(self.domain(name.chars().next().unwrap_or('R'))),
             "emptyset" => Ok(Value::Empty),
             "overline" | "bar" => self.bar(),
-            "hat" | "dot" | "ddot" | "tilde" | "widetilde" => self.decorated(name),
+            // `\vec{AB}` points the other way than `\vec{BA}`.
+            "vec" if self.corners().is_some() => {
+                let corners = self.corners().unwrap_or_default();
+                let braced = self.take_sign('{');
+                self.at += 1;
+                if braced {
+                    self.expect_sign('}')?;
+                }
+                Ok(Value::scalar(self.pool.name(&format!("vec {corners}"))))
+            }
+            "hat" | "vec" | "dot" | "ddot" | "tilde" | "widetilde" => self.decorated(name),
             "angle" | "triangle" | "sphericalangle" if self.corners().is_some() => {
                 let mut corners: Vec<char> = self.corners().unwrap_or_default().chars().collect();
                 let braced = self.take_sign('{');
@@ -415,12 +463,12 @@ impl Parser<'_> {
         let inner = self.argument()?;
         let id = Self::scalar_of(&inner)?;
         let inner = match self.pool.node(id) {
-            // A basis vector, with or without its hat.
-            Node::I if mark == "hat" => return Ok(inner),
+            Node::I if matches!(mark, "hat" | "vec") => return Ok(inner),
             Node::Symbol(symbol) => self.pool.symbol_name(*symbol).to_owned(),
             _ => id.index().to_string(),
         };
-        let mut name = if mark == "hat" {
+        // An arrow or a hat says what bold type says elsewhere.
+        let mut name = if matches!(mark, "vec" | "hat") {
             inner
         } else {
             format!("{mark} {inner}")

@@ -121,6 +121,43 @@ pub(crate) fn lex_as(text: &str, grouped: bool) -> Vec<Token> {
     lexer.out
 }
 
+/// `C(5,2)` and `5C2` as binomials; `None` where there is no such count.
+pub(crate) fn counts(tokens: &[Token]) -> Option<Vec<Token>> {
+    let is_c = |tok: &Tok| match tok {
+        Tok::Letter(letter) => *letter == 'C',
+        Tok::Text(text) => text == "C",
+        _ => false,
+    };
+    let number = |at: usize| matches!(tokens.get(at).map(|token| &token.tok), Some(Tok::Number(_)));
+    let plain = |tok| Token { tok, spaced: false };
+    let binomial = || plain(Tok::Name(names::Name::Fun(crate::algebra::Fun::Binomial)));
+    let mut out = Vec::with_capacity(tokens.len() + 4);
+    let mut at = 0;
+    let mut found = false;
+    while let Some(token) = tokens.get(at) {
+        let next = tokens.get(at + 1).map(|token| &token.tok);
+        if is_c(&token.tok) && next == Some(&Tok::Sign('(')) {
+            out.push(binomial());
+            found = true;
+        } else if number(at) && next.is_some_and(is_c) && number(at + 2) {
+            out.extend([
+                binomial(),
+                plain(Tok::Sign('(')),
+                token.clone(),
+                plain(Tok::Sign(',')),
+                tokens[at + 2].clone(),
+                plain(Tok::Sign(')')),
+            ]);
+            at += 2;
+            found = true;
+        } else {
+            out.push(token.clone());
+        }
+        at += 1;
+    }
+    found.then_some(out)
+}
+
 /// `\\frac` as written by double escaping, unless rows are meant.
 fn undouble(text: &str) -> String {
     if !text.contains("\\\\") {
@@ -181,6 +218,7 @@ impl Lexer<'_> {
             }
             b'$' | b'`' | b'"' => self.at += 1,
             b'\\' => self.command(),
+            b'0' if self.hexadecimal() => {}
             b'0'..=b'9' => self.number(),
             b'.' => self.dot(),
             b'a'..=b'z' | b'A'..=b'Z' => self.letters(),
@@ -230,6 +268,21 @@ impl Lexer<'_> {
         }
     }
 
+    /// `0x1F` names a number, and is no product with zero.
+    fn hexadecimal(&mut self) -> bool {
+        let rest = &self.text[self.at..];
+        let Some(digits) = rest.strip_prefix("0x") else {
+            return false;
+        };
+        let length = digits.bytes().take_while(u8::is_ascii_alphanumeric).count();
+        if length == 0 || !digits[..length].bytes().all(|c| c.is_ascii_hexdigit()) {
+            return false;
+        }
+        self.at += 2 + length;
+        self.push(Tok::Text(format!("0x{}", digits[..length].to_lowercase())));
+        true
+    }
+
     /// Whether something a sign could follow was read last.
     fn after_operand(&self) -> bool {
         !matches!(
@@ -255,6 +308,16 @@ impl Lexer<'_> {
                 self.at += 1;
             }
             self.push(Tok::Command("ldots".to_owned()));
+        } else if !self.spaced
+            && matches!(
+                self.out.last().map(|token| &token.tok),
+                Some(Tok::Number(_))
+            )
+            && self.peek(1).is_some_and(|c| c.is_ascii_digit())
+        {
+            // `1.000.000` is no product of decimals.
+            self.at += 1;
+            self.push(Tok::Sign('.'));
         } else if self.peek(1).is_some_and(|c| c.is_ascii_digit()) || repeats(&self.text[self.at..])
         {
             self.number();
@@ -385,6 +448,14 @@ impl Lexer<'_> {
                 let name = self.group().unwrap_or_default();
                 self.push(Tok::End(name.trim().to_owned()));
             }
+            // Plain TeX: `\pmatrix{a & b \cr c & d}`.
+            "pmatrix" | "matrix" | "bmatrix" | "vmatrix" | "cases" => {
+                if let Some(content) = self.group() {
+                    self.push(Tok::Begin(name.to_owned()));
+                    self.splice(&content);
+                    self.push(Tok::End(name.to_owned()));
+                }
+            }
             "dfrac" | "tfrac" | "cfrac" | "frac" | "nicefrac" | "sfrac" | "flatfrac" | "xfrac" => {
                 self.push(Tok::Command("frac".to_owned()));
             }
@@ -436,7 +507,13 @@ impl Lexer<'_> {
             "dots" | "cdots" | "dotsc" | "dotsb" | "vdots" | "ddots" => "ldots",
             "Longrightarrow" | "implies" => "Rightarrow",
             "lVert" | "rVert" | "Vert" => "|",
-            "overrightarrow" | "vec" | "widehat" => "hat",
+            "overrightarrow" => "vec",
+            "widehat" => "hat",
+            "llcorner" => "lfloor",
+            "lrcorner" => "rfloor",
+            "ulcorner" => "lceil",
+            "urcorner" => "rceil",
+            "Reals" | "reals" => "R",
             "pmod" | "pod" => "pmod",
             other => other,
         };
@@ -515,7 +592,7 @@ fn repeats(text: &str) -> bool {
 }
 
 /// `$12` or `. 12` after the name of a currency.
-fn before_amount(text: &str) -> bool {
+pub(super) fn before_amount(text: &str) -> bool {
     text.trim_start_matches(['.', ' ', '~', '\\', '$'])
         .starts_with(|c: char| c.is_ascii_digit())
 }

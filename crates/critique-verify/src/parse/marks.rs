@@ -3,6 +3,7 @@
 use dashu::rational::RBig;
 
 use super::lexer::Tok;
+use super::terms::is_vector;
 use super::value::Value;
 use super::{NoParse, Parsed, Parser, matrix};
 use crate::algebra::pool::{DEGREE, PERCENT};
@@ -25,6 +26,14 @@ impl Parser<'_> {
                 self.pool.budget.exhaust();
                 return Err(NoParse);
             }
+            // `25\,{}^\circ`
+            if self.is_sign('{')
+                && self.peek_at(1) == Some(&Tok::Sign('}'))
+                && self.peek_at(2) == Some(&Tok::Sign('^'))
+                && (self.circle_at(3) || self.circle_at(4))
+            {
+                self.at += 2;
+            }
             if self.is_sign('!') {
                 base = self.factorial(&base)?;
             } else if self.take_sign('%') || self.take_percent_word() {
@@ -45,6 +54,10 @@ impl Parser<'_> {
                 return Ok(self.multiplier(base));
             }
         }
+    }
+
+    pub(super) fn circle_at(&self, ahead: usize) -> bool {
+        matches!(self.peek_at(ahead), Some(Tok::Command(name)) if name == "circ")
     }
 
     pub(super) fn take_percent_word(&mut self) -> bool {
@@ -153,6 +166,8 @@ impl Parser<'_> {
                 "'" => Ok(self.prime_mark(base)),
                 "T" => match base {
                     Value::Matrix(rows) => Ok(Value::Matrix(matrix::transpose(&rows))),
+                    // A vector on its side.
+                    vector if is_vector(&vector) => Ok(vector),
                     other => self.plain_power(other, "T"),
                 },
                 _ => Ok(base),

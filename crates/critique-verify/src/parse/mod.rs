@@ -3,6 +3,7 @@
 pub(crate) mod binders;
 pub(crate) mod brackets;
 pub(crate) mod constructors;
+pub(crate) mod ellipsis;
 pub(crate) mod environments;
 pub(crate) mod functions;
 pub(crate) mod lexer;
@@ -175,17 +176,26 @@ impl<'a> Parser<'a> {
         result
     }
 
-    /// Words and signs in front that say nothing: "therefore", bullets.
+    /// Words and signs in front that say nothing: "therefore", "about", bullets.
     fn skip_noise(&mut self) {
-        while let Some(Tok::Command(name)) = self.peek() {
-            if matches!(
-                name.as_str(),
-                "therefore" | "because" | "displaystyle" | "item" | "approx"
-            ) {
-                self.at += 1;
-            } else {
+        loop {
+            let says_nothing = match self.peek() {
+                Some(Tok::Command(name)) => matches!(
+                    name.as_str(),
+                    "therefore" | "because" | "displaystyle" | "item" | "approx"
+                ),
+                Some(Tok::Word(word) | Tok::Text(word)) => matches!(
+                    word.to_ascii_lowercase().as_str(),
+                    "about" | "approximately" | "approx" | "roughly" | "exactly"
+                ),
+                // `= 12`, of which the left side was left out.
+                Some(Tok::Sign('=')) => self.at == 0,
+                _ => false,
+            };
+            if !says_nothing {
                 break;
             }
+            self.at += 1;
         }
     }
 

@@ -64,7 +64,7 @@ pub(crate) fn function(name: &str) -> Option<Name> {
         "floor" => Fun::Floor,
         "ceil" | "ceiling" => Fun::Ceil,
         "factorial" => Fun::Factorial,
-        "binomial" | "binom" | "comb" => Fun::Binomial,
+        "binomial" | "binom" | "comb" | "nCr" => Fun::Binomial,
         "gcd" | "GCD" => Fun::Gcd,
         "lcm" | "LCM" => Fun::Lcm,
         "max" | "Max" => Fun::Max,
@@ -208,6 +208,26 @@ const LETTER_UNITS: &[&str] = &[
     "m", "s", "g", "h", "L", "l", "N", "J", "W", "V", "A", "K", "C", "F", "T", "H",
 ];
 
+/// The letter that abbreviates a unit's name.
+pub(crate) fn unit_letter(word: &str) -> Option<&'static str> {
+    Some(match word.to_ascii_lowercase().as_str() {
+        "meter" | "meters" | "metre" | "metres" => "m",
+        "second" | "seconds" | "sec" | "secs" => "s",
+        "gram" | "grams" => "g",
+        "hour" | "hours" | "hr" | "hrs" => "h",
+        "liter" | "liters" | "litre" | "litres" => "L",
+        "newton" | "newtons" => "N",
+        "joule" | "joules" => "J",
+        "watt" | "watts" => "W",
+        "volt" | "volts" => "V",
+        "ampere" | "amperes" | "amp" | "amps" => "A",
+        "kelvin" | "kelvins" => "K",
+        "coulomb" | "coulombs" => "C",
+        "tesla" | "teslas" => "T",
+        _ => return None,
+    })
+}
+
 /// Whether a plain word after a number is a unit.
 pub(crate) fn is_unit(word: &str) -> bool {
     UNITS.contains(&word)
@@ -216,6 +236,38 @@ pub(crate) fn is_unit(word: &str) -> bool {
 /// Whether a letter set in text type after a number is a unit.
 pub(crate) fn is_letter_unit(word: &str) -> bool {
     LETTER_UNITS.contains(&word)
+}
+
+/// Whether a text says what a variable is, as in `n \text{ even}`.
+pub(crate) fn is_property(text: &str) -> bool {
+    text.to_ascii_lowercase()
+        .split(|c: char| !c.is_alphabetic())
+        .any(|word| {
+            matches!(
+                word,
+                "even"
+                    | "odd"
+                    | "prime"
+                    | "composite"
+                    | "positive"
+                    | "negative"
+                    | "nonnegative"
+                    | "integer"
+                    | "integers"
+                    | "integral"
+                    | "rational"
+                    | "irrational"
+                    | "real"
+                    | "constant"
+                    | "arbitrary"
+                    | "divisible"
+                    | "square"
+                    | "perfect"
+                    | "distinct"
+                    | "increasing"
+                    | "decreasing"
+            )
+        })
 }
 
 /// Words that carry logic or structure, and so are never units.

@@ -9,7 +9,7 @@ use super::lexer::{Literal, Tok};
 use super::names::Name;
 use super::value::{Bracket, Decimal, Value};
 use super::{NoParse, Parsed, Parser};
-use crate::algebra::{Id, Node};
+use crate::algebra::{Fun, Id, Node};
 
 /// Commands an atom can start with.
 pub(super) fn starts_primary(name: &str) -> bool {
@@ -27,6 +27,7 @@ pub(super) fn starts_primary(name: &str) -> bool {
             | "overline"
             | "bar"
             | "hat"
+            | "vec"
             | "dot"
             | "ddot"
             | "tilde"
@@ -168,6 +169,15 @@ impl Parser<'_> {
                 self.at += 1;
                 self.symbol(letter.to_string())
             }
+            // `mod(17, 5)`
+            Tok::Word(word) | Tok::Command(word)
+                if matches!(word.as_str(), "mod" | "bmod")
+                    && self.peek_at(1) == Some(&Tok::Sign('(')) =>
+            {
+                self.at += 1;
+                let args = self.two_args()?;
+                Ok(Value::scalar(self.pool.call(Fun::Mod, &args)))
+            }
             Tok::Word(word) => {
                 self.at += 1;
                 self.word(&word)
@@ -191,7 +201,12 @@ impl Parser<'_> {
                         let infinity = self.pool.insert(Node::Infinity);
                         Ok(Value::scalar(infinity))
                     }
+                    Name::Symbol("Gamma") if self.is_sign('(') => self.gamma(),
                     Name::Symbol(name) => self.symbol(name.to_owned()),
+                    // `max = 7` names what was found.
+                    Name::Fun(fun @ (Fun::Max | Fun::Min)) if self.is_sign('=') => {
+                        Ok(Value::scalar(self.pool.name(&format!("{fun:?}"))))
+                    }
                     Name::Fun(fun) => self.function(fun),
                     Name::Special(special) => self.special(special),
                 }
@@ -368,7 +383,8 @@ impl Parser<'_> {
             return Ok(value);
         }
         if self.is_sign('=') && word.len() >= 4 {
-            return Ok(Value::scalar(self.pool.name(word)));
+            let name = format!("text:{}", crate::compare::text::normal(word));
+            return Ok(Value::scalar(self.pool.name(&name)));
         }
         if word.len() > 4 || !word.bytes().all(|c| c.is_ascii_alphabetic()) {
             return Err(NoParse);

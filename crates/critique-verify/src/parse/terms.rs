@@ -7,13 +7,15 @@ use super::lexer::Tok;
 use super::names;
 use super::value::{Bracket, Decimal, Separator, Value};
 use super::{NoParse, Parsed, Parser, matrix};
-use crate::algebra::Node;
 use crate::algebra::pool::PLUS_MINUS;
+use crate::algebra::{Id, Node};
 
 impl Parser<'_> {
     /// A sum. `\pm` leaves a sign symbol that a comparison resolves.
     pub(super) fn additive(&mut self) -> Parsed<Value> {
+        let start = self.at;
         let mut left = self.product()?;
+        let mut terms: Vec<Id> = left.as_scalar().into_iter().collect();
         loop {
             if self.integrand.last().is_some_and(Option::is_some) {
                 return Ok(left);
@@ -21,6 +23,7 @@ impl Parser<'_> {
             if self.is_sign('+') && !self.dangling_sign() {
                 self.at += 1;
                 let right = self.product()?;
+                terms.extend(right.as_scalar());
                 left = self.add_values(left, right)?;
             } else if self.take_sign('-') {
                 let right = self.product()?;
@@ -29,6 +32,7 @@ impl Parser<'_> {
                     continue;
                 }
                 let right = self.scale_value(&right, -1)?;
+                terms.extend(right.as_scalar());
                 left = self.add_values(left, right)?;
             } else if self.is_command("pm") || self.is_command("mp") {
                 let sign = if self.is_command("pm") { 1 } else { -1 };
@@ -37,7 +41,11 @@ impl Parser<'_> {
                 let right = self.signed(&right, sign)?;
                 left = self.add_values(left, right)?;
             } else {
-                return Ok(left);
+                let powers = self.tokens[start..self.at]
+                    .iter()
+                    .any(|token| token.tok == Tok::Sign('^'));
+                let whole = self.elided(&terms, powers);
+                return Ok(whole.map_or(left, Value::scalar));
             }
         }
     }
@@ -201,6 +209,10 @@ impl Parser<'_> {
                 left = value;
             } else if self.unit_follows(&left) {
                 left = self.units(left)?;
+                // `2 hours 30 minutes` is no product.
+                if matches!(self.peek(), Some(Tok::Number(_))) {
+                    return Err(NoParse);
+                }
             } else if let Some(modulus) = self.modulus()? {
                 let name = self.pool.symbol("pmod");
                 let args = vec![Self::scalar_of(&left)?, Self::scalar_of(&modulus)?];
@@ -360,8 +372,7 @@ impl Parser<'_> {
     }
 
     fn degree_follows(&self) -> bool {
-        let circ = |tok: Option<&Tok>| matches!(tok, Some(Tok::Command(name)) if name == "circ");
-        circ(self.peek_at(1)) || circ(self.peek_at(2))
+        self.circle_at(1) || self.circle_at(2)
     }
 
     /// Whether the next token can begin a factor without a sign before it.

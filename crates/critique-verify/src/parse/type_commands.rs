@@ -1,6 +1,6 @@
 //! `\text{..}`, `\mathrm{..}` and their kin: words, units, functions, or formulas.
 
-use super::lexer::{Lexer, Tok};
+use super::lexer::{Lexer, Tok, before_amount};
 use super::names;
 
 impl Lexer<'_> {
@@ -38,8 +38,17 @@ impl Lexer<'_> {
             self.push(Tok::Name(names::Name::Infinity));
             return;
         }
+        // `\text{Rs. }450`
+        let after = self.text[self.at..].trim_start_matches([' ', '~', '\\', ',']);
+        if self.out.is_empty() && names::is_currency(trimmed) && before_amount(after) {
+            return;
+        }
         if trimmed == "mod" {
             self.push(Tok::Command("mod".to_owned()));
+            return;
+        }
+        if self.after_amount() && is_compound_unit(trimmed) {
+            self.push(Tok::Text("compound unit".to_owned()));
             return;
         }
         let has_digit = trimmed.bytes().any(|c| c.is_ascii_digit());
@@ -62,6 +71,13 @@ impl Lexer<'_> {
         self.push(Tok::Text(trimmed.to_owned()));
     }
 
+    fn after_amount(&self) -> bool {
+        matches!(
+            self.out.last().map(|token| &token.tok),
+            Some(Tok::Number(_) | Tok::Name(names::Name::Pi) | Tok::Sign('}' | ')'))
+        )
+    }
+
     /// Reads a group's content as if it stood there without its command.
     pub(super) fn splice(&mut self, content: &str) {
         if self.depth >= 8 {
@@ -81,4 +97,20 @@ impl Lexer<'_> {
         self.spaced = inner.spaced;
         self.out.append(&mut inner.out);
     }
+}
+
+/// `m\cdot s^{-2}`, `kg/m^3`: units with signs between them or powers.
+fn is_compound_unit(text: &str) -> bool {
+    let plain = text.replace("\\cdot", "*").replace("\\,", " ");
+    let letters = plain
+        .split(|c: char| !c.is_alphabetic())
+        .filter(|word| !word.is_empty());
+    plain.starts_with(char::is_alphabetic)
+        && plain.contains(['*', '/', '^'])
+        && plain
+            .chars()
+            .all(|c| c.is_alphanumeric() || " ~*/^{}()-".contains(c))
+        && letters
+            .into_iter()
+            .all(|word| names::is_unit(word) || names::is_letter_unit(word))
 }

@@ -28,7 +28,9 @@ impl Parser<'_> {
                     constant && names::is_letter_unit(text)
                 } else {
                     // `y\text{-axis}` names something.
-                    !names::is_connective(first_word(text)) && !text.starts_with(['-', '('])
+                    !names::is_connective(first_word(text))
+                        && !text.starts_with(['-', '('])
+                        && (constant || !names::is_property(text))
                 }
             }
             Some(Tok::Word(word)) => constant && self.is_plain_unit(word),
@@ -47,9 +49,17 @@ impl Parser<'_> {
             Some(Tok::Command(name)) if name == "frac" => {
                 constant
                     && self.peek_at(1) == Some(&Tok::Sign('{'))
-                    && matches!(self.peek_at(2), Some(Tok::Text(text))
-                        if text.len() > 1 && !names::is_connective(first_word(text))
-                            || names::is_letter_unit(text))
+                    && match self.peek_at(2) {
+                        Some(Tok::Text(text)) => {
+                            text.len() > 1 && !names::is_connective(first_word(text))
+                                || names::is_letter_unit(text)
+                        }
+                        // `\frac{km}{h}`
+                        Some(Tok::Word(word)) => {
+                            names::is_unit(word) && self.peek_at(3) == Some(&Tok::Sign('}'))
+                        }
+                        _ => false,
+                    }
             }
             Some(Tok::Name(names::Name::Symbol("Omega"))) => {
                 constant && matches!(self.peek_at(1), None | Some(Tok::Sign(',' | ')' | '.')))
@@ -97,12 +107,20 @@ impl Parser<'_> {
                     if names::is_connective(first_word(text)) {
                         return Ok(left);
                     }
-                    if text.len() == 1 {
-                        self.pool.dropped_units.push(text.clone());
+                    let unit = if text.len() == 1 {
+                        Some(text.as_str())
+                    } else {
+                        names::unit_letter(text)
+                    };
+                    if let Some(unit) = unit {
+                        self.pool.dropped_units.push(unit.to_owned());
                     }
                     self.at += 1;
                 }
                 Some(Tok::Word(word)) if names::is_unit(word) || !names::is_connective(word) => {
+                    if let Some(unit) = names::unit_letter(word) {
+                        self.pool.dropped_units.push(unit.to_owned());
+                    }
                     self.at += 1;
                 }
                 Some(Tok::Name(names::Name::Fun(

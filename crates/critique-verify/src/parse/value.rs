@@ -185,6 +185,41 @@ impl Value {
         }
     }
 
+    /// Decimals with the percent sign, their digits moved two places.
+    pub(crate) fn per_hundred(&self, pool: &Pool, percent: Symbol) -> Self {
+        match self {
+            Self::Scalar(id, Some(decimal)) if pool.contains_symbol(*id, percent) => Self::Scalar(
+                *id,
+                Some(Decimal {
+                    place: decimal.place - 2,
+                    ..*decimal
+                }),
+            ),
+            Self::Seq {
+                items,
+                open,
+                close,
+                separator,
+            } => Self::Seq {
+                items: items
+                    .iter()
+                    .map(|item| item.per_hundred(pool, percent))
+                    .collect(),
+                open: *open,
+                close: *close,
+                separator: *separator,
+            },
+            Self::Relation { first, rest } => Self::Relation {
+                first: Box::new(first.per_hundred(pool, percent)),
+                rest: rest
+                    .iter()
+                    .map(|(rel, value)| (*rel, value.per_hundred(pool, percent)))
+                    .collect(),
+            },
+            other => other.clone(),
+        }
+    }
+
     /// All expressions inside.
     pub(crate) fn ids(&self) -> Vec<Id> {
         let mut out = Vec::new();

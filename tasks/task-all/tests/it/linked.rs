@@ -1,4 +1,4 @@
-//! Every task of the workspace is found by its name.
+//! Every task of the workspace is found by its name; a new one may join them.
 
 use task_all as _;
 
@@ -28,13 +28,14 @@ fn every_task_is_found_by_its_name() {
         .iter()
         .map(|plugin| plugin.name)
         .collect();
-    assert_eq!(names, NAMES);
+    let lost: Vec<_> = NAMES.iter().filter(|name| !names.contains(name)).collect();
+    assert!(lost.is_empty(), "not found: {lost:?}");
 }
 
 #[test]
 fn every_data_set_has_a_licence_and_rows_of_its_own() {
     let specs = critique_tasks::dataset::specs();
-    assert_eq!(specs.len(), NAMES.len() - 1, "all but `arithmetic`");
+    assert!(specs.len() >= NAMES.len() - 1, "all but `arithmetic`");
     for spec in specs {
         assert!(!spec.licence.is_empty(), "{}", spec.name);
         let rows = spec.sample.lines().count();

@@ -1,9 +1,12 @@
-//! `data fetch` against a Hub on the loopback interface: what is asked of it, what lies there
+//! Fetching a data set from a Hub on the loopback interface: what is asked of it, what lies there
 //! afterwards, and what is said when it fails.
 //!
 //! ```sh
-//! cargo test --release -p critique-cli --features hub --test hub
+//! cargo test --release -p critique-tasks --features hub --test hub
 //! ```
+//!
+//! Settings come from the environment, so each fetch runs in a process of its own: this test
+//! binary once more, of which it runs `fetch_for_another_test`.
 #![expect(
     clippy::unwrap_used,
     reason = "helpers of tests stop where they cannot go on"
@@ -11,19 +14,41 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
+use critique_tasks::data::{Layout, Row, fetch};
+use critique_tasks::dataset::{Dataset, Spec};
+use critique_tasks::verify::Kind;
+use critique_tasks::{Judge, Split, Task};
+
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
-/// Files of the repository `openai/gsm8k`, in the publisher's columns.
+static SUMS: Spec = Spec {
+    name: "sums",
+    summary: "sums",
+    licence: "CC0-1.0",
+    hub: Some("someone/sums"),
+    layout: Layout {
+        shards: &["main"],
+        train: &["train"],
+        test: &["test"],
+        ..Layout::EMPTY
+    },
+    row: |record| Ok(Row::new(record.text(&["sum"])?, record.text(&["total"])?)),
+    mend: None,
+    sample: "",
+};
+
+/// Files of the repository `someone/sums`.
 fn files() -> Vec<(&'static str, String)> {
     let rows = |from: usize, to: usize| {
         let row = |n: usize| {
-            let sum = 2 * n;
             format!(
-                "{{\"question\": \"What is {n} + {n}?\", \"answer\": \"It is {n} + {n} = {sum}.\\n#### {sum}\"}}\n"
+                "{{\"sum\": \"{n} + {n}\", \"total\": {}}}
+",
+                2 * n
             )
         };
         (from..to).map(row).collect::<String>()
@@ -107,11 +132,11 @@ fn reply(path: &str, mood: Mood, token: bool) -> (u16, String, String) {
     }
     let plain = path.split('?').next().unwrap();
     let json = "Content-Type: application/json\r\n".to_owned();
-    if plain == "/api/datasets/openai/gsm8k/revision/main" {
-        let info = format!("{{\"id\": \"openai/gsm8k\", \"sha\": \"{COMMIT}\"}}");
+    if plain == "/api/datasets/someone/sums/revision/main" {
+        let info = format!("{{\"id\": \"someone/sums\", \"sha\": \"{COMMIT}\"}}");
         return (200, json, info);
     }
-    if plain.starts_with("/api/datasets/openai/gsm8k/tree/") {
+    if plain.starts_with("/api/datasets/someone/sums/tree/") {
         let entry = |(path, text): (&str, String)| {
             let size = text.len();
             format!(
@@ -122,7 +147,7 @@ fn reply(path: &str, mood: Mood, token: bool) -> (u16, String, String) {
         return (200, json, format!("[{}]", all.join(", ")));
     }
     let file = plain
-        .strip_prefix("/datasets/openai/gsm8k/resolve/")
+        .strip_prefix("/datasets/someone/sums/resolve/")
         .and_then(|rest| rest.split_once('/'))
         .and_then(|(_, name)| files().into_iter().find(|(known, _)| *known == name));
     match file {
@@ -140,59 +165,90 @@ fn reply(path: &str, mood: Mood, token: bool) -> (u16, String, String) {
     }
 }
 
-/// `critique-rl` with a Hub at this address and a home of its own.
-fn run(endpoint: &str, home: &Path, settings: &[(&str, &str)], args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_critique-rl"));
+/// Fetches `SUMS` in a process with a Hub at this address and a home of its own.
+fn run(endpoint: &str, home: &Path, settings: &[(&str, &str)], to: Option<&Path>) -> Output {
+    let mut command = Command::new(std::env::current_exe().unwrap());
     for variable in [
         "HF_TOKEN",
         "HF_HUB_CACHE",
         "HF_HUB_OFFLINE",
         "HF_TOKEN_PATH",
+        "http_proxy",
+        "HTTP_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+        "FETCH_TO",
     ] {
         command.env_remove(variable);
-    }
-    for proxy in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
-        command.env_remove(proxy);
     }
     command
         .env("HF_ENDPOINT", endpoint)
         .env("HF_HOME", home)
-        .env("NO_COLOR", "1")
         .envs(settings.iter().copied())
-        .args(args)
+        .envs(to.map(|to| ("FETCH_TO", to)))
+        .args(["fetch_for_another_test", "--exact", "--ignored"])
+        .args(["--nocapture", "--test-threads=1"])
         .output()
         .unwrap()
 }
 
-/// Standard output of a command that must succeed.
-fn ok(output: &Output) -> String {
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{stderr}");
-    String::from_utf8(output.stdout.clone()).unwrap()
+#[test]
+#[ignore = "the other tests run it with their settings"]
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "another test reads it"
+)]
+fn fetch_for_another_test() {
+    let to = std::env::var_os("FETCH_TO").map(PathBuf::from);
+    match fetch(&SUMS, to.as_deref()) {
+        Ok(folder) => println!("\nfetched {}", folder.display()),
+        Err(error) => {
+            let mut cause: Option<&dyn std::error::Error> = Some(&error);
+            while let Some(next) = cause {
+                eprintln!("{next}");
+                cause = next.source();
+            }
+            std::process::exit(1);
+        }
+    }
 }
 
-/// Standard error of a command that must fail with 1.
+/// The folder that a fetch gave, which must have gone well.
+fn ok(output: &Output) -> PathBuf {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let folder = stdout
+        .lines()
+        .find_map(|line| line.strip_prefix("fetched "));
+    folder.expect("the folder on a line").into()
+}
+
+/// What was said by a fetch that must have failed.
 fn refused(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1));
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-const FETCH: [&str; 3] = ["data", "fetch", "gsm8k"];
+/// Problems of the test split in a folder.
+fn test_rows(folder: &Path) -> usize {
+    let options = format!("path = '{}'", folder.display());
+    let judge = Judge::new(Kind::Gsm8k);
+    let task = Dataset::from_spec(&SUMS, judge, toml::from_str(&options).unwrap()).unwrap();
+    task.problems(Split::Test).unwrap().len()
+}
 
 #[test]
 fn a_data_set_is_fetched_once_and_serves_offline() {
     let home = tempfile::tempdir().unwrap();
     let (address, log) = hub(Mood::Well);
-    let stdout = ok(&run(&address, home.path(), &[], &FETCH));
-    let folder = stdout.trim();
-    assert!(
-        folder.starts_with(home.path().to_str().unwrap()),
-        "{folder}"
-    );
-    assert!(Path::new(folder).join("main/test.jsonl").is_file());
+    let folder = ok(&run(&address, home.path(), &[], None));
+    assert!(folder.starts_with(home.path()), "{}", folder.display());
+    assert_eq!(test_rows(&folder), 40);
     let asked = log.lock().unwrap().join("\n");
     for part in [
-        "GET /api/datasets/openai/gsm8k/revision/main",
+        "GET /api/datasets/someone/sums/revision/main",
         "/tree/",
         "/main/train.jsonl",
     ] {
@@ -203,26 +259,16 @@ fn a_data_set_is_fetched_once_and_serves_offline() {
         "only files of splits are fetched: {asked}"
     );
 
-    // The folder that it prints is what a run file names.
-    let path = format!("path={folder}");
-    let checked = ok(&run(
-        &address,
-        home.path(),
-        &[],
-        &["tasks", "check", "gsm8k", &path],
-    ));
-    assert!(checked.contains("0 of 340 rows fail"), "{checked}");
-
     // Again: the files are not sent a second time.
     log.lock().unwrap().clear();
-    assert_eq!(ok(&run(&address, home.path(), &[], &FETCH)), stdout);
+    assert_eq!(ok(&run(&address, home.path(), &[], None)), folder);
     let asked = log.lock().unwrap().join("\n");
     assert!(!asked.contains("GET /datasets/"), "{asked}");
 
     // Offline nobody is asked.
     log.lock().unwrap().clear();
     let offline = [("HF_HUB_OFFLINE", "1")];
-    assert_eq!(ok(&run(&address, home.path(), &offline, &FETCH)), stdout);
+    assert_eq!(ok(&run(&address, home.path(), &offline, None)), folder);
     assert_eq!(log.lock().unwrap().len(), 0);
 }
 
@@ -230,92 +276,66 @@ fn a_data_set_is_fetched_once_and_serves_offline() {
 fn a_data_set_goes_where_one_wants_it() {
     let home = tempfile::tempdir().unwrap();
     let (address, _) = hub(Mood::Well);
-    let to = home.path().join("data/gsm8k");
-    let args = ["data", "fetch", "gsm8k", "--to", to.to_str().unwrap()];
-    assert_eq!(ok(&run(&address, home.path(), &[], &args)).trim(), args[4]);
-    let text = std::fs::read_to_string(to.join("main/test.jsonl")).unwrap();
-    assert_eq!(text.lines().count(), 40);
+    let to = home.path().join("data/sums");
+    assert_eq!(ok(&run(&address, home.path(), &[], Some(&to))), to);
+    assert_eq!(test_rows(&to), 40);
     assert!(!to.join("README.md").exists());
     // Offline, what lies there serves.
     let offline = [("HF_HUB_OFFLINE", "yes")];
-    assert_eq!(
-        ok(&run(&address, home.path(), &offline, &args)).trim(),
-        args[4]
-    );
+    assert_eq!(ok(&run(&address, home.path(), &offline, Some(&to))), to);
 }
 
 #[test]
 fn a_token_opens_what_is_gated() {
     let home = tempfile::tempdir().unwrap();
     let (address, _) = hub(Mood::Gated);
-    let stderr = refused(&run(&address, home.path(), &[], &FETCH));
-    assert!(
-        stderr.contains("`openai/gsm8k` could not be had"),
-        "{stderr}"
-    );
-    assert!(stderr.contains("set `HF_TOKEN`"), "{stderr}");
-    assert!(stderr.contains("this data set is gated"), "{stderr}");
-    ok(&run(
-        &address,
-        home.path(),
-        &[("HF_TOKEN", "secret")],
-        &FETCH,
-    ));
+    let said = refused(&run(&address, home.path(), &[], None));
+    for part in [
+        "`someone/sums` could not be had",
+        "set `HF_TOKEN`",
+        "this data set is gated",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    let token = [("HF_TOKEN", "secret")];
+    ok(&run(&address, home.path(), &token, None));
 }
 
 #[test]
 fn a_file_that_comes_short_is_not_kept() {
     let home = tempfile::tempdir().unwrap();
-    let (address, _) = hub(Mood::Half);
-    let stderr = refused(&run(&address, home.path(), &[], &FETCH));
-    assert!(stderr.contains("did not come whole"), "{stderr}");
-    assert!(stderr.contains("bytes on the Hub"), "{stderr}");
-    // It is not taken from the cache the next time.
-    let (address, _) = hub(Mood::Well);
-    let folder = ok(&run(&address, home.path(), &[], &FETCH));
-    let path = format!("path={}", folder.trim());
-    let checked = ok(&run(
-        &address,
-        home.path(),
-        &[],
-        &["tasks", "check", "gsm8k", &path],
-    ));
-    assert!(checked.contains("0 of 340 rows fail"), "{checked}");
-
-    let to = home.path().join("mine");
-    let args = ["data", "fetch", "gsm8k", "--to", to.to_str().unwrap()];
+    let mine = home.path().join("mine");
     let (half, _) = hub(Mood::Half);
-    refused(&run(&half, home.path(), &[], &args));
-    ok(&run(&address, home.path(), &[], &args));
-    let text = std::fs::read_to_string(to.join("main/test.jsonl")).unwrap();
-    assert_eq!(text.lines().count(), 40);
+    let (whole, _) = hub(Mood::Well);
+    for to in [None, Some(mine.as_path())] {
+        let said = refused(&run(&half, home.path(), &[], to));
+        assert!(said.contains("did not come whole"), "{said}");
+        assert!(said.contains("bytes on the Hub"), "{said}");
+        // It is not taken from there the next time.
+        let folder = ok(&run(&whole, home.path(), &[], to));
+        assert_eq!(test_rows(&folder), 40);
+    }
 }
 
 #[test]
 fn failures_say_what_would_do() {
     let home = tempfile::tempdir().unwrap();
-    let said = |mood: Mood| {
-        let (address, _) = hub(mood);
-        refused(&run(&address, home.path(), &[], &FETCH))
-    };
     for (status, part) in [
         (404, "it is not there"),
         (401, "set `HF_TOKEN`"),
         (403, "accept its terms"),
     ] {
-        let stderr = said(Mood::Status(status));
-        assert!(stderr.contains(part), "{status}: {stderr}");
+        let (address, _) = hub(Mood::Status(status));
+        let said = refused(&run(&address, home.path(), &[], None));
+        assert!(said.contains(part), "{status}: {said}");
     }
     let offline = [("HF_HUB_OFFLINE", "1")];
-    let stderr = refused(&run("http://127.0.0.1:9", home.path(), &offline, &FETCH));
-    assert!(stderr.contains("the cache does not have it"), "{stderr}");
+    let nobody = "http://127.0.0.1:9";
+    let said = refused(&run(nobody, home.path(), &offline, None));
+    assert!(said.contains("the cache does not have it"), "{said}");
     let to = home.path().join("empty");
-    let args = ["data", "fetch", "gsm8k", "--to", to.to_str().unwrap()];
-    let stderr = refused(&run("http://127.0.0.1:9", home.path(), &offline, &args));
-    assert!(
-        stderr.contains("holds no file of this data set"),
-        "{stderr}"
-    );
+    let said = refused(&run(nobody, home.path(), &offline, Some(&to)));
+    assert!(said.contains("holds no file of this data set"), "{said}");
 }
 
 #[test]
@@ -327,7 +347,7 @@ fn without_a_connection_it_says_so() {
         listener.local_addr().unwrap().port()
     };
     let address = format!("http://127.0.0.1:{port}");
-    let stderr = refused(&run(&address, home.path(), &[], &FETCH));
-    assert!(stderr.contains("no connection"), "{stderr}");
-    assert!(stderr.contains("path = .."), "{stderr}");
+    let said = refused(&run(&address, home.path(), &[], None));
+    assert!(said.contains("no connection"), "{said}");
+    assert!(said.contains("path = .."), "{said}");
 }
