@@ -35,7 +35,7 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     /// Threads of the CPU engine instead of those of the run; no result depends on it
-    #[arg(long, value_name = "N", env = "CRITIQUE_RL_THREADS")]
+    #[arg(long, value_name = "N", env = "CRITIQUE_RL_THREADS", value_parser = crate::model::threads)]
     threads: Option<usize>,
 }
 

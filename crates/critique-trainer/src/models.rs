@@ -235,6 +235,29 @@ impl Models {
     }
 }
 
+/// Whether a model can have this shape; else the key, what was found, and what would do.
+pub(crate) fn check_shape(new: &NewModel) -> Result<(), (&'static str, f64, &'static str)> {
+    for (key, found) in [
+        ("d_model", new.d_model),
+        ("layers", new.layers),
+        ("heads", new.heads),
+        ("d_ff", new.d_ff),
+        ("context", new.context),
+    ] {
+        if found == 0 {
+            return Err((key, 0.0, "at least 1"));
+        }
+    }
+    if !new.d_model.is_multiple_of(2 * new.heads) {
+        let wanted = "a multiple of twice the number of `heads`";
+        return Err(("d_model", new.d_model as f64, wanted));
+    }
+    if !(new.gain.is_finite() && new.gain > 0.0) {
+        return Err(("gain", new.gain.into(), "above 0"));
+    }
+    Ok(())
+}
+
 /// A model of random weights that speaks a task's vocabulary.
 fn new_model(
     new: &NewModel,
@@ -242,13 +265,6 @@ fn new_model(
     runtime: &Runtime,
     seed: u64,
 ) -> Result<LanguageModel, TrainError> {
-    if new.heads == 0 || !new.d_model.is_multiple_of(2 * new.heads) {
-        let message = format!(
-            "`d_model` is {} with {} `heads`; expected an even number of dimensions a head",
-            new.d_model, new.heads
-        );
-        return Err(TrainError::Config { message });
-    }
     let end = vocabulary.end_of_turn.to_owned();
     let special = SpecialTokens {
         eos: Some(end.clone()),

@@ -289,6 +289,12 @@ fn stage_of<'a>(config: &'a RunConfig, id: &RolloutId) -> Result<(usize, &'a RlS
         _ => None,
     });
     let Some((index, stage)) = found else {
+        if id.stage == "eval" {
+            let why = "rollouts of evaluations are not made again one by one; \
+                       `critique-rl eval --actor DIR --critic DIR` evaluates anew, \
+                       and `eval/NAME.jsonl` of the run holds the records";
+            return Err(no_rollout(id, why));
+        }
         let names: Vec<&str> = all()
             .filter(|(_, stage)| matches!(stage, StageConfig::Rl(_)))
             .map(|(_, stage)| stage.name())
