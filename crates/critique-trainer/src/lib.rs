@@ -58,7 +58,7 @@ pub use config::{
 pub use error::TrainError;
 pub use models::Models;
 pub use observer::{Event, Metrics, Observer, Silent};
-pub use replay::{Difference, Replay, TokenTexts, replay};
+pub use replay::{Difference, Replay, TokenTexts, replay, replay_evaluation};
 pub use run::{Resume, read_config, run};
 pub use run_dir::RunDir;
 pub use schedule::{Schedule, Shape};
