@@ -116,8 +116,8 @@ fn whats_next(dir: &Path, quick: bool, seconds: f64) -> String {
         "\nRun folder: {shown} ({seconds:.0} s)\n\nWhat to try next:{full}
   critique-rl eval \"{shown}\"
       all rows: also those of critics that are no models
-  critique-rl generate --model \"{shown}/stages/stage2\" --help
-      talk to the critic
+  printf 'Criticise: 94+3+4-7\\n+3=97\\n+4=01\\n-7=84' | critique-rl generate --model \"{shown}/stages/stage2\"
+      what the critic says of a wrong answer
   critique-rl config show \"{shown}/config.resolved.toml\"
       every setting of this run; copy it, change it, and `critique-rl train` it
   critique-rl tasks list

@@ -128,9 +128,7 @@ fn model(
         }
     }
     if let Some(new) = &source.new {
-        check_shape(new).map_err(|(key, found, wanted)| {
-            out_of_range(&format!("models.{name}.new.{key}"), found, wanted)
-        })?;
+        check_shape(name, new)?;
         if task.vocabulary().is_none() {
             return Err(wrong(format!(
                 "`models.{name}.new` needs a task with a vocabulary of its own; this task has none"

@@ -226,6 +226,7 @@ impl Models {
             );
             return Err(TrainError::Config { message });
         };
+        check_shape(name, new)?;
         new_model(
             new,
             vocabulary,
@@ -235,8 +236,12 @@ impl Models {
     }
 }
 
-/// Whether a model can have this shape; else the key, what was found, and what would do.
-pub(crate) fn check_shape(new: &NewModel) -> Result<(), (&'static str, f64, &'static str)> {
+/// Refuses a shape that no model can have.
+pub(crate) fn check_shape(name: &str, new: &NewModel) -> Result<(), TrainError> {
+    let wrong = |key: &str, found: &dyn std::fmt::Display, wanted: &str| {
+        let message = format!("`models.{name}.new.{key}` is {found}; expected {wanted}");
+        Err(TrainError::Config { message })
+    };
     for (key, found) in [
         ("d_model", new.d_model),
         ("layers", new.layers),
@@ -245,15 +250,15 @@ pub(crate) fn check_shape(new: &NewModel) -> Result<(), (&'static str, f64, &'st
         ("context", new.context),
     ] {
         if found == 0 {
-            return Err((key, 0.0, "at least 1"));
+            return wrong(key, &found, "at least 1");
         }
     }
     if !new.d_model.is_multiple_of(2 * new.heads) {
         let wanted = "a multiple of twice the number of `heads`";
-        return Err(("d_model", new.d_model as f64, wanted));
+        return wrong("d_model", &new.d_model, wanted);
     }
     if !(new.gain.is_finite() && new.gain > 0.0) {
-        return Err(("gain", new.gain.into(), "above 0"));
+        return wrong("gain", &new.gain, "above 0");
     }
     Ok(())
 }

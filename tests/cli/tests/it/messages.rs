@@ -192,7 +192,10 @@ fn what_cannot_be_in_a_late_stage_is_told_at_once() {
         ("stages=[]", "`stages` is empty; expected at least one"),
         ("task.train=0", "no problem to train on"),
         ("task.test=0", "`eval.split` has no problems in this task"),
-        ("task.noise.actor_slip=2", "`actor_slip` is 2"),
+        (
+            "task.operations=0",
+            "`operations` is 0; expected 1 to 8; `task.operations=0` on the command line sets it",
+        ),
         (
             "rollout.problems=-1",
             "found `-1`; expected a whole number, 0 or more",
