@@ -17,6 +17,7 @@ use serde::Serialize;
 use critique_trainer::memory;
 
 use crate::failure::Failure;
+use crate::model::{count, several, threads};
 use crate::out::{say, say_json};
 
 /// Measures speed and memory.
@@ -35,16 +36,16 @@ enum What {
         #[command(flatten)]
         common: Common,
         /// Prompts in a step
-        #[arg(long, default_value_t = 16)]
+        #[arg(long, default_value_t = 16, value_name = "N", value_parser = count)]
         prompts: usize,
         /// Completions of each prompt
-        #[arg(long, default_value_t = 4)]
+        #[arg(long, default_value_t = 4, value_name = "N", value_parser = several)]
         group: usize,
         /// Length of prompts, in tokens
-        #[arg(long, default_value_t = 48)]
+        #[arg(long, default_value_t = 48, value_name = "N", value_parser = count)]
         prompt_tokens: usize,
         /// Length of completions, in tokens
-        #[arg(long, default_value_t = 96)]
+        #[arg(long, default_value_t = 96, value_name = "N", value_parser = count)]
         new_tokens: usize,
     },
     /// Sampling, prompts included
@@ -52,13 +53,13 @@ enum What {
         #[command(flatten)]
         common: Common,
         /// Sequences at once
-        #[arg(long, default_value_t = 64)]
+        #[arg(long, default_value_t = 64, value_name = "N", value_parser = count)]
         batch: usize,
         /// Length of prompts, in tokens
-        #[arg(long, default_value_t = 48)]
+        #[arg(long, default_value_t = 48, value_name = "N", value_parser = count)]
         prompt_tokens: usize,
         /// Length of completions, in tokens
-        #[arg(long, default_value_t = 96)]
+        #[arg(long, default_value_t = 96, value_name = "N", value_parser = count)]
         new_tokens: usize,
     },
     /// Forward, backward and an `AdamW` step
@@ -73,10 +74,10 @@ struct Common {
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
     /// Timed repetitions, after one that is not
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = count)]
     steps: usize,
     /// Threads; 0 takes as many as the machine has
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = threads)]
     threads: usize,
     /// Measures processor time of all threads instead of the wall clock
     #[arg(long)]
@@ -91,10 +92,10 @@ struct Scored {
     #[command(flatten)]
     common: Common,
     /// Sequences
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = count)]
     batch: usize,
     /// Length of each, in tokens
-    #[arg(long, default_value_t = 144)]
+    #[arg(long, default_value_t = 144, value_name = "N", value_parser = several)]
     tokens: usize,
     /// Computes activations again on the way back instead of keeping them
     #[arg(long)]
@@ -420,7 +421,7 @@ fn time(
 ) -> Result<(), Failure> {
     step(0)?;
     let mut seconds = Vec::new();
-    for n in 1..=common.steps.max(1) {
+    for n in 1..=common.steps {
         let (wall, cpu) = (Instant::now(), cpu_seconds());
         step(n)?;
         seconds.push(if common.cpu_time {

@@ -24,7 +24,7 @@ enum Command {
         /// The run file
         #[arg(value_name = "RUN.toml")]
         file: PathBuf,
-        /// Settings that go before the file
+        /// Settings that overrule the file
         #[arg(value_name = "KEY=VALUE")]
         settings: Vec<String>,
     },

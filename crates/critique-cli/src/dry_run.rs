@@ -10,7 +10,7 @@ use std::sync::Arc;
 use critique_core::{Generate, Prompt, Split};
 use critique_model::{DeviceSpec, ModelConfig, TextCodec, adapter_tensors};
 use critique_tasks::Task;
-use critique_trainer::{ModelSource, Models, RlStage, RunConfig, SftStage, StageConfig};
+use critique_trainer::{ModelSource, Models, RlStage, RunConfig, SftStage, StageConfig, check};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -85,6 +85,7 @@ pub(crate) fn run(
 
 fn plan(file: &RunFile, task_name: &str, task: &dyn Task) -> Result<Plan, Failure> {
     let config = &file.config;
+    check(config, task).map_err(|error| file.misfit(error))?;
     // Opening a device shows whether it is there.
     DeviceSpec::parse(&config.device)?.open()?;
     let mut problems = Map::new();
@@ -286,6 +287,15 @@ impl Plan {
             models,
         );
         text += "\n\n";
+        for (name, model) in &self.models {
+            if let Some([_, longest]) = model.prompt_tokens.filter(|p| p[1] >= model.context) {
+                let _ = writeln!(
+                    text,
+                    "note: the context of `{name}` is {} tokens, and a prompt has {longest}: such prompts are dropped\n",
+                    model.context
+                );
+            }
+        }
         let stages = self.stages.iter().map(|stage| {
             [
                 stage.name.clone(),

@@ -8,7 +8,7 @@ use critique_eval::{Critic, EvalSettings, Evaluation, Metric, Row, Summary, eval
 use critique_rollout::{RolloutRecord, Scored, Seeds, record, respond};
 
 use crate::failure::Failure;
-use crate::model::{RuntimeArgs, load, temperature};
+use crate::model::{RuntimeArgs, count, load, temperature};
 use crate::settings::closest;
 use crate::tasks::build;
 use crate::{out, tables};
@@ -35,22 +35,22 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", requires = "actor")]
     task: Option<String>,
     /// Which problems
-    #[arg(long, value_enum, default_value_t = Part::Test)]
+    #[arg(long, value_enum, default_value_t = Part::Test, requires = "actor")]
     split: Part,
     /// The first this many problems; 0 takes all
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", requires = "actor")]
     problems: usize,
     /// Responses to each problem
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 1, value_name = "N", requires = "actor", value_parser = clap::value_parser!(u16).range(1..))]
     samples: u16,
     /// Of all three roles; 0 is greedy
-    #[arg(long, default_value_t = 0.0, value_name = "T", value_parser = temperature)]
+    #[arg(long, default_value_t = 0.0, value_name = "T", requires = "actor", value_parser = temperature, allow_negative_numbers = true)]
     temperature: f32,
     /// Longest response, critique and refinement, in tokens
-    #[arg(long, default_value_t = 1024, value_name = "N")]
+    #[arg(long, default_value_t = 1024, value_name = "N", requires = "actor", value_parser = count)]
     max_new_tokens: usize,
     /// Draws the samples
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", requires = "actor")]
     seed: u64,
     /// Where `summary.json` and the rollouts go
     #[arg(long, value_name = "DIR", requires = "actor")]
@@ -92,7 +92,9 @@ impl Floor {
         let at_least = value
             .trim()
             .parse()
-            .map_err(|_| format!("`{value}` is no number"))?;
+            .ok()
+            .filter(|least: &f64| least.is_finite())
+            .ok_or_else(|| format!("`{value}` is no number"))?;
         // A row's name may hold a dot, a metric's does not.
         let (row, metric) = match name.trim().rsplit_once('.') {
             Some((row, metric)) => (Some(row.to_owned()), metric),

@@ -64,7 +64,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn write(model: &LanguageModel, args: &Args) -> Result<(), Failure> {
-    std::fs::create_dir_all(&args.out)?;
+    std::fs::create_dir_all(&args.out).map_err(|error| {
+        Failure::failed(format!("cannot write `{}`: {error}", args.out.display()))
+    })?;
     if let Some(source) = model.source() {
         copy_model_files(source, &args.out)?;
     } else {

@@ -182,7 +182,7 @@ impl From<EvalError> for Failure {
 impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Self {
         let exit = match &error {
-            TrainError::Config { .. } | TrainError::Setting { .. } => Exit::Usage,
+            TrainError::Config { .. } => Exit::Usage,
             TrainError::NotFinite { .. } | TrainError::Gate { .. } => Exit::Gate,
             TrainError::Interrupted { .. } => Exit::Signal(2),
             TrainError::Model(error) => exit_of_model(error),

@@ -10,7 +10,7 @@ use critique_model::Ends;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::model::{RuntimeArgs, load, open_engine, temperature};
+use crate::model::{RuntimeArgs, count, load, open_engine, share, some_share, temperature};
 use crate::out;
 
 /// Lets a model continue a prompt.
@@ -40,7 +40,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "chat")]
     raw: bool,
     /// Completions
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = count)]
     n: usize,
     #[command(flatten)]
     sampling: SamplingArgs,
@@ -58,22 +58,22 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Args)]
 struct SamplingArgs {
     /// Longest completion, in tokens
-    #[arg(long, default_value_t = 256, value_name = "N")]
+    #[arg(long, default_value_t = 256, value_name = "N", value_parser = count)]
     max_new_tokens: usize,
     /// Divides the logits; 0 takes the most likely token
-    #[arg(long, default_value_t = 0.0, value_name = "T", value_parser = temperature)]
+    #[arg(long, default_value_t = 0.0, value_name = "T", value_parser = temperature, allow_negative_numbers = true)]
     temperature: f32,
     /// Keeps the smallest set of tokens with this much probability; 1 keeps all
-    #[arg(long, default_value_t = 1.0, value_name = "P")]
+    #[arg(long, default_value_t = 1.0, value_name = "P", value_parser = some_share, allow_negative_numbers = true)]
     top_p: f32,
     /// Keeps this many most likely tokens; 0 keeps all
     #[arg(long, default_value_t = 0, value_name = "K")]
     top_k: usize,
     /// Keeps tokens at least this fraction as likely as the most likely one; 0 keeps all
-    #[arg(long, default_value_t = 0.0, value_name = "P")]
+    #[arg(long, default_value_t = 0.0, value_name = "P", value_parser = share, allow_negative_numbers = true)]
     min_p: f32,
     /// A text that ends a completion; may be given several times
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     stop: Vec<String>,
 }
 

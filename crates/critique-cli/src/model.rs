@@ -19,7 +19,8 @@ pub(crate) struct RuntimeArgs {
         long,
         default_value_t = 0,
         value_name = "N",
-        env = "CRITIQUE_RL_THREADS"
+        env = "CRITIQUE_RL_THREADS",
+        value_parser = threads
     )]
     threads: usize,
 }
@@ -87,6 +88,46 @@ fn is_folder(dir: &Path) -> Result<(), Failure> {
         "`{}` {found}; expected a model folder in Hugging Face layout",
         shown.display()
     )))
+}
+
+/// A whole number above 0.
+pub(crate) fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(value) if value > 0 => Ok(value),
+        _ => Err("expected a whole number above 0".into()),
+    }
+}
+
+/// A whole number of at least 2.
+pub(crate) fn several(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(value) if value > 1 => Ok(value),
+        _ => Err("expected a whole number of at least 2".into()),
+    }
+}
+
+/// Threads: 0 for all of the machine, and no more than any machine has.
+pub(crate) fn threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(value) if value <= 1024 => Ok(value),
+        _ => Err("expected a whole number from 0 to 1024".into()),
+    }
+}
+
+/// A share: from 0 to 1.
+pub(crate) fn share(text: &str) -> Result<f32, String> {
+    match text.parse() {
+        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
+        _ => Err("expected a number from 0 to 1".into()),
+    }
+}
+
+/// A share above 0.
+pub(crate) fn some_share(text: &str) -> Result<f32, String> {
+    match share(text) {
+        Ok(value) if value > 0.0 => Ok(value),
+        _ => Err("expected a number above 0, at most 1".into()),
+    }
 }
 
 /// A number above 0.

@@ -15,18 +15,12 @@ use crate::{examples, out, session, tables};
 const FULL: &str = include_str!("quickstart.toml");
 const QUICK: &str = include_str!("quickstart-quick.toml");
 
-/// Rows of the table at the end, and what a person calls them.
-const ROWS: [(&str, &str); 10] = [
+/// Rows of the table at the end, and what the paper calls them.
+const ROWS: [(&str, &str); 4] = [
     ("no_critic", "no critic"),
     ("sft", "SFT"),
     ("stage1", "stage I"),
     ("stage2", "stage II"),
-    ("perfect", "perfect"),
-    ("true_verdict", "true verdict"),
-    ("always_correct", "says Correct"),
-    ("always_wrong", "says Wrong"),
-    ("random", "random"),
-    ("empty", "empty"),
 ];
 
 /// Runs the whole method on arithmetic, from random weights, in minutes.
@@ -36,7 +30,7 @@ const ROWS: [(&str, &str); 10] = [
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Draws everything that is random
-    #[arg(long, default_value_t = 1, value_name = "N", env = "CRITIQUE_RL_SEED")]
+    #[arg(long, default_value_t = 1, value_name = "N", env = "CRITIQUE_RL_SEED", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: u64,
     /// The run folder [default: runs/quickstart-SEED]
     #[arg(long, value_name = "DIR", env = "CRITIQUE_RL_OUT")]
@@ -48,7 +42,7 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     /// Threads; 0 takes as many as the machine has. No result depends on it
-    #[arg(long, value_name = "N", env = "CRITIQUE_RL_THREADS")]
+    #[arg(long, value_name = "N", env = "CRITIQUE_RL_THREADS", value_parser = crate::model::threads)]
     threads: Option<usize>,
 }
 
@@ -93,8 +87,7 @@ fn settings(args: &Args) -> Vec<Setting> {
     settings
 }
 
-/// The rows of the method and then those of critics that are no models, at every temperature,
-/// under the names of the paper.
+/// The rows of the method at every temperature, under the names of the paper.
 fn named(summary: &Summary) -> Summary {
     let rename = |row: &Row| {
         let (stage, rest) = row
@@ -123,8 +116,8 @@ fn whats_next(dir: &Path, quick: bool, seconds: f64) -> String {
         "\nRun folder: {shown} ({seconds:.0} s)\n\nWhat to try next:{full}
   critique-rl eval \"{shown}\"
       all rows: also those of critics that are no models
-  critique-rl generate --model \"{shown}/stages/stage2\" --help
-      talk to the critic
+  printf 'Criticise: 94+3+4-7\\n+3=97\\n+4=01\\n-7=84' | critique-rl generate --model \"{shown}/stages/stage2\"
+      what the critic says of a wrong answer
   critique-rl config show \"{shown}/config.resolved.toml\"
       every setting of this run; copy it, change it, and `critique-rl train` it
   critique-rl tasks list

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use critique_core::{Attempt, Completion, Judgment, Verdict};
 use critique_rollout::{RolloutId, RolloutRecord};
 use critique_tasks::build_from_table;
-use critique_trainer::{Difference, Replay, RunConfig, RunDir, read_config, replay};
+use critique_trainer::{
+    Difference, Replay, RunConfig, RunDir, read_config, replay, replay_evaluation,
+};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -24,10 +26,14 @@ pub(crate) struct Args {
     /// The run folder
     #[arg(value_name = "RUN")]
     run: PathBuf,
-    /// The `id` of a line of `rollouts/stage-NAME/step-N.jsonl`:
+    /// The `id` of a line of `rollouts/stage-NAME/step-N.jsonl` or of `eval/NAME.jsonl`:
     /// `STAGE/STEP/PROBLEM/RESPONSE.CRITIQUE`
     #[arg(value_name = "ID")]
     id: String,
+    /// The row of `eval/summary.json` that a rollout of an evaluation (`eval/0/…`) is of, such as
+    /// `stage1` or `sft@0.7`
+    #[arg(long, value_name = "NAME")]
+    row: Option<String>,
     /// Shows every sampled token with its id and log-prob
     #[arg(long)]
     tokens: bool,
@@ -35,7 +41,7 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     /// Threads of the CPU engine instead of those of the run; no result depends on it
-    #[arg(long, value_name = "N", env = "CRITIQUE_RL_THREADS")]
+    #[arg(long, value_name = "N", env = "CRITIQUE_RL_THREADS", value_parser = crate::model::threads)]
     threads: Option<usize>,
 }
 
@@ -47,10 +53,25 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         config.threads = threads;
     }
     let (_, task) = build_from_table(config.task.clone())?;
-    let mut progress = Progress::new(Arc::default());
-    let replay = replay(&args.run, &config, &*task, &id, &mut progress);
-    progress.end();
-    let replay = replay?;
+    let replay = match (&args.row, id.stage == "eval") {
+        (Some(row), true) => replay_evaluation(&args.run, &config, &*task, row, &id)?,
+        (None, false) => {
+            let mut progress = Progress::new(Arc::default());
+            let replay = replay(&args.run, &config, &*task, &id, &mut progress);
+            progress.end();
+            replay?
+        }
+        (None, true) => {
+            return Err(Failure::usage(format!(
+                "`{id}` is a rollout of an evaluation; expected `--row NAME` too, with the name of its file: `eval/NAME.jsonl`"
+            )));
+        }
+        (Some(_), false) => {
+            return Err(Failure::usage(format!(
+                "`{id}` is a rollout of a stage, and `--row` is for those of evaluations (`eval/0/…`)"
+            )));
+        }
+    };
     let differences = replay.differences();
     if args.json {
         out::say_json(&object(&replay, &differences))?;
@@ -99,7 +120,9 @@ fn text(replay: &Replay, with_tokens: bool) -> String {
         let tokens = list(refinement.completion.as_ref(), texts);
         put("refinement", &answer(refinement), &refinement.text, tokens);
     }
-    let _ = write!(text, "\nreward {}", reward(record));
+    if !record.rewards.is_empty() {
+        let _ = write!(text, "\nreward {}", reward(record));
+    }
     text
 }
 

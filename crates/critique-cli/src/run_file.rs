@@ -115,12 +115,22 @@ impl RunFile {
                 return self.source.failure(fault);
             }
             TaskError::Options { message, .. } => {
-                (unknown_key(message).map(|(key, _)| key), message.clone())
+                let key = unknown_key(message).map(|(key, _)| key);
+                (
+                    key.or_else(|| message.split('`').nth(1).map(str::to_owned)),
+                    message.clone(),
+                )
             }
             TaskError::Data { message } => (None, message.clone()),
             _ => return error.into(),
         };
-        let path: Vec<String> = std::iter::once("task".to_owned()).chain(key).collect();
+        // A task tells the key and not the tables around it.
+        let mut path = vec!["task".to_owned()];
+        path.extend(
+            key.and_then(|key| place::find(&self.config.task, &key))
+                .into_iter()
+                .flatten(),
+        );
         self.source.failure(fault_of(path, &message))
     }
 
@@ -267,6 +277,7 @@ fn fault_of(mut path: Vec<String>, message: &str) -> Fault {
             help: None,
         };
     }
+    let message = &in_words(message);
     let message = if path.is_empty() {
         message.to_owned()
     } else {
@@ -277,6 +288,30 @@ fn fault_of(mut path: Vec<String>, message: &str) -> Fault {
         message,
         help: None,
     }
+}
+
+/// Serde names the types of Rust; a person asks what may stand there.
+fn in_words(message: &str) -> String {
+    let Some((found, wanted)) = message.rsplit_once(", expected ") else {
+        return message.to_owned();
+    };
+    let wanted = match wanted {
+        "usize" | "u64" | "u32" => "a whole number, 0 or more",
+        "f32" | "f64" => "a number",
+        "a sequence" => "a list",
+        "a map" => "a table",
+        "a string" | "path string" => "a text",
+        "a boolean" => "`true` or `false`",
+        wanted => wanted,
+    };
+    let found = found
+        .replacen("invalid type: ", "found ", 1)
+        .replacen("invalid value: ", "found ", 1)
+        .replacen("floating point ", "", 1)
+        .replacen("integer ", "", 1)
+        .replacen("boolean ", "", 1)
+        .replacen("string ", "", 1);
+    format!("{found}; expected {wanted}")
 }
 
 /// The key that serde does not know, and those it does.

@@ -25,7 +25,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     adapter: Option<PathBuf>,
     /// Divides the logits before log-probs are taken
-    #[arg(long, default_value_t = 1.0, value_parser = crate::model::positive)]
+    #[arg(long, default_value_t = 1.0, value_name = "T", value_parser = crate::model::positive, allow_negative_numbers = true)]
     temperature: f32,
     #[command(flatten)]
     runtime: RuntimeArgs,

@@ -10,14 +10,14 @@ use crate::{dry_run, out, session, tables};
 
 /// Trains as a run file says.
 ///
-/// Settings go before one another in this order: the run file, `CRITIQUE_RL_DEVICE`, `_OUT`,
-/// `_SEED` and `_THREADS` of the environment, then `key.path=value` here.
+/// Later settings overrule earlier ones: the run file, then `CRITIQUE_RL_DEVICE`, `_OUT`, `_SEED`
+/// and `_THREADS` of the environment, then `key.path=value` here.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The run file
     #[arg(value_name = "RUN.toml")]
     file: PathBuf,
-    /// Settings that go before the file; entries of `stages` go by name: `stages.stage1.lr=1e-5`
+    /// Settings that overrule the file; entries of `stages` go by name: `stages.stage1.lr=1e-5`
     #[arg(value_name = "KEY=VALUE")]
     settings: Vec<String>,
     /// Where to begin: `auto` (the last checkpoint of the run folder, if any), `never`, or a

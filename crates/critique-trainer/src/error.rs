@@ -24,15 +24,6 @@ pub enum TrainError {
     /// An evaluation failed.
     #[error(transparent)]
     Eval(#[from] critique_eval::EvalError),
-    /// A setting of rewards makes no sense.
-    #[error("stage `{stage}`")]
-    Setting {
-        /// The stage.
-        stage: String,
-        /// The setting.
-        #[source]
-        source: critique_rewards::SettingError,
-    },
     /// A file could not be read.
     #[error("cannot read `{}`", path.display())]
     Read {
@@ -57,6 +48,16 @@ pub enum TrainError {
         /// The file.
         path: PathBuf,
         /// What was found and what would do.
+        message: String,
+    },
+    /// A line of a file of examples will not do.
+    #[error("{}:{line}: {message}", path.display())]
+    Row {
+        /// The file.
+        path: PathBuf,
+        /// Its line, counted from 1.
+        line: usize,
+        /// The field, what was found and what would do.
         message: String,
     },
     /// The loss or its gradient is NaN or infinite; nothing was updated.

@@ -3,7 +3,38 @@
 //! A [`RunConfig`] lists stages; [`run`] runs them one after another with one loop. Stage I and
 //! stage II of the method differ by settings, not by code. What a run tells on its way reaches an
 //! [`Observer`]; what it leaves lies in a [`RunDir`].
+//!
+//! ```
+//! use std::sync::atomic::AtomicBool;
+//!
+//! use critique_trainer::{Resume, RunConfig, Silent, run};
+//! use task_arithmetic as _; // links the task that the run file names
+//!
+//! let mut config: RunConfig = toml::from_str(
+//!     r#"
+//!     seed = 1
+//!     out = "runs/first"
+//!     task = { name = "arithmetic", train = 50, validation = 10, test = 10 }
+//!     models.base.new = { d_model = 16, layers = 1, heads = 2, d_ff = 32, context = 64 }
+//!
+//!     [[stages]]
+//!     kind = "sft"
+//!     name = "solutions"
+//!     model = "base"
+//!     steps = 2
+//!     data = [{ kind = "solutions", rows = 4 }]
+//!     lr = 1e-3
+//!     "#,
+//! )?;
+//! # let folder = tempfile::tempdir()?;
+//! # config.out = folder.path().join("run");
+//! let (_, task) = critique_tasks::build_from_table(config.task.clone())?;
+//! let dir = run(&config, &*task, &Resume::Auto, &AtomicBool::new(false), &mut Silent)?;
+//! assert!(dir.stage("solutions").join("model.safetensors").is_file());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+mod check;
 mod checkpoint;
 mod config;
 mod error;
@@ -18,6 +49,7 @@ mod run_dir;
 mod schedule;
 mod sft;
 
+pub use check::check;
 pub use checkpoint::{Best, TrainerState, read_state};
 pub use config::{
     EvalConfig, Gate, Measure, ModelSource, NewModel, RlStage, RolloutConfig, RunConfig,
@@ -26,7 +58,7 @@ pub use config::{
 pub use error::TrainError;
 pub use models::Models;
 pub use observer::{Event, Metrics, Observer, Silent};
-pub use replay::{Difference, Replay, TokenTexts, replay};
+pub use replay::{Difference, Replay, TokenTexts, replay, replay_evaluation};
 pub use run::{Resume, read_config, run};
 pub use run_dir::RunDir;
 pub use schedule::{Schedule, Shape};

@@ -226,6 +226,7 @@ impl Models {
             );
             return Err(TrainError::Config { message });
         };
+        check_shape(name, new)?;
         new_model(
             new,
             vocabulary,
@@ -235,6 +236,33 @@ impl Models {
     }
 }
 
+/// Refuses a shape that no model can have.
+pub(crate) fn check_shape(name: &str, new: &NewModel) -> Result<(), TrainError> {
+    let wrong = |key: &str, found: &dyn std::fmt::Display, wanted: &str| {
+        let message = format!("`models.{name}.new.{key}` is {found}; expected {wanted}");
+        Err(TrainError::Config { message })
+    };
+    for (key, found) in [
+        ("d_model", new.d_model),
+        ("layers", new.layers),
+        ("heads", new.heads),
+        ("d_ff", new.d_ff),
+        ("context", new.context),
+    ] {
+        if found == 0 {
+            return wrong(key, &found, "at least 1");
+        }
+    }
+    if !new.d_model.is_multiple_of(2 * new.heads) {
+        let wanted = "a multiple of twice the number of `heads`";
+        return wrong("d_model", &new.d_model, wanted);
+    }
+    if !(new.gain.is_finite() && new.gain > 0.0) {
+        return wrong("gain", &new.gain, "above 0");
+    }
+    Ok(())
+}
+
 /// A model of random weights that speaks a task's vocabulary.
 fn new_model(
     new: &NewModel,
@@ -242,13 +270,6 @@ fn new_model(
     runtime: &Runtime,
     seed: u64,
 ) -> Result<LanguageModel, TrainError> {
-    if new.heads == 0 || !new.d_model.is_multiple_of(2 * new.heads) {
-        let message = format!(
-            "`d_model` is {} with {} `heads`; expected an even number of dimensions a head",
-            new.d_model, new.heads
-        );
-        return Err(TrainError::Config { message });
-    }
     let end = vocabulary.end_of_turn.to_owned();
     let special = SpecialTokens {
         eos: Some(end.clone()),

@@ -3,13 +3,15 @@
 //! The critic of a step is not on disk. It is made again from the newest checkpoint of the stage
 //! at or before the step, or from the model that the stage began with, by taking the updates in
 //! between once more, in memory. On the CPU that gives the critic's very bits, and a sample
-//! depends on its seed and on nothing else, so the rollout equals its record. Nothing is written.
+//! depends on its seed and on nothing else, so the rollout equals its record. The critics of
+//! evaluations are on disk. Nothing is written.
 
 use std::path::{Path, PathBuf};
 
 use critique_core::{Completion, Problem, Rollout, Split, derive_seed};
+use critique_eval::EvalSettings;
 use critique_model::LanguageModel;
-use critique_rollout::{Alone, RolloutId, RolloutRecord, Seeds, record};
+use critique_rollout::{Alone, RolloutId, RolloutRecord, Scored, Seeds, record};
 use critique_tasks::Task;
 use serde_json::Value;
 
@@ -203,6 +205,119 @@ pub fn replay(
     })
 }
 
+/// Makes a rollout of an evaluation again: the one with this id in `eval/ROW.jsonl`. Critics of
+/// rows are on disk, so nothing is trained. See [`replay`].
+///
+/// # Errors
+///
+/// When the run has no such row or rollout, when what the run was made from is no longer there,
+/// and as [`run`](crate::run()).
+pub fn replay_evaluation(
+    root: &Path,
+    config: &RunConfig,
+    task: &dyn Task,
+    row: &str,
+    id: &RolloutId,
+) -> Result<Replay, TrainError> {
+    config.check()?;
+    let dir = RunDir::existing(root)?;
+    let Row {
+        stage: index,
+        best,
+        temperature,
+    } = row_of(config, row)?;
+    let recorded = record_in(&dir.eval().join(format!("{row}.jsonl")), id)?;
+    let problems = task.problems(config.eval.split)?;
+    let Some(problem) = problems.iter().find(|problem| problem.id == id.problem) else {
+        return Err(no_rollout(
+            id,
+            "the task has no such problem in `eval.split`",
+        ));
+    };
+
+    let stage = &config.stages[index];
+    let mut models = Models::new(config, task)?;
+    models_before(&dir, config, index + 1, &mut models)?;
+    let folder = if best {
+        dir.best(stage.name())
+    } else {
+        dir.stage(stage.name())
+    };
+    let critic = models.read(stage.model(), &folder)?;
+    let actor = models.get("actor")?;
+    let seed = derive_seed(config.seed, &["eval"]);
+    let settings = EvalSettings::sampled(row, seed, temperature, config.eval.max_new_tokens);
+    let asks = Alone {
+        actor,
+        critic: &critic,
+        task,
+        seeds: Seeds {
+            run: seed,
+            stage: "eval",
+            step: 0,
+        },
+        response: &settings.response,
+        critique: &settings.critique,
+        refinement: &settings.refinement,
+        refinements: 1,
+    };
+    let group = asks
+        .rollout(problem, None, id.sample, id.sibling)?
+        .ok_or_else(|| no_rollout(id, "one of its prompts does not fit the context"))?;
+    let member = &group.members[0];
+    Ok(Replay {
+        record: RolloutRecord::new(&asks.seeds, &group, member, Scored::default()),
+        token_texts: TokenTexts::of(&member.rollout, actor, &critic),
+        rollout: member.rollout.clone(),
+        recorded: Some(recorded),
+        checkpoint: Some(folder),
+        redone: 0,
+    })
+}
+
+/// A row of the summary: the stage whose critic it evaluates, whether it is the critic of the
+/// best step, and the temperature.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    stage: usize,
+    best: bool,
+    temperature: f32,
+}
+
+/// What a row evaluates. Rows without a critic of the run have nothing to be made again.
+fn row_of(config: &RunConfig, name: &str) -> Result<Row, TrainError> {
+    let mut known = Vec::new();
+    for (stage, of) in config.stages.iter().enumerate() {
+        let Some(row) = of.eval_as() else { continue };
+        let validates = matches!(of, StageConfig::Rl(stage) if stage.validate_every > 0);
+        for best in [false, true] {
+            if best && !validates {
+                continue;
+            }
+            for (at, &temperature) in config.eval.temperatures.iter().enumerate() {
+                let row = format!("{row}{}", if best { "-best" } else { "" });
+                let full = match at {
+                    0 => row,
+                    _ => format!("{row}@{temperature}"),
+                };
+                if full == name {
+                    return Ok(Row {
+                        stage,
+                        best,
+                        temperature,
+                    });
+                }
+                known.push(full);
+            }
+        }
+    }
+    let message = format!(
+        "no row `{name}` with a critic of the run; rows: {}",
+        known.join(", ")
+    );
+    Err(TrainError::Config { message })
+}
+
 /// Takes updates up to this step once more.
 fn take_again(
     context: &RlContext<'_>,
@@ -338,7 +453,12 @@ fn recorded(
         );
         return Err(no_rollout(id, &why));
     }
-    let all = record::read(&path)?;
+    record_in(&path, id).map(Some)
+}
+
+/// The record with this id in a file.
+fn record_in(path: &Path, id: &RolloutId) -> Result<RolloutRecord, TrainError> {
+    let all = record::read(path)?;
     let name = id.to_string();
     let example = all
         .first()
@@ -346,7 +466,7 @@ fn recorded(
         .to_owned();
     let count = all.len();
     let found = all.into_iter().find(|record| record.id == name);
-    found.map(Some).ok_or_else(|| {
+    found.ok_or_else(|| {
         let why = format!(
             "`{}` holds {count} others, such as `{example}`",
             path.display()

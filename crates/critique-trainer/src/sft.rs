@@ -7,6 +7,7 @@ use critique_core::{Message, Problem, Prompt, Role, derive_seed};
 use critique_model::{Group, LanguageModel, TextCodec, TokenLoss, TokenRun};
 use critique_tasks::{Demonstration, Task};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::config::{SftData, SftStage};
 use crate::error::TrainError;
@@ -268,82 +269,98 @@ impl TokenLoss for SftLoss<'_> {
     }
 }
 
-#[derive(Deserialize)]
-struct CritiqueRow {
-    #[serde(default)]
-    id: serde_json::Value,
-    question: String,
-    response: String,
-    critique: String,
+/// Reads the file of a source, if it has one, to see whether it can be used.
+pub(crate) fn check_file(data: &SftData, task: &dyn Task) -> Result<(), TrainError> {
+    let (path, rows) = match data {
+        SftData {
+            critiques: Some(path),
+            ..
+        } => (path, read_critiques(path, task)?.len()),
+        SftData {
+            messages: Some(path),
+            ..
+        } => (path, read_messages(path)?.len()),
+        _ => return Ok(()),
+    };
+    if rows == 0 {
+        let message = "holds no rows".to_owned();
+        let path = path.clone();
+        return Err(TrainError::File { path, message });
+    }
+    Ok(())
 }
 
 /// Critiques in a file of JSON lines, each a demonstration of the task's critique prompt.
 fn read_critiques(path: &Path, task: &dyn Task) -> Result<Vec<Demonstration>, TrainError> {
     let style = task.prompts();
-    let rows: Vec<CritiqueRow> = read_lines(path)?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let id = row.id.as_str().unwrap_or_default().to_owned();
-            let problem = Problem {
-                id,
-                question: row.question,
-                answer: String::new(),
-                solution: String::new(),
-            };
-            Demonstration::new(style.critique(&problem, &row.response), row.critique)
-        })
-        .collect())
+    let demonstration = |row: &Value| {
+        let problem = Problem {
+            id: row["id"].as_str().unwrap_or_default().to_owned(),
+            question: text(row, "question")?,
+            answer: String::new(),
+            solution: String::new(),
+        };
+        let prompt = style.critique(&problem, &text(row, "response")?);
+        Ok(Demonstration::new(prompt, text(row, "critique")?))
+    };
+    read_lines(path, demonstration)
 }
 
-#[derive(Deserialize)]
-struct ChatRow {
-    messages: Vec<Message>,
+/// A field of a row that must be a text.
+fn text(row: &Value, field: &str) -> Result<String, String> {
+    match row.get(field) {
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(other) => Err(format!("field `{field}` is `{other}`; expected a text")),
+        None => Err(format!("field `{field}` is missing")),
+    }
 }
 
 /// Chats in a file of JSON lines; the last turn must be the model's.
 fn read_messages(path: &Path) -> Result<Vec<Demonstration>, TrainError> {
-    let rows: Vec<ChatRow> = read_lines(path)?;
-    rows.into_iter()
-        .enumerate()
-        .map(|(index, row)| {
-            let mut messages = row.messages;
-            match messages.pop() {
-                Some(Message {
-                    role: Role::Assistant,
-                    content,
-                }) => Ok(Demonstration::new(
-                    Prompt {
-                        messages,
-                        prefill: String::new(),
-                    },
-                    content,
-                )),
-                _ => Err(TrainError::File {
-                    path: path.to_owned(),
-                    message: format!(
-                        "chat {}: the last of `messages` is not the assistant's",
-                        index + 1
-                    ),
-                }),
+    let demonstration = |row: &Value| {
+        let wanted = "expected a list of `{\"role\": …, \"content\": …}`";
+        let Some(list) = row.get("messages") else {
+            return Err(format!("field `messages` is missing; {wanted}"));
+        };
+        let mut messages = Vec::<Message>::deserialize(list)
+            .map_err(|why| format!("field `messages`: {why}; {wanted}"))?;
+        match messages.pop() {
+            Some(Message {
+                role: Role::Assistant,
+                content,
+            }) => {
+                let prompt = Prompt {
+                    messages,
+                    prefill: String::new(),
+                };
+                Ok(Demonstration::new(prompt, content))
             }
-        })
-        .collect()
+            _ => Err("field `messages`: the last turn is not the assistant's".into()),
+        }
+    };
+    read_lines(path, demonstration)
 }
 
-fn read_lines<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Vec<T>, TrainError> {
+/// What `read` makes of each line; its words about a line that will not do get the place.
+fn read_lines<T>(
+    path: &Path,
+    read: impl Fn(&Value) -> Result<T, String>,
+) -> Result<Vec<T>, TrainError> {
     let text = std::fs::read_to_string(path).map_err(|source| TrainError::Read {
         path: path.to_owned(),
         source,
     })?;
-    text.lines()
-        .enumerate()
+    let lines = text.lines().enumerate();
+    lines
         .filter(|(_, line)| !line.trim().is_empty())
         .map(|(index, line)| {
-            serde_json::from_str(line).map_err(|e| TrainError::File {
-                path: path.to_owned(),
-                message: format!("line {}: {e}", index + 1),
-            })
+            let row = serde_json::from_str(line).map_err(|why| format!("not JSON: {why}"));
+            row.and_then(|row| read(&row))
+                .map_err(|why| TrainError::Row {
+                    path: path.to_owned(),
+                    line: index + 1,
+                    message: why,
+                })
         })
         .collect()
 }

@@ -168,9 +168,21 @@ pub(super) const TABLES: [Table; 15] = [
                 Text,
                 "Reads the actor's responses from this file of JSON lines.",
             ),
-            ("response", Of("sampling"), "How the actor answers."),
-            ("critique", Of("sampling"), "How the critic writes."),
-            ("refinement", Of("sampling"), "How the actor refines."),
+            (
+                "response",
+                Of("sampling"),
+                "How the actor answers: `temperature` 0.7, `max_new_tokens` 1024.",
+            ),
+            (
+                "critique",
+                Of("sampling"),
+                "How the critic writes: `temperature` 0.7, `max_new_tokens` 1536.",
+            ),
+            (
+                "refinement",
+                Of("sampling"),
+                "How the actor refines: `temperature` 0, `max_new_tokens` 1024.",
+            ),
         ],
     },
     Table {
@@ -198,7 +210,7 @@ pub(super) const TABLES: [Table; 15] = [
                 Number,
                 "Keeps tokens at least this fraction as likely as the most likely one.",
             ),
-            ("max_new_tokens", Count(0), "Longest completion, in tokens."),
+            ("max_new_tokens", Count(1), "Longest completion, in tokens."),
             ("stop", List("string"), "Texts that end a completion."),
             (
                 "stop_token_ids",
@@ -527,7 +539,7 @@ pub(super) const TABLES: [Table; 15] = [
                 Count(0),
                 "A checkpoint every this many steps of a stage; 0 saves at the ends of stages only.",
             ),
-            ("keep", Count(0), "Checkpoints kept within a stage."),
+            ("keep", Count(1), "Checkpoints kept within a stage."),
             (
                 "rollouts_every",
                 Count(0),
@@ -607,13 +619,19 @@ fn defaults(table: &str) -> Map<String, Value> {
         "save" => plain(&SaveConfig::default()),
         "rewards" => plain(&RewardMix::default()),
         "rl" => least_rl().map_or(Value::Null, |stage| plain(&stage)),
-        "run" => json!({ "device": "cpu", "threads": 0 }),
+        "run" => json!({ "device": "cpu", "threads": 0, "recompute": false }),
         _ => Value::Null,
     };
     let mut keys = value.as_object().cloned().unwrap_or_default();
     if table == "rl" {
         for given in ["name", "steps", "rewards", "kl_coef", "lr"] {
             keys.remove(given);
+        }
+    }
+    if table == "sampling" {
+        // Each role has its own; they stand in its description.
+        for of_role in ["temperature", "max_new_tokens"] {
+            keys.remove(of_role);
         }
     }
     keys

@@ -129,6 +129,18 @@ pub(super) fn get<'a>(table: &'a Table, path: &[String]) -> Option<&'a Value> {
         })
 }
 
+/// The way to the outermost key of this name in a table and the tables within it.
+pub(super) fn find(table: &Table, key: &str) -> Option<Vec<String>> {
+    if table.contains_key(key) {
+        return Some(vec![key.to_owned()]);
+    }
+    table.iter().find_map(|(name, value)| {
+        let mut path = find(value.as_table()?, key)?;
+        path.insert(0, name.clone());
+        Some(path)
+    })
+}
+
 /// What a person calls an entry of a list.
 pub(super) fn name_or_index(entry: &Table, index: usize) -> String {
     entry

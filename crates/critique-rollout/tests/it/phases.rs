@@ -1,11 +1,11 @@
 //! Response, critique, refinement: prompts, seeds, order, and what does not fit.
 
-use critique_core::{Judgment, Verdict, derive_seed};
+use critique_core::{Judgment, Problem, Split, Verdict, derive_seed};
 use critique_rollout::{
-    Control, Phase, RolloutError, RolloutGroup, Seeds, cases, control_critiques, critique,
+    Case, Control, Phase, RolloutError, RolloutGroup, Seeds, cases, control_critiques, critique,
     drop_unrefined, refine, respond,
 };
-use critique_tasks::{PromptStyle, Task};
+use critique_tasks::{PromptStyle, Task, TaskError};
 
 use crate::scripted::{Scripted, Sums, greedy, sum};
 
@@ -39,6 +39,12 @@ fn critic() -> Scripted {
         };
         format!("Well.\nStep sentence: so 2\nCorrectness of the final answer: {verdict}")
     })
+}
+
+/// One response of the actor to each problem.
+fn answered(actor: &Scripted, task: &dyn Task, problems: &[Problem]) -> Vec<Case> {
+    let responses = respond(actor, task, problems, 1, &greedy(), &SEEDS).unwrap();
+    cases(problems, responses.attempts)
 }
 
 #[test]
@@ -94,9 +100,7 @@ fn a_rollout_goes_through_all_three_phases() {
 #[test]
 fn the_actor_never_sees_what_stands_before_the_first_step() {
     let actor = actor();
-    let problems = [sum(1)];
-    let responses = respond(&actor, &Sums, &problems, 1, &greedy(), &SEEDS).unwrap();
-    let cases = cases(&problems, responses.attempts);
+    let cases = answered(&actor, &Sums, &[sum(1)]);
     let mut groups = critique(&critic(), &Sums, &cases, 1, &greedy(), &SEEDS)
         .unwrap()
         .groups;
@@ -164,8 +168,7 @@ fn prompts_that_do_not_fit_are_dropped_and_counted() {
 #[test]
 fn controls_say_what_they_are_named_for() {
     let problems: Vec<_> = (1..=40).map(sum).collect();
-    let responses = respond(&actor(), &Sums, &problems, 1, &greedy(), &SEEDS).unwrap();
-    let cases = cases(&problems, responses.attempts);
+    let cases = answered(&actor(), &Sums, &problems);
     let judgments = |control| -> Vec<Judgment> {
         let groups = control_critiques(control, &Sums, &cases, &SEEDS).unwrap();
         let members = groups.iter().flat_map(|group| &group.members);
@@ -195,26 +198,22 @@ fn controls_say_what_they_are_named_for() {
 struct Silent;
 
 impl Task for Silent {
-    fn problems(
-        &self,
-        _: critique_tasks::Split,
-    ) -> Result<Vec<critique_tasks::Problem>, critique_tasks::TaskError> {
+    fn problems(&self, _: Split) -> Result<Vec<Problem>, TaskError> {
         Ok(Vec::new())
     }
 
-    fn verify(&self, _: &critique_tasks::Problem, _: &str) -> Verdict {
+    fn verify(&self, _: &Problem, _: &str) -> Verdict {
         Verdict::Unparsed
     }
 
-    fn gold_response(&self, _: &critique_tasks::Problem) -> String {
+    fn gold_response(&self, _: &Problem) -> String {
         String::new()
     }
 }
 
 #[test]
 fn perfect_critiques_must_come_from_the_task() {
-    let responses = respond(&actor(), &Silent, &[sum(1)], 1, &greedy(), &SEEDS).unwrap();
-    let cases = cases(&[sum(1)], responses.attempts);
+    let cases = answered(&actor(), &Silent, &[sum(1)]);
     let refused = control_critiques(Control::Perfect, &Silent, &cases, &SEEDS).unwrap_err();
     assert!(matches!(&refused, RolloutError::NoOracle { problem } if problem == "sums/1"));
 }

@@ -92,40 +92,28 @@ fn short(out: &Path) -> RunConfig {
     config
 }
 
-#[test]
-fn sft_that_is_stopped_anywhere_and_resumed_equals_unbroken() {
+/// Stops a run after each of so many steps, and lets it go on.
+fn stopped_anywhere_equals_unbroken(start: fn(&Path) -> RunConfig, steps: usize) {
     let whole = tempfile::tempdir().unwrap();
-    finish(&short(whole.path()));
+    finish(&start(whole.path()));
     let whole = files(whole.path());
-    for steps in 1..=6 {
+    for step in 1..=steps {
         let dir = tempfile::tempdir().unwrap();
-        let config = short(dir.path());
-        stop_after(steps, &config);
+        let config = start(dir.path());
+        stop_after(step, &config);
         finish(&config);
-        assert_same(
-            &whole,
-            &files(dir.path()),
-            &format!("stopped after {steps}"),
-        );
+        assert_same(&whole, &files(dir.path()), &format!("stopped after {step}"));
     }
 }
 
 #[test]
+fn sft_that_is_stopped_anywhere_and_resumed_equals_unbroken() {
+    stopped_anywhere_equals_unbroken(short, 6);
+}
+
+#[test]
 fn rl_that_is_stopped_anywhere_and_resumed_equals_unbroken() {
-    let whole = tempfile::tempdir().unwrap();
-    finish(&after_sft(whole.path()));
-    let whole = files(whole.path());
-    for steps in 1..=7 {
-        let dir = tempfile::tempdir().unwrap();
-        let config = after_sft(dir.path());
-        stop_after(steps, &config);
-        finish(&config);
-        assert_same(
-            &whole,
-            &files(dir.path()),
-            &format!("stopped after {steps}"),
-        );
-    }
+    stopped_anywhere_equals_unbroken(after_sft, 7);
 }
 
 #[test]
@@ -254,7 +242,22 @@ fn impossible_run_files_are_named() {
         error("steps = 4", "steps = 0"),
         "stage `one`: `steps` is 0; expected at least 1"
     );
-    assert_eq!(error("kl_coef = 0.05", "kl_coef = -1.0"), "stage `two`");
+    assert_eq!(
+        error("kl_coef = 0.05", "kl_coef = -1.0"),
+        "stage `two`: `kl_coef` is -1; it must be 0 or more"
+    );
+    assert_eq!(
+        error("d_model = 24", "d_model = 0"),
+        "`models.actor.new.d_model` is 0; expected at least 1"
+    );
+    assert_eq!(
+        error("eval_as = \"stage2\"", "eval_as = \"stage1\""),
+        "stage `two`: `eval_as` is `stage1`, as of a stage before it"
+    );
+    assert_eq!(
+        error("test = 20", "test = 0"),
+        "`eval.split` has no problems in this task; expected one that has"
+    );
 }
 
 #[test]
@@ -268,7 +271,7 @@ fn a_folder_of_another_run_is_refused() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("`seed = 3` there, `seed = 4` now"),
+        error.contains("`seed` is `4`, but `3` in the run that"),
         "{error}"
     );
     config.seed = 3;

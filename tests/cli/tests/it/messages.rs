@@ -120,6 +120,177 @@ fn numbers_that_make_no_sense_are_named() {
     }
 }
 
+/// A stage of RL, which the run file above lacks.
+const RL: &str = r#"
+[[stages]]
+kind = "rl"
+name = "stage1"
+steps = 2
+rewards = { discriminability = 1.0 }
+kl_coef = 0.01
+lr = 1e-3
+eval_as = "stage1"
+"#;
+
+#[test]
+fn what_cannot_be_in_a_late_stage_is_told_at_once() {
+    let models = "actor = { from = \"base\" }\ncritic = { from = \"base\" }\n\n[[stages]]";
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("{}{RL}", RUN.replacen("[[stages]]", models, 1));
+    std::fs::write(folder.path().join("run.toml"), text).unwrap();
+    for (setting, part) in [
+        (
+            "stages.stage1.clip_low=2",
+            "`clip_low` is 2; it must be at least 0 and below 1",
+        ),
+        ("stages.stage1.rewards.delta=nan", "`rewards.delta` is NaN"),
+        (
+            "stages.stage1.optimizer.beta1=2",
+            "`optimizer.beta1` is 2; expected at least 0 and below 1",
+        ),
+        (
+            "stages.stage1.schedule.floor=7",
+            "`schedule.floor` is 7; expected between 0 and 1",
+        ),
+        (
+            "stages.stage1.gates_every=2",
+            "`gates_every` is 2 without `gates`",
+        ),
+        (
+            "stages.stage1.gates=[{ measure = \"accuracy\", at_least = 50 }]",
+            "`gates.0.at_least` is 50; expected between 0 and 1",
+        ),
+        (
+            "stages.stage1.eval_as=../x",
+            "`eval_as` is `../x`; expected letters",
+        ),
+        (
+            "stages.stage1.eval_as=random",
+            "`eval_as` is `random`, which is another row's name",
+        ),
+        (
+            "stages.solutions.data.0.kind=solution",
+            "`data.0.kind` is `solution`; demonstrations",
+        ),
+        (
+            "stages.solutions.data.0.weight=-1",
+            "`data.0.weight` is -1; expected above 0",
+        ),
+        (
+            "rollout.balanced=true",
+            "expected `rollout.responses` of at least 2",
+        ),
+        (
+            "models.base.new.layers=0",
+            "`models.base.new.layers` is 0; expected at least 1",
+        ),
+        ("save.keep=0", "`save.keep` is 0; expected at least 1"),
+        (
+            "threads=100000",
+            "`threads` is 100000; expected at most 1024",
+        ),
+        ("stages=[]", "`stages` is empty; expected at least one"),
+        ("task.train=0", "no problem to train on"),
+        ("task.test=0", "`eval.split` has no problems in this task"),
+        (
+            "task.operations=0",
+            "`operations` is 0; expected 1 to 8; `task.operations=0` on the command line sets it",
+        ),
+        (
+            "rollout.problems=-1",
+            "found `-1`; expected a whole number, 0 or more",
+        ),
+    ] {
+        for dry in [&["--dry-run"][..], &[]] {
+            let args = [&["train", "run.toml", setting], dry].concat();
+            let stderr = run_in(folder.path(), &args).fails(2);
+            assert!(stderr.contains(part), "{setting}: {stderr}");
+        }
+    }
+    let missing = ["train", "run.toml", "rollout.responses_file=none.jsonl"];
+    let stderr = run_in(folder.path(), &missing).fails(1);
+    assert!(
+        stderr.starts_with("error: cannot read `none.jsonl`"),
+        "{stderr}"
+    );
+    assert!(!folder.path().join("out").exists(), "nothing is written");
+}
+
+#[test]
+fn a_line_of_examples_that_will_not_do_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for (key, rows, wanted) in [
+        (
+            "critiques",
+            r#"{"question": "1+1", "response": "2"}"#,
+            "rows.jsonl:2: field `critique` is missing",
+        ),
+        (
+            "critiques",
+            r#"{"question": 7, "response": "2", "critique": "x"}"#,
+            "rows.jsonl:2: field `question` is `7`; expected a text",
+        ),
+        (
+            "messages",
+            r#"{"messages": [{"role": "user", "content": "1+1"}]}"#,
+            "rows.jsonl:2: field `messages`: the last turn is not the assistant's",
+        ),
+        ("messages", "{", "rows.jsonl:2: not JSON: "),
+    ] {
+        std::fs::write(folder.path().join("rows.jsonl"), format!("\n{rows}\n")).unwrap();
+        let change = format!("{{ {key} = \"rows.jsonl\"");
+        let text = RUN.replacen("{ kind = \"solutions\"", &change, 1);
+        std::fs::write(folder.path().join("run.toml"), text).unwrap();
+        let stderr = run_in(folder.path(), &["train", "run.toml"]).fails(1);
+        assert!(stderr.starts_with(&format!("error: {wanted}")), "{stderr}");
+    }
+}
+
+#[test]
+fn numbers_of_flags_that_make_no_sense_are_refused() {
+    for (args, part) in [
+        (
+            &["bench", "decode", "--batch", "0"][..],
+            "whole number above 0",
+        ),
+        (
+            &["bench", "decode", "--prompt-tokens", "0"],
+            "whole number above 0",
+        ),
+        (&["bench", "train", "--tokens", "1"], "at least 2"),
+        (&["bench", "rloo-step", "--group", "1"], "at least 2"),
+        (
+            &["bench", "logprobs", "--steps", "0"],
+            "whole number above 0",
+        ),
+        (&["generate", "--n", "0"], "whole number above 0"),
+        (
+            &["generate", "--max-new-tokens", "0"],
+            "whole number above 0",
+        ),
+        (&["generate", "--top-p", "0"], "above 0, at most 1"),
+        (&["generate", "--min-p", "-1"], "from 0 to 1"),
+        (
+            &["generate", "--temperature", "-1"],
+            "0 (greedy) or a number above 0",
+        ),
+        (&["generate", "--threads", "100000"], "from 0 to 1024"),
+        (&["score", "--temperature", "0"], "a number above 0"),
+        (
+            &["quickstart", "--seed", "18446744073709551615"],
+            "not in 0..=",
+        ),
+        (&["eval", "x", "--problems", "3"], "--actor"),
+        (
+            &["eval", "x", "--fail-under", "acc_refined=nan"],
+            "`nan` is no number",
+        ),
+    ] {
+        let stderr = run(args).fails(2);
+        assert!(stderr.contains(part), "{args:?}: {stderr}");
+    }
+}
+
 #[test]
 fn help_says_what_stands_at_the_arguments() {
     for (command, part) in [

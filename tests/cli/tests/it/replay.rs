@@ -54,6 +54,21 @@ fn a_rollout_is_made_again_and_a_changed_record_is_found() {
         assert!(stdout.contains(part), "{part} in {stdout}");
     }
 
+    // So is one of an evaluation, which needs its row's name.
+    let evaluated = std::fs::read_to_string(run.join("eval/stage1.jsonl")).unwrap();
+    let evaluated: Value = serde_json::from_str(evaluated.lines().last().unwrap()).unwrap();
+    let of_eval = evaluated["id"].as_str().unwrap();
+    let args = ["replay", "moved", of_eval, "--row", "stage1", "--json"];
+    let replayed: Value = serde_json::from_str(&run_in(folder, &args).ok()).unwrap();
+    assert_eq!(
+        (&replayed["record"], &replayed["equal"]),
+        (&evaluated, &Value::from(true))
+    );
+    let stderr = run_in(folder, &args[..3]).fails(2);
+    assert!(stderr.contains("expected `--row NAME` too"), "{stderr}");
+    let stderr = run_in(folder, &["replay", "moved", of_eval, "--row", "stage2"]).fails(2);
+    assert!(stderr.contains("rows: sft, stage1"), "{stderr}");
+
     // Another last digit of a log-prob is found.
     let path = run.join("rollouts/stage-stage1/step-000005.jsonl");
     let text = std::fs::read_to_string(&path).unwrap();

@@ -171,9 +171,9 @@ fn stopped_and_resumed_equals_unbroken() {
     )
     .fails(2);
     assert!(stderr.contains("holds a run already"), "{stderr}");
-    let stderr = run_in(folder, &["train", "run.toml", "out=broken", "seed=12"]).fails(1);
+    let stderr = run_in(folder, &["train", "run.toml", "out=broken", "seed=12"]).fails(2);
     assert!(
-        stderr.contains("holds a run with other settings"),
+        stderr.contains("`seed` is `12`, but `11` in the run that `broken` holds"),
         "{stderr}"
     );
 }
