@@ -1,6 +1,6 @@
 //! `critique-rl train RUN.toml`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use critique_trainer::Resume;
 
@@ -41,7 +41,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let resume = match args.resume.as_str() {
         "auto" => Resume::Auto,
         "never" => Resume::Never,
-        folder => Resume::From(folder.into()),
+        folder if Path::new(folder).join("optimizer.safetensors").is_file() => {
+            Resume::From(folder.into())
+        }
+        folder => {
+            return Err(Failure::usage(format!(
+                "`--resume {folder}`: no checkpoint; expected `auto`, `never`, or a `checkpoint-N` of a run folder"
+            )));
+        }
     };
     let done = session::execute(&file, &*task, &resume)?;
     if args.json {

@@ -1,6 +1,6 @@
 //! Wrong input: one clear error, with the place, and the right exit code.
 
-use crate::support::{run, run_in};
+use crate::support::{run, run_file, run_in};
 
 const RUN: &str = r#"seed = 3
 out = "out"
@@ -309,6 +309,17 @@ fn help_says_what_stands_at_the_arguments() {
 #[test]
 fn a_missing_run_file_is_named() {
     insta::assert_snapshot!(run(&["train", "no such.toml"]).fails(2));
+}
+
+#[test]
+fn what_is_no_checkpoint_is_named() {
+    let (folder, _) = run_file(RUN);
+    for wrong in ["atuo", "."] {
+        let stderr = run_in(folder.path(), &["train", "run.toml", "--resume", wrong]).fails(2);
+        let part = format!("`--resume {wrong}`: no checkpoint; expected `auto`, `never`");
+        assert!(stderr.contains(&part), "{stderr}");
+    }
+    assert!(!folder.path().join("out").exists(), "nothing is written");
 }
 
 #[test]
