@@ -26,13 +26,14 @@ pub(super) struct Memory {
     optimizer: usize,
     /// Activations and logits of training and scoring.
     activations: usize,
-    /// Keys, values and work memory of sampling. It does not lie there while training does.
+    /// Keys, values and work memory of sampling, in training or in an evaluation before. The
+    /// allocator keeps it while training goes on.
     sampling: usize,
 }
 
 impl Memory {
     pub(super) fn total(&self) -> usize {
-        self.program + self.weights + self.optimizer + self.activations.max(self.sampling)
+        self.program + self.weights + self.optimizer + self.activations + self.sampling
     }
 
     pub(super) fn of(
@@ -67,7 +68,7 @@ impl Memory {
             StageConfig::Rl(rl) => {
                 let groups = critiques(config, rl, task, trained)?;
                 held.activations = plan.training(&groups, config.recompute) + plan.scoring(&groups);
-                held.sampling = sampling(config, rl, models, &plan, &groups, threads);
+                held.sampling = sampling(config, rl, models, task, threads)?;
             }
         }
         Ok(held)
@@ -171,46 +172,88 @@ fn critiques(
     Ok(vec![group; part])
 }
 
-/// The phase of sampling that needs most.
+/// What is sampled at a time.
+struct Phases {
+    problems: usize,
+    responses: usize,
+    critiques: usize,
+    refinements: usize,
+    /// Tokens of a response, a critique and a refinement, at most.
+    lengths: [usize; 3],
+}
+
+/// Memory of the phase of sampling that needs most, in training and in evaluations.
 fn sampling(
     config: &RunConfig,
     stage: &RlStage,
     models: &BTreeMap<String, ModelPlan>,
-    critic: &CpuMemory<'_>,
-    critiques: &[Group],
+    task: &dyn Task,
+    threads: usize,
+) -> Result<usize, Failure> {
+    let RunConfig { rollout, eval, .. } = config;
+    let training = Phases {
+        problems: rollout.problems,
+        responses: rollout.responses,
+        critiques: rollout.group_size,
+        refinements: if stage.rewards.needs_refinement() {
+            rollout.refinements
+        } else {
+            0
+        },
+        lengths: [
+            rollout.response.max_new_tokens,
+            rollout.critique.max_new_tokens,
+            rollout.refinement.max_new_tokens,
+        ],
+    };
+    let mut most = phases(config, models, &training, threads);
+    if config.stages.iter().any(|s| s.eval_as().is_some()) {
+        let problems = match eval.problems {
+            0 => task.problems(eval.split)?.len(),
+            problems => problems,
+        };
+        let evaluation = Phases {
+            problems,
+            responses: 1,
+            critiques: 1,
+            refinements: 1,
+            lengths: [eval.max_new_tokens; 3],
+        };
+        most = most.max(phases(config, models, &evaluation, threads));
+    }
+    Ok(most)
+}
+
+fn phases(
+    config: &RunConfig,
+    models: &BTreeMap<String, ModelPlan>,
+    of: &Phases,
     threads: usize,
 ) -> usize {
-    let rollout = &config.rollout;
-    let no_lora: Option<&LoraConfig> = None;
-    let actor = models
-        .get("actor")
-        .map(|actor| CpuMemory::new(&actor.shape, no_lora, threads));
-    let (Some(actor), Some(group)) = (actor, critiques.first()) else {
-        return 0;
-    };
-    let prompt_tokens = |name: &str| models[name].prompt_tokens.map_or(64, |[_, most]| most);
-    let responses = rollout.problems * rollout.responses;
-    let respond = actor.sampling(&Sampled {
-        prompts: rollout.problems,
-        samples: rollout.responses,
-        prompt_tokens: prompt_tokens("actor"),
-        new_tokens: rollout.response.max_new_tokens,
-    });
-    let criticise = critic.sampling(&Sampled {
-        prompts: responses,
-        samples: rollout.group_size,
-        prompt_tokens: group.prompt.len(),
-        new_tokens: rollout.critique.max_new_tokens,
-    });
-    let refine = if stage.rewards.needs_refinement() {
-        actor.sampling(&Sampled {
-            prompts: responses * rollout.group_size,
-            samples: rollout.refinements,
-            prompt_tokens: prompt_tokens("actor") + group.prompt.len(),
-            new_tokens: rollout.refinement.max_new_tokens,
+    let sampled = |name: &str, before: usize, prompts: usize, samples: usize, tokens: usize| {
+        let Some(model) = models.get(name) else {
+            return 0;
+        };
+        if prompts * samples == 0 {
+            return 0;
+        }
+        let lora: Option<&LoraConfig> = config.models[name].lora.as_ref();
+        let context = model.shape.max_position_embeddings;
+        let question = model.prompt_tokens.map_or(64, |[_, most]| most);
+        let prompt_tokens = (question + before).min(context - 1);
+        CpuMemory::new(&model.shape, lora, threads).sampling(&Sampled {
+            prompts,
+            samples,
+            prompt_tokens,
+            new_tokens: tokens.min(context - prompt_tokens),
         })
-    } else {
-        0
     };
+    let [response, critique, refinement] = of.lengths;
+    let responses = of.problems * of.responses;
+    let critiques = responses * of.critiques;
+    let respond = sampled("actor", 0, of.problems, of.responses, response);
+    let criticise = sampled("critic", response, responses, of.critiques, critique);
+    let before = response + critique;
+    let refine = sampled("actor", before, critiques, of.refinements, refinement);
     respond.max(criticise).max(refine)
 }
