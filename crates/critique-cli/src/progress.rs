@@ -232,7 +232,13 @@ fn figures(row: &Row) -> String {
         ("Acc@Refine", row.acc_refined.filter(|_| !alone)),
         ("balanced Acc@Dis", row.acc_dis_balanced),
     ];
-    let part = |(word, value): (&str, Option<f64>)| Some(format!("{word} {:.1} %", 100.0 * value?));
+    let part = |(word, value): (&str, Option<f64>)| {
+        let value = value?;
+        if row.gives_scores() && word != "balanced Acc@Dis" {
+            return Some(format!("{} {value:.2}", word.replace("Acc", "score")));
+        }
+        Some(format!("{word} {:.1} %", 100.0 * value))
+    };
     shown
         .into_iter()
         .filter_map(part)

@@ -222,6 +222,14 @@ impl Metric {
         Self::MaeDis,
     ];
 
+    /// Whether it is a mean of scores where responses have scores, and a share elsewhere.
+    pub(crate) fn is_mean_score(self) -> bool {
+        matches!(
+            self,
+            Self::AccInitial | Self::AccRefined | Self::Delta | Self::DeltaC2i | Self::DeltaI2c
+        )
+    }
+
     /// The field of `eval/summary.json`.
     pub fn name(self) -> &'static str {
         match self {

@@ -22,7 +22,8 @@ const COLUMNS: [(&str, Metric, bool); 11] = [
 
 impl Summary {
     /// A table for terminals: a line a figure and a column a row of the summary, in
-    /// percent, with 95 % intervals below.
+    /// percent, with 95 % intervals below. Mean scores of open-ended tasks stand as they are,
+    /// with two decimals.
     pub fn to_text(&self) -> String {
         let style = presets::UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none());
         let mut table = empty(style);
@@ -80,13 +81,11 @@ fn cell(row: &Row, metric: Metric, signed: bool, between: &str) -> String {
     let Some(value) = row.value(metric) else {
         return "–".to_owned();
     };
-    let percent = |x: f64| {
-        let x = 100.0 * x;
-        if signed {
-            format!("{x:+.1}")
-        } else {
-            format!("{x:.1}")
-        }
+    let percent = |x: f64| match (row.gives_scores() && metric.is_mean_score(), signed) {
+        (true, true) => format!("{x:+.2}"),
+        (true, false) => format!("{x:.2}"),
+        (false, true) => format!("{:+.1}", 100.0 * x),
+        (false, false) => format!("{:.1}", 100.0 * x),
     };
     match row.ci95.get(metric.name()) {
         Some([low, high]) if metric != Metric::ConstantFloor => {
@@ -102,6 +101,12 @@ fn cell(row: &Row, metric: Metric, signed: bool, between: &str) -> String {
 }
 
 impl Row {
+    /// Whether its responses have scores instead of verdicts (METHOD 6.12). Scores begin at 1,
+    /// where shares end.
+    pub fn gives_scores(&self) -> bool {
+        self.acc_initial.is_some_and(|mean| mean > 1.0)
+    }
+
     /// The value of a metric; `None` where it is not defined.
     pub fn value(&self, metric: Metric) -> Option<f64> {
         match metric {
@@ -125,5 +130,27 @@ impl Row {
             Metric::MseDis => self.extra.mse_dis,
             Metric::MaeDis => self.extra.mae_dis,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mean_scores_are_no_percentages() {
+        let row = |acc_initial| Row {
+            stage: "no_critic".into(),
+            acc_initial: Some(acc_initial),
+            delta: Some(0.25),
+            acc_dis: Some(0.25),
+            ..Row::default()
+        };
+        let texts = |row: &Row| {
+            let metrics = [Metric::AccInitial, Metric::Delta, Metric::AccDis];
+            metrics.map(|metric| cell(row, metric, metric == Metric::Delta, " "))
+        };
+        assert_eq!(texts(&row(0.5)), ["50.0", "+25.0", "25.0"]);
+        assert_eq!(texts(&row(3.456)), ["3.46", "+0.25", "25.0"]);
     }
 }
