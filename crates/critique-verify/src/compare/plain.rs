@@ -181,20 +181,7 @@ pub(super) fn by_component(pool: &Pool, value: &Value) -> Option<Value> {
     if *open != Bracket::Round || names.len() != values.len() || !scalars || !named {
         return None;
     }
-    let items = names
-        .iter()
-        .zip(values)
-        .map(|(name, value)| Value::Relation {
-            first: Box::new(name.clone()),
-            rest: vec![(Rel::Equal, value.clone())],
-        })
-        .collect();
-    Some(Value::Seq {
-        items,
-        open: Bracket::None,
-        close: Bracket::None,
-        separator: Separator::And,
-    })
+    Some(equations(names.iter().zip(values)))
 }
 
 /// `x = y = 1` as `x = 1, y = 1`.
@@ -215,19 +202,23 @@ fn shared_value(pool: &Pool, first: &Value, rest: &[(Rel, Value)]) -> Option<Val
     if names.len() < 2 || !constant || !equal {
         return None;
     }
-    let items = std::iter::once(first)
-        .chain(between.iter().map(|(_, value)| value))
-        .map(|name| Value::Relation {
-            first: Box::new(name.clone()),
-            rest: vec![(Rel::Equal, last.clone())],
-        })
-        .collect();
-    Some(Value::Seq {
-        items,
+    let names = std::iter::once(first).chain(between.iter().map(|(_, value)| value));
+    Some(equations(names.map(|name| (name, last))))
+}
+
+/// Names with their values, as `x = 1 and y = 2`.
+fn equations<'a>(pairs: impl Iterator<Item = (&'a Value, &'a Value)>) -> Value {
+    Value::Seq {
+        items: pairs
+            .map(|(name, value)| Value::Relation {
+                first: Box::new(name.clone()),
+                rest: vec![(Rel::Equal, value.clone())],
+            })
+            .collect(),
         open: Bracket::None,
         close: Bracket::None,
         separator: Separator::And,
-    })
+    }
 }
 
 /// `x = 1, 2` as `x = 1, x = 2`.
