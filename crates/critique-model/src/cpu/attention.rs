@@ -6,6 +6,8 @@
 //! by the key's place in the sequence, so the result of a row does not depend on how its keys
 //! are cut into spans nor on the rows beside it.
 
+use std::ops::Range;
+
 use super::gemm::{Aligned, Into, Matrix, PANEL, Panels, gemm, pack, packed_len};
 use super::simd::{LANES, scale as scale_all, softmax, softmax_back};
 
@@ -25,6 +27,39 @@ pub(crate) struct Span<'a> {
     pub(crate) len: usize,
 }
 
+impl<'a> Span<'a> {
+    /// The first `len` keys as columns.
+    fn keys(&self, head_dim: usize, len: usize) -> Panels<'a> {
+        Panels {
+            data: self.k,
+            stride: head_dim * PANEL,
+            n: len,
+        }
+    }
+
+    /// The values as rows.
+    fn values(&self, head_dim: usize) -> Panels<'a> {
+        Panels {
+            data: self.v,
+            stride: self.v_stride,
+            n: head_dim,
+        }
+    }
+}
+
+impl Into {
+    /// What a product over keys does with the sums over the `keys` keys before them.
+    fn after(keys: usize) -> Self {
+        if keys == 0 { Self::Fresh } else { Self::Sum }
+    }
+}
+
+/// The first `len` floats of a buffer, which holds anything.
+fn sized(buffer: &mut Aligned, len: usize) -> &mut [f32] {
+    buffer.grow(len);
+    &mut buffer[..len]
+}
+
 /// Reused memory.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
@@ -35,7 +70,7 @@ pub(crate) struct Scratch {
     do_panels: Aligned,
 }
 
-/// Rows of queries of one head and what they see.
+/// Queries of consecutive tokens, of one head, and what they see.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Queries<'a> {
     /// `[rows, head_dim]`, rows `stride` apart.
@@ -44,10 +79,8 @@ pub(crate) struct Queries<'a> {
     pub(crate) stride: usize,
     /// Number of rows.
     pub(crate) rows: usize,
-    /// Keys that the first row sees, counted over all spans.
+    /// Keys that the first row sees, counted over all spans; each further row sees one more.
     pub(crate) visible: usize,
-    /// Keys that each further row sees more: 1 for consecutive tokens, 0 for heads of one token.
-    pub(crate) step: usize,
     /// Dimensions of a head.
     pub(crate) head_dim: usize,
 }
@@ -55,7 +88,7 @@ pub(crate) struct Queries<'a> {
 impl Queries<'_> {
     /// Keys that row `row` sees.
     fn sees(&self, row: usize) -> usize {
-        self.visible + row * self.step
+        self.visible + row
     }
 }
 
@@ -81,20 +114,62 @@ pub(crate) fn attend(
                 break;
             }
             let p = Matrix::rows(&scratch.scores[at..], rows, len, width);
-            let v = Panels {
-                data: span.v,
-                stride: span.v_stride,
-                n: head_dim,
-            };
-            gemm(
-                p,
-                v,
-                out,
-                out_stride,
-                if at == 0 { Into::Fresh } else { Into::Sum },
-            );
+            gemm(p, span.values(head_dim), out, out_stride, Into::after(at));
             at += len;
         }
+    }
+}
+
+/// Keys and values that some rows of [`attend_tokens`] see, all of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Stretch<'a> {
+    pub(crate) rows: Range<usize>,
+    /// Keys that these rows see before it.
+    pub(crate) before: usize,
+    pub(crate) span: Span<'a>,
+}
+
+/// As [`attend`], of single tokens of several sequences. Keys that sequences share are read by one
+/// product for all their rows.
+///
+/// - `q`, `out`: `[rows, head_dim]`
+/// - `sees`: how many keys each row sees
+/// - `stretches`: for each row, in order, all that it sees
+pub(crate) fn attend_tokens(
+    q: &[f32],
+    sees: &[usize],
+    stretches: &[Stretch<'_>],
+    out: &mut [f32],
+    scratch: &mut Scratch,
+) {
+    let head_dim = q.len() / sees.len();
+    let width = row_width(sees.iter().copied().max().unwrap_or(0));
+    let scaled = sized(&mut scratch.q, q.len());
+    scaled.copy_from_slice(q);
+    scale_all(scaled, 1.0 / (head_dim as f32).sqrt());
+    let scores = sized(&mut scratch.scores, sees.len() * width);
+    for Stretch { rows, before, span } in stretches {
+        let q = &scaled[rows.start * head_dim..];
+        gemm(
+            Matrix::rows(q, rows.len(), head_dim, head_dim),
+            span.keys(head_dim, span.len),
+            &mut scores[rows.start * width + before..],
+            width,
+            Into::Fresh,
+        );
+    }
+    for (scores, &keys) in scores.chunks_exact_mut(width).zip(sees) {
+        softmax(scores, keys);
+    }
+    for Stretch { rows, before, span } in stretches {
+        let p = &scores[rows.start * width + before..];
+        gemm(
+            Matrix::rows(p, rows.len(), span.len, width),
+            span.values(head_dim),
+            &mut out[rows.start * head_dim..],
+            head_dim,
+            Into::after(*before),
+        );
     }
 }
 
@@ -129,14 +204,9 @@ fn probabilities(
         if len == 0 {
             break;
         }
-        let k = Panels {
-            data: span.k,
-            stride: head_dim * PANEL,
-            n: len,
-        };
         gemm(
             Matrix::rows(&scratch.q, rows, head_dim, head_dim),
-            k,
+            span.keys(head_dim, len),
             &mut scratch.scores[at..],
             width,
             Into::Fresh,
@@ -236,7 +306,7 @@ pub(crate) fn attend_backward(
                 k,
                 &mut dq[first * dq_stride..],
                 dq_stride,
-                if at == 0 { Into::Fresh } else { Into::Sum },
+                Into::after(at),
             );
             let q = Panels {
                 data: &scratch.q_panels,

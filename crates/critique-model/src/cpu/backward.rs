@@ -326,7 +326,6 @@ impl Net<'_> {
                         stride,
                         rows: piece.rows.len(),
                         visible: segment.before + (piece.rows.start - segment.rows.start) + 1,
-                        step: 1,
                         head_dim: width,
                     };
                     let at = piece.first * stride + head * width;

@@ -115,23 +115,21 @@ impl Cache {
         }
     }
 
-    /// One head's first `tokens` tokens.
-    pub(crate) fn spans<'a>(
-        &'a self,
+    /// One head's first `tokens` tokens, by pages.
+    pub(crate) fn spans(
+        &self,
         layer: usize,
         kv_head: usize,
         tokens: usize,
-        out: &mut Vec<Span<'a>>,
-    ) {
+    ) -> impl Iterator<Item = Span<'_>> {
         let shape = self.shape;
         let (at_k, at_v) = shape.at(layer, kv_head);
-        for (page, first) in self.pages.iter().zip((0..tokens).step_by(PAGE)) {
-            out.push(Span {
-                k: &page[at_k..at_k + shape.keys()],
-                v: &page[at_v..at_v + shape.values()],
-                v_stride: PAGE * PANEL,
-                len: PAGE.min(tokens - first),
-            });
-        }
+        let pages = self.pages.iter().zip((0..tokens).step_by(PAGE));
+        pages.map(move |(page, first)| Span {
+            k: &page[at_k..at_k + shape.keys()],
+            v: &page[at_v..at_v + shape.values()],
+            v_stride: PAGE * PANEL,
+            len: PAGE.min(tokens - first),
+        })
     }
 }

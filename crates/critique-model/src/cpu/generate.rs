@@ -12,12 +12,11 @@ use std::sync::{Arc, Mutex};
 
 use critique_core::{Completion, Request};
 
-use super::attention::{Queries, attend};
 use super::cache::{Cache, Shape};
 use super::crew::Crew;
-use super::layout::{Chosen, Piece};
-use super::pass::{AfterRows, Before, Net, Saved, Workspace, sized};
+use super::pass::{Net, Workspace, sized};
 use super::prefixes::Prefixes;
+use super::read::{Entry, PREFILL, Prefix, Reading, tokens_of};
 use super::{CpuEngine, State, check_tokens};
 use crate::engine::Ends;
 use crate::error::ModelError;
@@ -30,20 +29,11 @@ pub(super) const ROWS: usize = 64;
 pub(super) const FEW: usize = 8;
 /// Parameters of a model whose weights are far larger than caches close to a core.
 pub(super) const LARGE: usize = 4 << 20;
-/// Prompt tokens that a thread reads in one pass.
-pub(super) const PREFILL: usize = 512;
 
 /// Samples of one request that one thread draws.
 struct Job {
     request: usize,
     samples: Range<usize>,
-}
-
-/// What stands before some tokens: keys and values in several stretches.
-type Prefix = Vec<Arc<Cache>>;
-
-fn tokens_of(prefix: &[Arc<Cache>]) -> usize {
-    prefix.iter().map(|cache| cache.len()).sum()
 }
 
 /// A completion in the making.
@@ -70,15 +60,6 @@ impl Sequence {
     }
 }
 
-/// Tokens to read, after what a prefix and `own` hold.
-struct Entry<'a> {
-    /// Whether the output after its last token is read.
-    ends: bool,
-    ids: &'a [u32],
-    prefix: &'a [Arc<Cache>],
-    own: &'a mut Cache,
-}
-
 pub(crate) fn generate(
     engine: &CpuEngine,
     requests: &[Request],
@@ -95,10 +76,13 @@ pub(crate) fn generate(
         }
     }
     let prefixes = Prefixes::of(requests);
-    let bundles = bundles(requests, &prefixes, engine.team.threads());
     let threads = engine.team.threads();
     let samples: usize = requests.iter().map(|r| r.seeds.len()).sum();
     let together = threads > 1 && samples <= FEW * threads && engine.config.parameters() >= LARGE;
+    // No thread takes so many that another has none.
+    let most = samples.div_ceil(threads).clamp(1, ROWS);
+    let bundles = bundles(requests, &prefixes, most);
+    let rows = if together { ROWS } else { most };
     let crew = Crew::new(threads);
     let next = AtomicUsize::new(0);
     let out: Vec<Vec<Option<Completion>>> =
@@ -121,6 +105,7 @@ pub(crate) fn generate(
             active: Vec::new(),
             waiting: VecDeque::new(),
             nodes: HashMap::new(),
+            rows,
             budget,
         };
         worker.run(
@@ -158,10 +143,8 @@ pub(crate) fn generate(
 }
 
 /// Jobs in bundles that one thread takes: requests that share a prefix stay together, as far as
-/// every thread has some. Longest prompts first.
-fn bundles(requests: &[Request], prefixes: &Prefixes, threads: usize) -> Vec<Vec<Job>> {
-    let samples: usize = requests.iter().map(|r| r.seeds.len()).sum();
-    let most = samples.div_ceil(threads.max(1)).clamp(1, ROWS);
+/// they are `most` samples. Longest prompts first.
+fn bundles(requests: &[Request], prefixes: &Prefixes, most: usize) -> Vec<Vec<Job>> {
     let mut bundles: Vec<Vec<Job>> = Vec::new();
     let (mut node, mut size) = (None, 0);
     for &request in &prefixes.order {
@@ -209,15 +192,10 @@ struct Worker<'a> {
     waiting: VecDeque<&'a Job>,
     /// Shared prefixes of that bundle.
     nodes: HashMap<usize, Arc<Cache>>,
+    /// Sequences that it decodes together at most.
+    rows: usize,
     /// Bytes that keys and values may take.
     budget: usize,
-}
-
-/// Tokens to read in passes of bounded size.
-struct Reading<'a> {
-    ids: &'a [u32],
-    prefix: Prefix,
-    own: Cache,
 }
 
 impl<'a> Worker<'a> {
@@ -236,7 +214,7 @@ impl<'a> Worker<'a> {
                         .map(|j: &&Job| j.samples.len())
                         .sum::<usize>();
                 let empty = rows == 0;
-                let fits = rows + job.samples.len() <= ROWS
+                let fits = rows + job.samples.len() <= self.rows
                     && tokens < PREFILL
                     && self.bytes(&admitted, job) <= self.budget;
                 if !empty && !fits {
@@ -451,169 +429,5 @@ fn grow(
         );
     } else {
         active.push(sequence);
-    }
-}
-
-impl Net<'_> {
-    /// Reads all tokens, in passes of bounded size. `ended` gets each reading as it ends, with the
-    /// logits after its last token; without memory for logits none are computed.
-    fn read_all<'r>(
-        &self,
-        readings: &mut [Reading<'r>],
-        work: &mut Workspace,
-        mut logits: Option<&mut Vec<f32>>,
-        mut ended: impl FnMut(usize, &mut Reading<'r>, &mut [f32]),
-    ) {
-        let longest = readings.iter().map(|r| r.ids.len()).max().unwrap_or(0);
-        let per_pass = (2 * PREFILL / readings.len().max(1)).max(16);
-        for first in (0..longest).step_by(per_pass) {
-            let mut entries = Vec::new();
-            let mut ending = Vec::new();
-            for (index, reading) in readings.iter_mut().enumerate() {
-                let Reading { ids, prefix, own } = reading;
-                if first < ids.len() {
-                    let last = ids.len().min(first + per_pass);
-                    let ends = last == ids.len() && logits.is_some();
-                    if ends {
-                        ending.push(index);
-                    }
-                    let ids = &ids[first..last];
-                    entries.push(Entry {
-                        ends,
-                        ids,
-                        prefix,
-                        own,
-                    });
-                }
-            }
-            self.read(&mut entries, work);
-            drop(entries);
-            let Some(logits) = logits.as_deref_mut() else {
-                continue;
-            };
-            let vocab = self.config.vocab;
-            let logits = sized(logits, ending.len() * vocab);
-            self.logits(&work.normed, 1.0, logits);
-            for (index, logits) in ending.into_iter().zip(logits.chunks_exact_mut(vocab)) {
-                ended(index, &mut readings[index], logits);
-            }
-        }
-    }
-
-    /// Reads the entries' tokens into their caches; `work.normed` holds a row for each entry that
-    /// ends then.
-    fn read(&self, entries: &mut [Entry<'_>], work: &mut Workspace) {
-        let mut ids = Vec::new();
-        let mut positions = Vec::new();
-        let (mut all, mut ends) = (Chosen::default(), Chosen::default());
-        for (index, entry) in entries.iter_mut().enumerate() {
-            let before = tokens_of(entry.prefix) + entry.own.len();
-            ids.extend_from_slice(entry.ids);
-            positions.extend((0..entry.ids.len()).map(|i| (before + i) as u32));
-            entry.own.reserve(entry.ids.len());
-            let end = ids.len();
-            all.push(index, end - entry.ids.len()..end);
-            if entry.ends {
-                ends.push(index, end - 1..end);
-            }
-        }
-        work.saved
-            .resize_with(work.saved.len().max(1), Saved::default);
-        self.embed(&ids, &mut work.x);
-        let Workspace {
-            x, saved, scratch, ..
-        } = &mut *work;
-        let Saved { before, after } = &mut saved[0];
-        let blocks = &self.decoder.blocks;
-        for (layer, block) in blocks.iter().enumerate() {
-            let strip = 0..ids.len();
-            let strip = std::slice::from_ref(&strip);
-            for mut rows in self.before_rows(strip, &positions, x, before, scratch) {
-                self.before_attention(block, &mut rows);
-            }
-            self.write_cache(layer, entries, before);
-            let through = if layer + 1 == blocks.len() {
-                &ends
-            } else {
-                &all
-            };
-            through.gather(x, self.config.d_model);
-            let strip = 0..through.count;
-            for mut rows in self.after_rows(std::slice::from_ref(&strip), x, after, scratch) {
-                for piece in &through.pieces {
-                    let entry = &entries[piece.segment];
-                    self.attend_cached(layer, entry, &before.q, piece, &mut rows);
-                }
-                self.after_attention(block, &mut rows);
-            }
-        }
-        self.final_norm(work);
-        for entry in entries {
-            entry.own.advance(entry.ids.len());
-        }
-    }
-
-    /// Writes the keys and values of the entries' tokens.
-    fn write_cache(&self, layer: usize, entries: &mut [Entry<'_>], of: &Before) {
-        let stride = self.config.kv_heads * self.config.head_dim;
-        let mut rows = of.k.chunks_exact(stride).zip(of.v.chunks_exact(stride));
-        for entry in entries {
-            for (row, (k, v)) in rows.by_ref().take(entry.ids.len()).enumerate() {
-                entry.own.write(layer, row, k, v);
-            }
-        }
-    }
-
-    /// Attention of the last tokens of an entry; `q` holds the queries of all rows.
-    fn attend_cached(
-        &self,
-        layer: usize,
-        entry: &Entry<'_>,
-        q: &[f32],
-        piece: &Piece,
-        of: &mut AfterRows<'_>,
-    ) {
-        let config = self.config;
-        let width = config.head_dim;
-        let stride = config.heads * width;
-        let Piece { rows, first, .. } = piece;
-        let keys = tokens_of(entry.prefix) + entry.own.len() + entry.ids.len();
-        let scratch = &mut of.scratch.attention;
-        let mut spans = Vec::new();
-        for kv_head in 0..config.kv_heads {
-            spans.clear();
-            for cache in entry.prefix {
-                cache.spans(layer, kv_head, cache.len(), &mut spans);
-            }
-            let own = entry.own.len() + entry.ids.len();
-            entry.own.spans(layer, kv_head, own, &mut spans);
-            let heads = config.query_heads(kv_head);
-            if rows.len() == 1 {
-                // The heads of one token see the same keys: they are the rows.
-                let queries = Queries {
-                    q: &q[rows.start * stride + heads.start * width..],
-                    stride: width,
-                    rows: heads.len(),
-                    visible: keys,
-                    step: 0,
-                    head_dim: width,
-                };
-                let out = &mut of.attn[first * stride + heads.start * width..];
-                attend(queries, &spans, out, width, scratch);
-                continue;
-            }
-            for head in heads {
-                let queries = Queries {
-                    q: &q[rows.start * stride + head * width..],
-                    stride,
-                    rows: rows.len(),
-                    visible: keys - rows.len() + 1,
-                    step: 1,
-                    head_dim: width,
-                };
-                let out = &mut of.attn[first * stride + head * width..];
-                attend(queries, &spans, out, stride, scratch);
-            }
-        }
     }
 }

@@ -23,6 +23,7 @@ mod ops;
 mod params;
 mod pass;
 mod prefixes;
+mod read;
 pub(crate) mod simd;
 mod sums;
 mod team;

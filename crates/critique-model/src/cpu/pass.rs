@@ -463,7 +463,6 @@ impl<'a> Net<'a> {
                         stride,
                         rows: last - first,
                         visible: segment.before + (row - segment.rows.start) + 1,
-                        step: 1,
                         head_dim: width,
                     };
                     let out = &mut rows.attn[(first - strip.start) * stride + head * width..];
