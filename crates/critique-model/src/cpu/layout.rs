@@ -191,9 +191,13 @@ impl Batch {
     }
 }
 
+/// Rows of completions for each row of a prompt from which on a group may be cut.
+const REPAYS: usize = 4;
+
 /// Cuts groups into batches of about `budget` rows. The cut depends on the groups and on
-/// `budget` only. A group larger than the budget is cut between completions, its prompt then
-/// stands in each part. Targets are the tokens that `reads` names; a batch without any is left
+/// `budget` only. A group larger than the budget is cut between completions, and its prompt then
+/// stands in each part: a part holds up to [`REPAYS`] times as many rows of completions as its
+/// prompt has, so that repeated prompts cost little. Targets are the tokens that `reads` names; a batch without any is left
 /// out.
 pub(crate) fn batches(
     groups: &[Group],
@@ -206,7 +210,7 @@ pub(crate) fn batches(
         let mut first = 0;
         while first < group.completions.len() {
             let room = if batch.ids.is_empty() {
-                budget
+                budget.max((1 + REPAYS) * group.prompt.len())
             } else {
                 budget.saturating_sub(batch.ids.len())
             };
@@ -291,6 +295,19 @@ mod tests {
         let targets = batch.targets.iter().map(|t| (t.output, t.token));
         assert_eq!(targets.collect::<Vec<_>>(), [(0, 2), (1, 3), (2, 5)]);
         assert_eq!(batches(&groups, 1, &reads).len(), 1);
+    }
+
+    #[test]
+    fn a_group_is_cut_where_its_completions_are_many_times_its_prompt() {
+        let rows = |groups: &[Group], budget| -> Vec<usize> {
+            let batches = batches(groups, budget, &|_| true);
+            batches.iter().map(|b| b.ids.len()).collect()
+        };
+        assert_eq!(rows(&[group(100, &[64; 4])], 50), [100 + 4 * 63]);
+        assert_eq!(
+            rows(&[group(10, &[21; 5])], 50),
+            [10 + 40, 10 + 40, 10 + 20]
+        );
     }
 
     #[test]
