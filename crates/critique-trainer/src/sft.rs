@@ -1,6 +1,7 @@
 //! Supervised fine-tuning: what a batch holds and one step on it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use critique_core::{Message, Problem, Prompt, Role, derive_seed};
@@ -143,9 +144,9 @@ impl<'a> SftFeed<'a> {
             }
             let turn = step / data.every;
             if let Some(fixed) = self.fixed.get(&index) {
-                let picks = (0..data.rows)
-                    .map(|row| pick(self.seed, index, fixed.len(), turn * data.rows + row));
-                batch.extend(picks.map(|at| Example {
+                let places = turn * data.rows..(turn + 1) * data.rows;
+                let picks = picks(self.seed, index, fixed.len(), places);
+                batch.extend(picks.into_iter().map(|at| Example {
                     weight: data.weight,
                     ..fixed[at].clone()
                 }));
@@ -163,17 +164,22 @@ impl<'a> SftFeed<'a> {
     }
 }
 
-/// The `n`-th example of an endless walk through `len` examples, in a new order every time
-/// round.
-fn pick(seed: u64, index: usize, len: usize, n: usize) -> usize {
-    let (round, at) = (n / len, n % len);
-    let mut order: Vec<usize> = (0..len).collect();
-    critique_core::Rng::new(derive_seed(
-        seed,
-        &["order", &index.to_string(), &round.to_string()],
-    ))
-    .shuffle(&mut order);
-    order[at]
+/// The examples at some places of an endless walk through `len` examples, in a new order every
+/// time round.
+fn picks(seed: u64, index: usize, len: usize, places: Range<usize>) -> Vec<usize> {
+    let mut picks = Vec::with_capacity(places.len());
+    for round in places.start / len..places.end.div_ceil(len) {
+        let mut order: Vec<usize> = (0..len).collect();
+        critique_core::Rng::new(derive_seed(
+            seed,
+            &["order", &index.to_string(), &round.to_string()],
+        ))
+        .shuffle(&mut order);
+        let start = places.start.max(round * len) - round * len;
+        let end = places.end.min((round + 1) * len) - round * len;
+        picks.extend_from_slice(&order[start..end]);
+    }
+    picks
 }
 
 fn encode(codec: &TextCodec, demonstration: &Demonstration) -> Result<Example, TrainError> {
@@ -363,4 +369,22 @@ fn read_lines<T>(
                 })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_round_takes_each_example_once_however_the_places_are_cut() {
+        let walk = picks(1, 0, 5, 0..15);
+        for round in walk.chunks(5) {
+            let mut seen = round.to_vec();
+            seen.sort_unstable();
+            assert_eq!(seen, [0, 1, 2, 3, 4]);
+        }
+        assert_ne!(walk[..5], walk[5..10]);
+        let parts = [0..2, 2..3, 3..12, 12..15].map(|places| picks(1, 0, 5, places));
+        assert_eq!(parts.concat(), walk);
+    }
 }

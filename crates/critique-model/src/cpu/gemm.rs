@@ -15,7 +15,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::simd::{Isa, isa};
+use super::simd::{Isa, isa, simd};
 
 /// Columns of a panel.
 pub(crate) const PANEL: usize = 32;
@@ -126,11 +126,7 @@ pub(crate) fn pack_panel(b: Matrix<'_>, panel: usize, out: &mut [f32]) {
     let first = panel * PANEL;
     let cols = PANEL.min(b.cols - first);
     if b.col_stride == 1 && cols == PANEL {
-        // Of fixed size, so that it is no call.
-        for (row, out) in out.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
-            let at = row * b.row_stride + first;
-            *out = *b.data[at..].first_chunk().expect("a row has these columns");
-        }
+        pack_rows(&b.data[first..], b.row_stride, out.as_chunks_mut().0);
     } else if b.col_stride == 1 {
         for (row, out) in out.chunks_exact_mut(PANEL).enumerate() {
             let at = row * b.row_stride + first;
@@ -152,24 +148,60 @@ pub(crate) fn pack_panel(b: Matrix<'_>, panel: usize, out: &mut [f32]) {
     }
 }
 
+simd! {
+    /// Copies the first 32 values of rows that lie `stride` apart.
+    fn pack_rows(data: &[f32], stride: usize, out: &mut [[f32; PANEL]]) {
+        for (row, out) in out.iter_mut().enumerate() {
+            *out = *data[row * stride..].first_chunk().expect("a row has these columns");
+        }
+    }
+}
+
 /// Packs columns that are contiguous in memory (the transpose of a row-major matrix), in
-/// blocks of 16 rows so that each cache line is read once.
+/// squares of 16.
 fn pack_columns(b: Matrix<'_>, first: usize, cols: usize, out: &mut [f32]) {
-    let k = b.rows;
-    for base in (0..k).step_by(16) {
-        let rows = 16.min(k - base);
-        let out = &mut out[base * PANEL..(base + rows) * PANEL];
-        for j in 0..PANEL {
-            if j < cols {
-                let at = (first + j) * b.col_stride + base;
-                for (i, &value) in b.data[at..at + rows].iter().enumerate() {
-                    out[i * PANEL + j] = value;
-                }
-            } else {
-                for i in 0..rows {
-                    out[i * PANEL + j] = 0.0;
+    let columns = |i| &b.data[(first + i) * b.col_stride..];
+    for (base, out) in (0..b.rows).step_by(16).zip(out.chunks_mut(16 * PANEL)) {
+        for half in [0, 16] {
+            let (out, _) = out.as_chunks_mut::<PANEL>();
+            let cols = cols.saturating_sub(half).min(16);
+            if cols == 16 && out.len() == 16 {
+                transpose(&columns(half)[base..], b.col_stride, out, half);
+                continue;
+            }
+            for (i, out) in out.iter_mut().enumerate() {
+                let out = &mut out[half..half + 16];
+                out[cols..].fill(0.0);
+                for (j, out) in out[..cols].iter_mut().enumerate() {
+                    *out = columns(half + j)[base + i];
                 }
             }
+        }
+    }
+}
+
+simd! {
+    /// Writes 16 columns, `stride` apart, as columns `first..first + 16` of 16 rows.
+    fn transpose(columns: &[f32], stride: usize, out: &mut [[f32; PANEL]], first: usize) {
+        let mut rows = [[0f32; 16]; 16];
+        for (j, row) in rows.iter_mut().enumerate() {
+            *row = *columns[j * stride..].first_chunk().expect("a column has these rows");
+        }
+        // Four times, each pair of rows eight apart is dealt into two neighbours.
+        for _ in 0..4 {
+            let mut dealt = [[0f32; 16]; 16];
+            for i in 0..8 {
+                for l in 0..8 {
+                    dealt[2 * i][2 * l] = rows[i][l];
+                    dealt[2 * i][2 * l + 1] = rows[i + 8][l];
+                    dealt[2 * i + 1][2 * l] = rows[i][l + 8];
+                    dealt[2 * i + 1][2 * l + 1] = rows[i + 8][l + 8];
+                }
+            }
+            rows = dealt;
+        }
+        for (row, out) in rows.iter().zip(out) {
+            out[first..first + 16].copy_from_slice(row);
         }
     }
 }
