@@ -1,5 +1,6 @@
 //! A decoder with its tokenizer and chat template: what `critique-core` calls [`Generate`].
 
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::engine::{Ends, Engine, LoraConfig, NamedTensors};
 use crate::error::ModelError;
 use crate::files::copy_model_files;
 use crate::text::TextCodec;
-use crate::weights::{SaveDtype, load_weights, save_weights};
+use crate::weights::{SaveDtype, WeightFiles, Weights, save_weights};
 
 /// Largest weight file; larger models are cut into shards.
 const SHARD_BYTES: u64 = 5_000_000_000;
@@ -84,11 +85,7 @@ impl LanguageModel {
             let base = crate::adapter::base_model(dir)?;
             return Self::load_with_adapter(&base, dir, runtime);
         }
-        let codec = TextCodec::load(dir)?;
-        let (config, weights) = read_model(dir)?;
-        let mut model = Self::from_parts(config, codec, weights, runtime)?;
-        model.source = Some(dir.to_owned());
-        Ok(model)
+        Self::load_parts(dir, None, runtime)
     }
 
     /// Reads a model folder and an adapter on it.
@@ -101,20 +98,36 @@ impl LanguageModel {
         adapter: &Path,
         runtime: &Runtime,
     ) -> Result<Self, ModelError> {
-        let codec = TextCodec::load(dir)?;
-        let (config, weights) = read_model(dir)?;
-        let Adapter {
-            config: lora,
-            tensors,
-            ..
-        } = load_adapter(adapter, &config)?;
-        let engine = Backend::open(&config, weights, Some((&lora, tensors)), false, runtime)?;
+        Self::load_parts(dir, Some(adapter), runtime)
+    }
+
+    /// Reads the tokenizer while the weights are read.
+    fn load_parts(
+        dir: &Path,
+        adapter: Option<&Path>,
+        runtime: &Runtime,
+    ) -> Result<Self, ModelError> {
+        let engine = || {
+            let (config, weights) = read_model(dir)?;
+            let adapter = adapter.map(|it| load_adapter(it, &config)).transpose()?;
+            let lora = adapter.as_ref().map(|it| it.config.clone());
+            let adapter = adapter.map(|it| (it.config, it.tensors));
+            let engine = Backend::open(&config, weights.into(), adapter, false, runtime)?;
+            Ok::<_, ModelError>((config, lora, engine))
+        };
+        let (codec, engine) = std::thread::scope(|scope| {
+            let engine = scope.spawn(engine);
+            let codec = TextCodec::load(dir);
+            (codec, engine.join().unwrap_or_else(|it| resume_unwind(it)))
+        });
+        let codec = codec?;
+        let (config, lora, engine) = engine?;
         Ok(Self {
             config,
             codec: Arc::new(codec),
             runtime: *runtime,
             engine,
-            lora: Some(lora),
+            lora,
             source: Some(dir.to_owned()),
         })
     }
@@ -130,7 +143,7 @@ impl LanguageModel {
         weights: NamedTensors,
         runtime: &Runtime,
     ) -> Result<Self, ModelError> {
-        let engine = Backend::open(&config, weights, None, false, runtime)?;
+        let engine = Backend::open(&config, weights.into(), None, false, runtime)?;
         Ok(Self {
             config,
             codec: Arc::new(codec),
@@ -194,8 +207,14 @@ impl LanguageModel {
     /// # Errors
     ///
     /// When the device fails.
-    pub fn into_frozen(self) -> Result<Self, ModelError> {
-        self.fork(&Training::Frozen)
+    pub fn into_frozen(mut self) -> Result<Self, ModelError> {
+        match self.engine {
+            Backend::Cpu(engine) => {
+                self.engine = Backend::Cpu(Box::new(engine.into_frozen()));
+                Ok(self)
+            }
+            Backend::Burn(_) => self.fork(&Training::Frozen),
+        }
     }
 
     /// The model's shape.
@@ -314,14 +333,14 @@ impl LanguageModel {
     }
 }
 
-/// Reads the configuration and weights of a folder, without a tokenizer.
+/// Reads the configuration of a folder and opens its weights, without a tokenizer.
 ///
 /// # Errors
 ///
 /// When a file is missing or damaged.
-pub fn read_model(dir: &Path) -> Result<(ModelConfig, NamedTensors), ModelError> {
+pub fn read_model(dir: &Path) -> Result<(ModelConfig, WeightFiles), ModelError> {
     let config = ModelConfig::load(dir)?;
-    let weights = load_weights(dir, &config)?;
+    let weights = WeightFiles::open(dir, &config)?;
     Ok((config, weights))
 }
 
@@ -332,16 +351,13 @@ pub fn read_model(dir: &Path) -> Result<(ModelConfig, NamedTensors), ModelError>
 /// When a tensor is missing or misshapen, or the device cannot be opened.
 pub fn open_engine(
     config: &ModelConfig,
-    weights: NamedTensors,
+    weights: impl Into<Weights>,
     adapter: Option<Adapter>,
     runtime: &Runtime,
 ) -> Result<Box<dyn Engine>, ModelError> {
     let adapter = adapter.map(|a| (a.config, a.tensors));
-    let lora = adapter
-        .as_ref()
-        .map(|(lora, tensors)| (lora, tensors.clone()));
     Ok(
-        match Backend::open(config, weights, lora, false, runtime)? {
+        match Backend::open(config, weights.into(), adapter, false, runtime)? {
             Backend::Cpu(engine) => engine,
             Backend::Burn(engine) => engine,
         },
@@ -368,8 +384,8 @@ fn add_product(weight: &mut [f32], b: &[f32], a: &[f32], r: usize, scale: f32) {
 impl Backend {
     fn open(
         config: &ModelConfig,
-        weights: NamedTensors,
-        adapter: Option<(&LoraConfig, NamedTensors)>,
+        weights: Weights,
+        adapter: Option<(LoraConfig, NamedTensors)>,
         train: bool,
         runtime: &Runtime,
     ) -> Result<Self, ModelError> {
@@ -377,17 +393,16 @@ impl Backend {
             let mut engine = CpuEngine::new(config, weights, runtime.threads)?;
             engine.set_recompute(runtime.recompute);
             match adapter {
-                Some((lora, tensors)) => engine.add_adapter(lora, tensors, train, runtime.seed)?,
+                Some((lora, tensors)) => engine.add_adapter(&lora, tensors, train, runtime.seed)?,
                 None if train => engine.train_all(),
                 None => {}
             }
             return Ok(Self::Cpu(Box::new(engine)));
         }
-        let adapter = adapter.map(|(lora, tensors)| (lora.clone(), tensors));
         let device = runtime.device.open()?;
         Ok(Self::Burn(Box::new(BurnEngine::new(
             config,
-            weights,
+            weights.into_tensors()?,
             adapter,
             train,
             device,
@@ -404,8 +419,8 @@ impl Backend {
         match self {
             Self::Cpu(engine) => Ok(Self::Cpu(Box::new(engine.frozen()))),
             Self::Burn(engine) => {
-                let adapter = lora.map(|lora| (lora, engine.adapter()));
-                Self::open(config, engine.weights(), adapter, false, runtime)
+                let adapter = lora.map(|lora| (lora.clone(), engine.adapter()));
+                Self::open(config, engine.weights().into(), adapter, false, runtime)
             }
         }
     }
@@ -430,8 +445,8 @@ impl Backend {
                 Ok(Self::Cpu(Box::new(engine)))
             }
             Self::Burn(engine) => {
-                let adapter = lora.map(|lora| (lora, engine.adapter()));
-                Self::open(config, engine.weights(), adapter, true, runtime)
+                let adapter = lora.map(|lora| (lora.clone(), engine.adapter()));
+                Self::open(config, engine.weights().into(), adapter, true, runtime)
             }
         }
     }

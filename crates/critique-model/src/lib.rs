@@ -26,4 +26,6 @@ pub use error::ModelError;
 pub use files::copy_model_files;
 pub use language_model::{LanguageModel, Runtime, Training, open_engine, read_model};
 pub use text::{SpecialTokens, TextCodec, TextStream, phrase_tokenizer};
-pub use weights::{SaveDtype, load_tensors, load_weights, save_tensors, save_weights};
+pub use weights::{
+    SaveDtype, WeightFiles, Weights, load_tensors, load_weights, save_tensors, save_weights,
+};

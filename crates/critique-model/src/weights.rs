@@ -1,11 +1,84 @@
-//! Weights in safetensors files: read a tensor at a time, checked by name and shape, written
-//! whole or not at all.
+//! Weights in memory and in safetensors files: checked by name and shape, read where they are
+//! wanted, written whole or not at all.
 
 mod read;
 mod write;
 
-pub use read::{load_tensors, load_weights};
+pub use read::{WeightFiles, load_tensors, load_weights};
 pub use write::{SaveDtype, save_tensors, save_weights};
+
+use crate::engine::NamedTensors;
+use crate::error::ModelError;
+
+/// The weights of a model, wherever they are.
+#[derive(Debug)]
+pub enum Weights {
+    /// In memory.
+    Memory(NamedTensors),
+    /// In files, not yet read.
+    Files(WeightFiles),
+}
+
+impl Weights {
+    /// All of them, in memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`WeightFiles::tensors`].
+    pub fn into_tensors(self) -> Result<NamedTensors, ModelError> {
+        match self {
+            Self::Memory(tensors) => Ok(tensors),
+            Self::Files(files) => files.tensors(),
+        }
+    }
+
+    /// Checks that a tensor is there in the shape that the configuration asks for.
+    pub(crate) fn check(&self, name: &str, shape: &[usize]) -> Result<(), ModelError> {
+        let found = match self {
+            Self::Memory(tensors) => tensors.get(name).map(|it| &*it.shape),
+            Self::Files(files) => files.shape(name),
+        };
+        let message = match found {
+            Some(found) if found == shape => return Ok(()),
+            Some(found) => {
+                format!("weight `{name}` has shape {found:?}; the configuration asks for {shape:?}")
+            }
+            None => format!("weight `{name}` is missing"),
+        };
+        Err(ModelError::Other { message })
+    }
+
+    /// Copies values of a tensor from the one at `first` on. Several threads may read at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`WeightFiles::tensors`].
+    ///
+    /// # Panics
+    ///
+    /// When there are no such values.
+    pub(crate) fn read(&self, name: &str, first: usize, out: &mut [f32]) -> Result<(), ModelError> {
+        match self {
+            Self::Memory(tensors) => {
+                out.copy_from_slice(&tensors[name].data[first..first + out.len()]);
+                Ok(())
+            }
+            Self::Files(files) => files.read(name, first, out),
+        }
+    }
+}
+
+impl From<NamedTensors> for Weights {
+    fn from(tensors: NamedTensors) -> Self {
+        Self::Memory(tensors)
+    }
+}
+
+impl From<WeightFiles> for Weights {
+    fn from(files: WeightFiles) -> Self {
+        Self::Files(files)
+    }
+}
 
 /// Name of the only weight file of an unsharded model.
 const SINGLE: &str = "model.safetensors";

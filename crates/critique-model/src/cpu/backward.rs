@@ -84,7 +84,7 @@ impl Net<'_> {
         let weight = &self.decoder.params[self.decoder.norm];
         dx.clear();
         dx.resize(dh.len(), 0.0);
-        rms_norm_backward(x, weight.data(), final_inv, dh, dx);
+        rms_norm_backward(x, weight.vector(), final_inv, dh, dx);
         if let Some(slot) = weight.slot {
             rms_norm_weight(x, final_inv, dh, &mut grads[slot]);
         }
@@ -232,7 +232,7 @@ impl Net<'_> {
         each(
             strips.iter().map(part).collect(),
             |mut part: FeedForward<'_>| {
-                let norm = self.decoder.params[block.norm2].data();
+                let norm = self.decoder.params[block.norm2].vector();
                 let [down_rank, gate_rank, up_rank, o_rank] = &mut part.ranks;
                 swiglu(part.gate, part.up, part.act);
                 let (act, dact) = (&*part.act, &mut *part.dact);
@@ -399,7 +399,7 @@ impl Net<'_> {
                     let inv = strip_of(&saved.k_inv, &strip, kv_heads);
                     self.head_norm_back(k_norm, raw, inv, part.dk, part.dk_out);
                 }
-                let norm = self.decoder.params[block.norm1].data();
+                let norm = self.decoder.params[block.norm1].vector();
                 let x = strip_of(&saved.x, &strip, d);
                 let inv1 = &saved.inv1[strip.clone()];
                 let [q_rank, k_rank, v_rank] = &mut part.ranks;
@@ -425,7 +425,7 @@ impl Net<'_> {
     ) {
         out.copy_from_slice(dy);
         dy.fill(0.0);
-        rms_norm_backward(raw, self.decoder.params[norm].data(), inv, out, dy);
+        rms_norm_backward(raw, self.decoder.params[norm].vector(), inv, out, dy);
     }
 
     /// Backward pass of [`Net::linear`] to its input: writes or adds to `dx`, and fills what the

@@ -40,10 +40,6 @@ impl Aligned {
             self.0.resize(len.div_ceil(16), Line([0.0; 16]));
         }
     }
-
-    pub(crate) fn bytes(&self) -> usize {
-        self.0.len() * 64
-    }
 }
 
 impl std::ops::Deref for Aligned {
@@ -202,6 +198,19 @@ simd! {
         }
         for (row, out) in rows.iter().zip(out) {
             out[first..first + 16].copy_from_slice(row);
+        }
+    }
+}
+
+/// Undoes [`pack`] of a transpose: writes `[n, k]`, row by row.
+pub(crate) fn unpack(panels: Panels<'_>, k: usize, out: &mut [f32]) {
+    let stripes = out.chunks_mut((PANEL * k).max(1));
+    for (panel, out) in panels.data.chunks(panels.stride.max(1)).zip(stripes) {
+        let (lines, _) = panel.as_chunks::<PANEL>();
+        for (j, out) in out.chunks_exact_mut(k).enumerate() {
+            out.iter_mut()
+                .zip(lines)
+                .for_each(|(out, line)| *out = line[j]);
         }
     }
 }
@@ -593,5 +602,13 @@ mod tests {
         pack(Matrix::rows(&w, n, k, k).t(), &mut x);
         pack(Matrix::rows(&copy, k, n, n), &mut y);
         assert_eq!(&x[..], &y[..]);
+        let panels = Panels {
+            data: &x,
+            stride: PANEL * k,
+            n,
+        };
+        let mut back = vec![0.0; k * n];
+        unpack(panels, k, &mut back);
+        assert_eq!(back, w);
     }
 }

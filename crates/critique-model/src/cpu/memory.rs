@@ -52,18 +52,21 @@ impl<'a> CpuMemory<'a> {
         }
     }
 
-    /// Weights of the base and their copies for products: `trained` adds those of the backward
-    /// pass, which a base below a trained adapter needs too.
+    /// Weights of the base, those of products in panels. `trained` adds the panels of the
+    /// backward pass, which a base below a trained adapter needs too, and rows of what is trained.
     pub fn weights(&self, trained: bool) -> usize {
-        let copies: usize = self
-            .matrices()
-            .map(|(out, input)| {
-                let backward = if trained { packed_len(out, input) } else { 0 };
-                packed_len(input, out) + backward
-            })
-            .sum();
+        let matrices = || self.matrices();
+        let forward: usize = matrices().map(|(out, input)| packed_len(input, out)).sum();
+        let backward: usize = matrices().map(|(out, input)| packed_len(out, input)).sum();
+        let products: usize = matrices().map(|(out, input)| out * input).sum();
+        let parameters = self.config.parameters();
         let rotary = self.config.max_position_embeddings * self.config.head_dim;
-        FLOAT * (self.config.parameters() + copies + rotary)
+        let floats = match (trained, self.lora) {
+            (false, _) => parameters - products + forward,
+            (true, Some(_)) => parameters - products + forward + backward,
+            (true, None) => parameters + forward + backward,
+        };
+        FLOAT * (floats + rotary)
     }
 
     /// The adapter's weights and their copies; 0 without one.
@@ -313,6 +316,14 @@ mod tests {
             );
             let trained: usize = engine.gradients().values().map(|g| g.data.len()).sum();
             assert_eq!(3 * FLOAT * trained, plan.optimizer());
+            if lora.is_none() {
+                engine.update(1e-3, &crate::engine::AdamW::default());
+                let (scores, weights) = (engine.score(&groups(), 1.0), engine.weights());
+                let frozen = engine.into_frozen();
+                assert_eq!(frozen.weight_bytes() + rotary, plan.weights(false));
+                assert_eq!(frozen.weights(), weights);
+                assert_eq!(frozen.score(&groups(), 1.0).unwrap(), scores.unwrap());
+            }
         }
     }
 

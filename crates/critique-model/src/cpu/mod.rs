@@ -44,6 +44,7 @@ use crate::engine::{
     AdamW, Ends, Engine, Group, HostTensor, LoraConfig, NamedTensors, PerToken, TokenLoss,
 };
 use crate::error::ModelError;
+use crate::weights::Weights;
 
 /// Rows that one pass handles, about. No result depends on it but where it cuts the completions
 /// of one prompt apart.
@@ -108,18 +109,19 @@ impl CpuEngine {
     ///
     /// # Errors
     ///
-    /// When a weight is missing or misshapen.
+    /// When a weight is missing or misshapen, or its file cannot be read.
     pub fn new(
         config: &ModelConfig,
-        weights: NamedTensors,
+        weights: impl Into<Weights>,
         threads: usize,
     ) -> Result<Self, ModelError> {
+        let team = Team::new(threads);
         let rotary = Rotary::new(&config.rope_inv_freq(), config.max_position_embeddings);
         Ok(Self {
             config: Arc::new(config.clone()),
             rotary: Arc::new(rotary),
-            decoder: Decoder::new(config, weights)?,
-            team: Team::new(threads),
+            decoder: Decoder::new(config, &weights.into(), &team)?,
+            team,
             recompute: false,
             kv_bytes: 4 << 30,
             computed: AtomicU64::new(0),
@@ -224,6 +226,14 @@ impl CpuEngine {
             steps: 0,
             pool: Pool::default(),
         }
+    }
+
+    /// This engine, trained no further: what only training needs is dropped.
+    #[must_use]
+    pub fn into_frozen(mut self) -> Self {
+        self.decoder.settle();
+        self.forget_training();
+        self
     }
 
     /// Sets the number of threads; no result depends on it.
@@ -375,7 +385,7 @@ impl Engine for CpuEngine {
         self.check(groups)?;
         let mut grads = std::mem::take(&mut self.grads);
         if grads.is_empty() {
-            let size = |&p: &usize| self.decoder.params[p].data().len();
+            let size = |&p: &usize| self.decoder.params[p].len();
             grads = (self.decoder.trained.iter().map(size))
                 .map(|n| vec![0.0; n])
                 .collect();
@@ -493,7 +503,7 @@ impl Engine for CpuEngine {
             let param = &self.decoder.params[param];
             for (kind, data) in [("m", &state.m), ("v", &state.v)] {
                 let mut data = data.clone();
-                data.resize(param.data().len(), 0.0);
+                data.resize(param.len(), 0.0);
                 moments.insert(
                     format!("{kind}.{}", param.name),
                     HostTensor {

@@ -1,27 +1,91 @@
 //! The weights of a decoder, in the layouts that products want.
+//!
+//! A weight that takes part in products is kept in panels alone, from the moment it is read. It
+//! is kept in rows too once it is trained.
 
+use std::collections::BTreeSet;
+use std::ops::{Deref, Range};
 use std::sync::{Arc, OnceLock};
 
-use super::gemm::{Aligned, Matrix, PANEL, Panels, pack, packed_len};
+use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
+use rayon::slice::ParallelSliceMut;
+
+use super::gemm::{Aligned, Matrix, PANEL, Panels, pack, pack_panel, packed_len, unpack};
+use super::team::{Cuts, Team};
 use crate::config::ModelConfig;
 use crate::engine::{HostTensor, LoraConfig, NamedTensors};
 use crate::error::ModelError;
+use crate::weights::Weights;
 
-/// Values of one tensor, shared between an engine and its snapshots until one changes them.
+/// Floats that a thread reads and lays out at a time, about.
+const PIECE: usize = 1 << 19;
+/// Floats on a cache line.
+const LINE: usize = 16;
+
+/// Values of one tensor, shared between an engine and its snapshots until one changes them. They
+/// are there in rows or in panels for `x Wᵀ`; the other layouts are made when needed.
 #[derive(Debug, Default)]
 pub(crate) struct Values {
-    pub(crate) data: Vec<f32>,
+    /// As files hold them.
+    rows: OnceLock<Vec<f32>>,
     /// `[d_in, d_out]` in panels, for `x Wᵀ`.
-    forward: OnceLock<Aligned>,
+    forward: OnceLock<Packed>,
     /// `[d_out, d_in]` in panels, for `dy W`.
-    backward: OnceLock<Aligned>,
+    backward: OnceLock<Packed>,
 }
 
-impl Clone for Values {
-    fn clone(&self) -> Self {
-        Self {
-            data: self.data.clone(),
+impl Values {
+    fn in_rows(rows: Vec<f32>) -> Arc<Self> {
+        Arc::new(Self {
+            rows: rows.into(),
             ..Self::default()
+        })
+    }
+
+    fn in_panels(panels: Packed) -> Arc<Self> {
+        Arc::new(Self {
+            forward: panels.into(),
+            ..Self::default()
+        })
+    }
+
+    fn bytes(&self) -> usize {
+        let panels = |cell: &OnceLock<Packed>| cell.get().map_or(0, |it| it.len());
+        let rows = self.rows.get().map_or(0, Vec::len);
+        4 * (rows + panels(&self.forward) + panels(&self.backward))
+    }
+}
+
+/// A matrix in panels.
+#[derive(Debug)]
+enum Packed {
+    /// In memory of its own.
+    Own(Aligned),
+    /// In memory that all weights of a model were read into; it is never changed.
+    Part(Arc<Vec<f32>>, Range<usize>),
+}
+
+impl Packed {
+    fn of(matrix: Matrix<'_>) -> Self {
+        let mut panels = Aligned::zeros(packed_len(matrix.rows, matrix.cols));
+        pack(matrix, &mut panels);
+        Self::Own(panels)
+    }
+
+    fn set(&mut self, matrix: Matrix<'_>) {
+        match self {
+            Self::Own(panels) => pack(matrix, panels),
+            Self::Part(..) => *self = Self::of(matrix),
+        }
+    }
+}
+
+impl Deref for Packed {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        match self {
+            Self::Own(panels) => panels,
+            Self::Part(memory, range) => &memory[range.clone()],
         }
     }
 }
@@ -31,48 +95,96 @@ impl Clone for Values {
 pub(crate) struct Param {
     pub(crate) name: String,
     pub(crate) shape: Vec<usize>,
-    pub(crate) values: Arc<Values>,
+    values: Arc<Values>,
     /// Its place among the trained parameters.
     pub(crate) slot: Option<usize>,
 }
 
 impl Param {
-    pub(crate) fn data(&self) -> &[f32] {
-        &self.values.data
+    fn new(name: String, shape: Vec<usize>, values: Arc<Values>) -> Self {
+        Self {
+            name,
+            shape,
+            values,
+            slot: None,
+        }
+    }
+
+    /// Number of values.
+    pub(crate) fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Values of a norm or a bias, which takes part in no product.
+    ///
+    /// # Panics
+    ///
+    /// When they are kept in panels alone.
+    pub(crate) fn vector(&self) -> &[f32] {
+        self.values.rows.get().expect("a vector is kept as it is")
+    }
+
+    /// Appends one row of a matrix.
+    pub(crate) fn read_row(&self, row: usize, out: &mut Vec<f32>) {
+        let input = self.shape[1];
+        if let Some(rows) = self.values.rows.get() {
+            out.extend_from_slice(&rows[row * input..(row + 1) * input]);
+            return;
+        }
+        let panel = &self.forward().data[row / PANEL * PANEL * input..];
+        let (lines, _) = panel[..PANEL * input].as_chunks::<PANEL>();
+        out.extend(lines.iter().map(|line| line[row % PANEL]));
     }
 
     fn is_adapter(&self) -> bool {
         self.name.starts_with("base_model.")
     }
 
-    /// Changes the values, and with them the packed copies that exist.
+    /// Changes the values, and with them the packed copies that exist. Others who share them
+    /// keep the old ones.
     pub(crate) fn change(&mut self, change: impl FnOnce(&mut [f32])) {
-        let values = Arc::make_mut(&mut self.values);
-        change(&mut values.data);
+        let own = Arc::get_mut(&mut self.values).is_some_and(|it| it.rows.get().is_some());
+        if !own {
+            self.unshare();
+        }
+        let values = Arc::get_mut(&mut self.values).expect("nobody shares them any more");
+        let rows = values.rows.get_mut().expect("rows are there");
+        change(rows);
         if let [out, input] = self.shape[..] {
-            let weight = Matrix::rows(&values.data, out, input, input);
-            if let Some(packed) = values.forward.get_mut() {
-                pack(weight.t(), packed);
+            let weight = Matrix::rows(rows, out, input, input);
+            if let Some(panels) = values.forward.get_mut() {
+                panels.set(weight.t());
             }
-            if let Some(packed) = values.backward.get_mut() {
-                pack(weight, packed);
+            if let Some(panels) = values.backward.get_mut() {
+                panels.set(weight);
             }
         }
+    }
+
+    /// Keeps no other layout beside the panels for `x Wᵀ`, unless others share the values.
+    fn settle(&mut self) {
+        if let Some(values) = Arc::get_mut(&mut self.values)
+            && values.forward.get().is_some()
+        {
+            values.rows.take();
+            values.backward.take();
+        }
+    }
+
+    /// Copies the values into rows of its own.
+    fn unshare(&mut self) {
+        self.values = Values::in_rows(self.to_rows());
     }
 
     /// Panels for `x Wᵀ`.
     pub(crate) fn forward(&self) -> Panels<'_> {
         let (out, input) = (self.shape[0], self.shape[1]);
-        let packed = self.values.forward.get_or_init(|| {
-            let mut packed = Aligned::zeros(packed_len(input, out));
-            pack(
-                Matrix::rows(self.data(), out, input, input).t(),
-                &mut packed,
-            );
-            packed
+        let panels = self.values.forward.get_or_init(|| {
+            let rows = self.values.rows.get().expect("one layout is always there");
+            Packed::of(Matrix::rows(rows, out, input, input).t())
         });
         Panels {
-            data: packed,
+            data: panels,
             stride: PANEL * input,
             n: out,
         }
@@ -81,22 +193,34 @@ impl Param {
     /// Panels for `dy W`.
     pub(crate) fn backward(&self) -> Panels<'_> {
         let (out, input) = (self.shape[0], self.shape[1]);
-        let packed = self.values.backward.get_or_init(|| {
-            let mut packed = Aligned::zeros(packed_len(out, input));
-            pack(Matrix::rows(self.data(), out, input, input), &mut packed);
-            packed
+        let panels = self.values.backward.get_or_init(|| {
+            let pack = |rows: &[f32]| Packed::of(Matrix::rows(rows, out, input, input));
+            match self.values.rows.get() {
+                Some(rows) => pack(rows),
+                None => pack(&self.to_rows()),
+            }
         });
         Panels {
-            data: packed,
+            data: panels,
             stride: PANEL * out,
             n: input,
         }
     }
 
+    /// A copy of the values in rows.
+    fn to_rows(&self) -> Vec<f32> {
+        if let Some(rows) = self.values.rows.get() {
+            return rows.clone();
+        }
+        let mut rows = vec![0.0; self.len()];
+        unpack(self.forward(), self.shape[1], &mut rows);
+        rows
+    }
+
     fn tensor(&self) -> HostTensor {
         HostTensor {
             shape: self.shape.clone(),
-            data: self.data().to_vec(),
+            data: self.to_rows(),
         }
     }
 }
@@ -164,33 +288,14 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    /// Takes the weights, which must be exactly those that the configuration asks for.
-    pub(crate) fn new(config: &ModelConfig, mut weights: NamedTensors) -> Result<Self, ModelError> {
-        let mut params = Vec::new();
-        for (name, shape) in config.expected_tensors() {
-            let Some(tensor) = weights.remove(&name) else {
-                return Err(ModelError::Other {
-                    message: format!("weight `{name}` is missing"),
-                });
-            };
-            if tensor.shape != shape || tensor.data.len() != shape.iter().product::<usize>() {
-                let message = format!(
-                    "weight `{name}` has shape {:?}; the configuration asks for {shape:?}",
-                    tensor.shape
-                );
-                return Err(ModelError::Other { message });
-            }
-            let values = Arc::new(Values {
-                data: tensor.data,
-                ..Values::default()
-            });
-            params.push(Param {
-                name,
-                shape,
-                values,
-                slot: None,
-            });
-        }
+    /// Reads the weights, which must be those that the configuration asks for, with all threads
+    /// of the team.
+    pub(crate) fn new(
+        config: &ModelConfig,
+        weights: &Weights,
+        team: &Team,
+    ) -> Result<Self, ModelError> {
+        let params = read_params(config, weights, team)?;
         let find = |name: &str| {
             params
                 .iter()
@@ -244,12 +349,10 @@ impl Decoder {
         })
     }
 
-    /// Trains every parameter. Values that others share are copied now, so that what training
-    /// needs beside them is never made for the others.
+    /// Trains every parameter. All values are copied into rows now, so that what training needs
+    /// beside them is never made for others who share them.
     pub(crate) fn train_all(&mut self) {
-        for param in &mut self.params {
-            param.values = Arc::new(Values::clone(&param.values));
-        }
+        self.params.iter_mut().for_each(Param::unshare);
         self.trained = (0..self.params.len()).collect();
         self.number_slots();
     }
@@ -264,6 +367,13 @@ impl Decoder {
             .filter(|&i| self.params[i].is_adapter())
             .collect();
         self.number_slots();
+    }
+
+    /// Trains nothing, and keeps nothing for it that no other decoder shares.
+    pub(crate) fn settle(&mut self) {
+        self.trained.clear();
+        self.number_slots();
+        self.params.iter_mut().for_each(Param::settle);
     }
 
     fn number_slots(&mut self) {
@@ -306,16 +416,8 @@ impl Decoder {
                         );
                         return Err(ModelError::Other { message });
                     }
-                    let values = Arc::new(Values {
-                        data: tensor.data,
-                        ..Values::default()
-                    });
-                    self.params.push(Param {
-                        name,
-                        shape,
-                        values,
-                        slot: None,
-                    });
+                    let values = Values::in_rows(tensor.data);
+                    self.params.push(Param::new(name, shape, values));
                     added.push(self.params.len() - 1);
                     Ok(self.params.len() - 1)
                 };
@@ -345,12 +447,111 @@ impl Decoder {
         chosen.map(|p| (p.name.clone(), p.tensor())).collect()
     }
 
-    /// Bytes of values and packed copies.
+    /// Bytes of values in all layouts.
     pub(crate) fn bytes(&self) -> usize {
-        let packed = |cell: &OnceLock<Aligned>| cell.get().map_or(0, Aligned::bytes);
-        self.params
-            .iter()
-            .map(|p| 4 * p.data().len() + packed(&p.values.forward) + packed(&p.values.backward))
-            .sum()
+        self.params.iter().map(|p| p.values.bytes()).sum()
     }
+}
+
+/// Parameters in the order of the configuration: weights of products in panels, others in rows.
+fn read_params(
+    config: &ModelConfig,
+    weights: &Weights,
+    team: &Team,
+) -> Result<Vec<Param>, ModelError> {
+    let tensors = config.expected_tensors();
+    for (name, shape) in &tensors {
+        weights.check(name, shape)?;
+    }
+    let products = products(config);
+    let panels = |(name, shape): &(String, Vec<usize>)| match shape[..] {
+        [out, input] if products.contains(name) => packed_len(input, out),
+        _ => 0,
+    };
+    let rows = |tensor: &(String, Vec<usize>)| match panels(tensor) {
+        0 => vec![0.0; tensor.1.iter().product()],
+        _ => Vec::new(),
+    };
+    // All panels lie in one stretch of memory, which threads touch first as they fill it: unlike
+    // `Aligned`, a plain vector comes zeroed from the system. It starts on a cache line too.
+    let mut memory = vec![0.0; LINE + tensors.iter().map(panels).sum::<usize>()];
+    let start = memory.as_ptr().align_offset(4 * LINE).min(LINE);
+    let mut rows: Vec<Vec<f32>> = tensors.iter().map(rows).collect();
+    let mut cuts = Cuts::of(&mut memory[start..], 1);
+    let mut parts = Vec::new();
+    for (tensor, rows) in tensors.iter().zip(&mut rows) {
+        parts.push((tensor, cuts.take(panels(tensor)), rows));
+    }
+    let fill = || {
+        let parts = parts.into_par_iter();
+        let read = parts.map(|((name, shape), panels, rows)| match shape[..] {
+            [out, input] if rows.is_empty() => read_panels(weights, name, [out, input], panels),
+            _ => read_rows(weights, name, rows),
+        });
+        read.collect()
+    };
+    first_error(team.run(fill))?;
+
+    let memory = Arc::new(memory);
+    let mut end = start;
+    let param = |(tensor, rows): ((String, Vec<usize>), Vec<f32>)| {
+        let range = end..end + panels(&tensor);
+        end = range.end;
+        let values = if range.is_empty() {
+            Values::in_rows(rows)
+        } else {
+            Values::in_panels(Packed::Part(Arc::clone(&memory), range))
+        };
+        Param::new(tensor.0, tensor.1, values)
+    };
+    Ok(tensors.into_iter().zip(rows).map(param).collect())
+}
+
+/// Names of the weights that take part in products.
+fn products(config: &ModelConfig) -> BTreeSet<String> {
+    let head = if config.tie_word_embeddings {
+        "model.embed_tokens.weight"
+    } else {
+        "lm_head.weight"
+    };
+    (0..config.layers)
+        .flat_map(|layer| config.linears(layer))
+        .map(|linear| format!("{}.weight", linear.name))
+        .chain([head.to_owned()])
+        .collect()
+}
+
+/// Reads a tensor as it is.
+fn read_rows(weights: &Weights, name: &str, rows: &mut [f32]) -> Result<(), ModelError> {
+    let pieces = rows.par_chunks_mut(PIECE).enumerate();
+    let read = pieces.map(|(piece, rows)| weights.read(name, piece * PIECE, rows));
+    first_error(read.collect())
+}
+
+/// Reads an `[out, input]` matrix, packing its transpose on the way.
+fn read_panels(
+    weights: &Weights,
+    name: &str,
+    [out, input]: [usize; 2],
+    panels: &mut [f32],
+) -> Result<(), ModelError> {
+    let size = PANEL * input;
+    let count = (PIECE / size).max(1);
+    let pieces = panels.par_chunks_mut(count * size).enumerate();
+    let read = pieces.map(|(piece, panels)| {
+        let mut rows = vec![0.0; size];
+        for (panel, to) in (piece * count..).zip(panels.chunks_exact_mut(size)) {
+            let lines = PANEL.min(out - panel * PANEL);
+            let rows = &mut rows[..lines * input];
+            weights.read(name, panel * size, rows)?;
+            pack_panel(Matrix::rows(rows, lines, input, input).t(), 0, to);
+        }
+        Ok(())
+    });
+    first_error(read.collect())
+}
+
+/// The first error in the order of the parts, whichever thread was first to meet one.
+fn first_error(read: Vec<Result<(), ModelError>>) -> Result<(), ModelError> {
+    read.into_iter().collect()
 }

@@ -151,12 +151,11 @@ pub(crate) type Grads = Vec<Vec<f32>>;
 impl<'a> Net<'a> {
     /// Rows of the embedding.
     pub(crate) fn embed(&self, ids: &[u32], x: &mut Vec<f32>) {
-        let d = self.config.d_model;
-        let table = self.decoder.params[self.decoder.embed].data();
+        let table = &self.decoder.params[self.decoder.embed];
         self.computed.fetch_add(ids.len() as u64, Ordering::Relaxed);
         x.clear();
         for &id in ids {
-            x.extend_from_slice(&table[id as usize * d..(id as usize + 1) * d]);
+            table.read_row(id as usize, x);
         }
     }
 
@@ -176,7 +175,7 @@ impl<'a> Net<'a> {
         self.product(input, params[linear.weight].forward(), y, Into::Fresh);
         if let Some(bias) = linear.bias {
             y.chunks_exact_mut(linear.d_out)
-                .for_each(|row| add_assign(row, params[bias].data()));
+                .for_each(|row| add_assign(row, params[bias].vector()));
         }
         if let Some(lora) = &linear.lora {
             let rank = sized(rank, rows * lora.rank);
@@ -194,14 +193,14 @@ impl<'a> Net<'a> {
         let Scratch { hidden, rank, .. } = rows.scratch;
         rows.saved_x.copy_from_slice(rows.x);
         let hidden = sized(hidden, rows.x.len());
-        rms_norm(rows.x, params[block.norm1].data(), eps, hidden, rows.inv1);
+        rms_norm(rows.x, params[block.norm1].vector(), eps, hidden, rows.inv1);
         self.linear(&block.q, hidden, rows.q, rank);
         self.linear(&block.k, hidden, rows.k, rank);
         self.linear(&block.v, hidden, rows.v, rank);
         if let (Some(q_norm), Some(k_norm)) = (block.q_norm, block.k_norm) {
             rows.q_raw.copy_from_slice(rows.q);
             rows.k_raw.copy_from_slice(rows.k);
-            let (q_norm, k_norm) = (params[q_norm].data(), params[k_norm].data());
+            let (q_norm, k_norm) = (params[q_norm].vector(), params[k_norm].vector());
             rms_norm(rows.q_raw, q_norm, eps, rows.q, rows.q_inv);
             rms_norm(rows.k_raw, k_norm, eps, rows.k, rows.k_inv);
         }
@@ -221,7 +220,7 @@ impl<'a> Net<'a> {
         rows.mid.copy_from_slice(rows.x);
         rms_norm(
             rows.x,
-            params[block.norm2].data(),
+            params[block.norm2].vector(),
             config.rms_norm_eps as f32,
             hidden,
             rows.inv2,
@@ -238,7 +237,7 @@ impl<'a> Net<'a> {
     pub(crate) fn final_norm(&self, work: &mut Workspace) {
         let d = self.config.d_model;
         let rows = work.x.len() / d;
-        let weight = self.decoder.params[self.decoder.norm].data();
+        let weight = self.decoder.params[self.decoder.norm].vector();
         work.final_inv.resize(rows, 0.0);
         rms_norm(
             &work.x,

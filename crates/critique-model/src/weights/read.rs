@@ -1,10 +1,11 @@
-//! Reading: header first, then one tensor at a time by seeking, widened to `f32` in small pieces.
+//! Reading: headers first, then any values of any tensor, straight to where they are wanted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
@@ -14,31 +15,18 @@ use crate::engine::{HostTensor, NamedTensors};
 use crate::error::ModelError;
 use crate::files::{cannot_read, in_file, read_json_object};
 
-/// Bytes that are read and widened at a time; a multiple of every element size.
-const PIECE: usize = 1 << 20;
+/// Values that are read at a time where they only have to be put down.
+const PIECE: usize = 1 << 18;
 /// Longest header that the format allows, in bytes.
 const LONGEST_HEADER: u64 = 100_000_000;
 
-/// Reads the weights of a model folder: `model.safetensors`, or the shards that
-/// `model.safetensors.index.json` names. Values of 16 bits are widened to `f32`.
-///
-/// `rotary_emb.inv_freq` buffers are passed over, and so is the output layer of a model whose
-/// embedding is tied.
+/// Reads the weights of a model folder, as [`WeightFiles::open`] finds them.
 ///
 /// # Errors
 ///
-/// When a file cannot be read or is damaged, or when tensors are missing, unused or misshapen:
-/// one error names them all, before any weight is read.
+/// As [`WeightFiles::open`] and [`WeightFiles::tensors`].
 pub fn load_weights(dir: &Path, config: &ModelConfig) -> Result<NamedTensors, ModelError> {
-    let mut files = weight_files(dir)?;
-    let wanted = config.expected_tensors();
-    check(dir, &files, &wanted, config)?;
-    let names: BTreeSet<_> = wanted.iter().map(|(name, _)| name.as_str()).collect();
-    let mut tensors = NamedTensors::new();
-    for file in &mut files {
-        file.read_into(&mut tensors, |name| names.contains(name))?;
-    }
-    Ok(tensors)
+    WeightFiles::open(dir, config)?.tensors()
 }
 
 /// Reads every tensor of one safetensors file, such as an adapter or an optimizer's state.
@@ -50,6 +38,71 @@ pub fn load_tensors(path: &Path) -> Result<NamedTensors, ModelError> {
     let mut tensors = NamedTensors::new();
     TensorFile::open(path)?.read_into(&mut tensors, |_| true)?;
     Ok(tensors)
+}
+
+/// The weight files of a model folder, checked by their headers; values are read when asked for.
+#[derive(Debug)]
+pub struct WeightFiles {
+    files: Vec<TensorFile>,
+    /// Names of the tensors that the model has.
+    wanted: BTreeSet<String>,
+}
+
+impl WeightFiles {
+    /// Opens `model.safetensors`, or the shards that `model.safetensors.index.json` names.
+    ///
+    /// `rotary_emb.inv_freq` buffers are passed over, and so is the output layer of a model whose
+    /// embedding is tied.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read or is damaged, or when tensors are missing, unused or
+    /// misshapen: one error names them all.
+    pub fn open(dir: &Path, config: &ModelConfig) -> Result<Self, ModelError> {
+        let files = weight_files(dir)?;
+        let wanted = config.expected_tensors();
+        check(dir, &files, &wanted, config)?;
+        let wanted = wanted.into_iter().map(|(name, _)| name).collect();
+        Ok(Self { files, wanted })
+    }
+
+    /// Reads all of them. Values of 16 bits are widened to `f32`.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read, or a tensor is of another type than f32, f16 and bf16.
+    pub fn tensors(&self) -> Result<NamedTensors, ModelError> {
+        let mut tensors = NamedTensors::new();
+        for file in &self.files {
+            file.read_into(&mut tensors, |name| self.wanted.contains(name))?;
+        }
+        Ok(tensors)
+    }
+
+    /// Shape of a tensor of the model.
+    pub(crate) fn shape(&self, name: &str) -> Option<&[usize]> {
+        let (_, info) = self.find(name)?;
+        Some(&info.shape)
+    }
+
+    /// Reads values of a tensor from the one at `first` on. Several threads may read at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`WeightFiles::tensors`].
+    ///
+    /// # Panics
+    ///
+    /// When there are no such values.
+    pub(crate) fn read(&self, name: &str, first: usize, out: &mut [f32]) -> Result<(), ModelError> {
+        let (file, info) = self.find(name).expect("the tensor is there");
+        file.read(name, info, first, out)
+    }
+
+    fn find(&self, name: &str) -> Option<(&TensorFile, &TensorInfo)> {
+        let mut found = self.files.iter();
+        found.find_map(|file| Some((file, file.tensors.get(name)?)))
+    }
 }
 
 /// The weight files of a folder, headers read; one file wins over an index, as in transformers.
@@ -163,6 +216,7 @@ fn check(
 }
 
 /// An open safetensors file whose header has been read and checked.
+#[derive(Debug)]
 struct TensorFile {
     path: PathBuf,
     name: String,
@@ -211,39 +265,89 @@ impl TensorFile {
 
     /// Reads the tensors that are wanted, in the order in which they lie in the file.
     fn read_into(
-        &mut self,
+        &self,
         tensors: &mut NamedTensors,
         wanted: impl Fn(&str) -> bool,
     ) -> Result<(), ModelError> {
-        let Self {
-            path,
-            file,
-            data_start,
-            tensors: infos,
-            ..
-        } = self;
-        let mut order: Vec<_> = infos.iter().filter(|(name, _)| wanted(name)).collect();
+        let mut order: Vec<_> = self.tensors.iter().filter(|(it, _)| wanted(it)).collect();
         order.sort_by_key(|(_, info)| info.data_offsets);
-        let mut piece = vec![0; PIECE];
         for (name, info) in order {
-            let widen = widener(path, name, info.dtype)?;
-            let (start, end) = info.data_offsets;
-            file.seek(SeekFrom::Start(*data_start + start as u64))
-                .map_err(|source| cannot_read(path, source))?;
-            let mut data = Vec::with_capacity((end - start) / (info.dtype.bitsize() / 8));
-            let mut left = end - start;
-            while left > 0 {
-                let piece = &mut piece[..left.min(PIECE)];
-                file.read_exact(piece)
-                    .map_err(|source| cannot_read(path, source))?;
-                widen(piece, &mut data);
-                left -= piece.len();
-            }
             let shape = info.shape.clone();
+            let mut data = vec![0.0; shape.iter().product()];
+            for (piece, out) in data.chunks_mut(PIECE).enumerate() {
+                self.read(name, info, piece * PIECE, out)?;
+            }
             tensors.insert(name.clone(), HostTensor { shape, data });
         }
         Ok(())
     }
+
+    /// Reads values of a tensor from the one at `first` on.
+    fn read(
+        &self,
+        name: &str,
+        info: &TensorInfo,
+        first: usize,
+        out: &mut [f32],
+    ) -> Result<(), ModelError> {
+        let (start, end) = info.data_offsets;
+        let size = info.dtype.bitsize() / 8;
+        assert!(
+            start + size * (first + out.len()) <= end,
+            "`{name}` ends before value {}",
+            first + out.len()
+        );
+        let at = self.data_start + (start + size * first) as u64;
+        let fill = |bytes: &mut [u8]| {
+            read_at(&self.file, bytes, at).map_err(|source| {
+                let told = format!("tensor `{name}`: {source}");
+                cannot_read(&self.path, io::Error::new(source.kind(), told))
+            })
+        };
+        // Values of 16 bits, not yet widened.
+        let halves = || {
+            let mut halves: Vec<u16> = vec![0; out.len()];
+            fill(bytemuck::cast_slice_mut(&mut halves))?;
+            for half in &mut halves {
+                *half = u16::from_le(*half);
+            }
+            Ok(halves)
+        };
+        match info.dtype {
+            Dtype::F32 => fill(bytemuck::cast_slice_mut(out)).map(|()| {
+                // Files are little-endian; where the machine is too, nothing is left of this.
+                for it in out {
+                    *it = f32::from_bits(u32::from_le(it.to_bits()));
+                }
+            }),
+            Dtype::F16 => halves().map(|it| {
+                it.reinterpret_cast::<f16>().convert_to_f32_slice(out);
+            }),
+            Dtype::BF16 => halves().map(|it| {
+                it.reinterpret_cast::<bf16>().convert_to_f32_slice(out);
+            }),
+            other => Err(in_file(
+                &self.path,
+                format!("tensor `{name}` is of type {other:?}; supported are F32, F16 and BF16"),
+            )),
+        }
+    }
+}
+
+/// Fills `bytes` from a place in a file, whatever other threads read.
+#[cfg(unix)]
+fn read_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, at)
+}
+
+/// Fills `bytes` from a place in a file, one thread after the other: they share its position.
+#[cfg(not(unix))]
+fn read_at(mut file: &File, bytes: &mut [u8], at: u64) -> io::Result<()> {
+    use std::io::{Seek, SeekFrom};
+    static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _one = ONE.lock().expect("no thread panics while it reads");
+    file.seek(SeekFrom::Start(at))?;
+    file.read_exact(bytes)
 }
 
 /// The header's bytes: its length stands in the first 8.
@@ -268,27 +372,4 @@ fn read_header(path: &Path, file: &mut File, length: u64) -> Result<Vec<u8>, Mod
     file.read_exact(&mut header)
         .map_err(|source| cannot_read(path, source))?;
     Ok(header)
-}
-
-type Widen = fn(&[u8], &mut Vec<f32>);
-
-fn widener(path: &Path, name: &str, dtype: Dtype) -> Result<Widen, ModelError> {
-    match dtype {
-        Dtype::F32 => Ok(|bytes, out| {
-            let (numbers, _) = bytes.as_chunks::<4>();
-            out.extend(numbers.iter().map(|it| f32::from_le_bytes(*it)));
-        }),
-        Dtype::F16 => Ok(|bytes, out| {
-            let (numbers, _) = bytes.as_chunks::<2>();
-            out.extend(numbers.iter().map(|it| f16::from_le_bytes(*it).to_f32()));
-        }),
-        Dtype::BF16 => Ok(|bytes, out| {
-            let (numbers, _) = bytes.as_chunks::<2>();
-            out.extend(numbers.iter().map(|it| bf16::from_le_bytes(*it).to_f32()));
-        }),
-        other => Err(in_file(
-            path,
-            format!("tensor `{name}` is of type {other:?}; supported are F32, F16 and BF16"),
-        )),
-    }
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use critique_core::Rng;
 use critique_model::{
-    HostTensor, ModelConfig, NamedTensors, SaveDtype, copy_model_files, load_tensors, load_weights,
-    save_tensors, save_weights,
+    CpuEngine, Engine, HostTensor, ModelConfig, NamedTensors, SaveDtype, WeightFiles,
+    copy_model_files, load_tensors, load_weights, save_tensors, save_weights,
 };
 use half::{bf16, f16};
 use serde_json::{Value, json};
@@ -480,6 +480,68 @@ fn companions_are_copied_byte_for_byte() {
             fs::read(from.path().join(name)).unwrap(),
             fs::read(to.path().join(name)).unwrap()
         );
+    }
+}
+
+#[test]
+fn an_engine_reads_files_as_it_takes_weights_from_memory() {
+    for (name, vocab, dtype) in [
+        ("qwen2-tied", 20_003, SaveDtype::F32),
+        ("qwen2-untied", 20_003, SaveDtype::Bf16),
+        ("qwen3-tied", 20_000, SaveDtype::F16),
+    ] {
+        // Large enough for several threads to share one tensor.
+        let dir = tempfile::tempdir().unwrap();
+        let (mut config, _) = model(name);
+        config.vocab = vocab;
+        let random = CpuEngine::random_weights(&config, 0.7, 1);
+        save_weights(dir.path(), &random, dtype, 1_000_000).unwrap();
+        let weights = load_weights(dir.path(), &config).unwrap();
+        let memory = CpuEngine::new(&config, weights.clone(), 1).unwrap();
+        assert_eq!(memory.weights(), weights, "{name}");
+        for threads in [1, 2, 5] {
+            let files = WeightFiles::open(dir.path(), &config).unwrap();
+            let engine = CpuEngine::new(&config, files, threads).unwrap();
+            assert_eq!(engine.weights(), weights, "{name}, {threads} threads");
+            assert_eq!(engine.weight_bytes(), memory.weight_bytes());
+        }
+    }
+}
+
+#[test]
+fn an_engine_names_the_file_and_tensor_that_it_cannot_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, weights) = model("llama-untied");
+    save_weights(dir.path(), &weights, SaveDtype::F32, NO_LIMIT).unwrap();
+    let path = dir.path().join("model.safetensors");
+    let files = WeightFiles::open(dir.path(), &config).unwrap();
+    // All tensors but the last to lie in the file are whole.
+    let length = fs::metadata(&path).unwrap().len();
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(length - 4).unwrap();
+    let error = told(&CpuEngine::new(&config, files, 2).unwrap_err());
+    let last = weights.keys().next_back().unwrap();
+    for part in ["cannot read", "model.safetensors", &format!("`{last}`")] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+
+    let shape = |shape: &[usize]| json!({"dtype": "I32", "shape": shape});
+    let mut header = serde_json::Map::new();
+    let mut end = 0;
+    for (name, dims) in config.expected_tensors() {
+        let bytes = 4 * dims.iter().product::<usize>();
+        header.insert(name.clone(), shape(&dims));
+        header[&name]["data_offsets"] = json!([end, end + bytes]);
+        end += bytes;
+    }
+    write_raw(&path, &Value::Object(header), end);
+    let files = WeightFiles::open(dir.path(), &config).unwrap();
+    let error = told(&CpuEngine::new(&config, files, 2).unwrap_err());
+    for part in [
+        "model.safetensors",
+        "`model.embed_tokens.weight` is of type I32",
+    ] {
+        assert!(error.contains(part), "{part}: {error}");
     }
 }
 
