@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use critique_core::{Completion, Request};
 
 use super::attention::{Queries, attend};
-use super::cache::{Cache, Shape};
+use super::cache::{Cache, Pages, Shape};
 use super::crew::Crew;
 use super::layout::{Chosen, Piece};
 use super::pass::{AfterRows, Before, Net, Saved, Workspace, sized};
@@ -117,6 +117,7 @@ pub(crate) fn generate(
             prefixes: &prefixes,
             ends,
             work,
+            pages: Pages::new(Shape::of(&engine.config)),
             logits,
             active: Vec::new(),
             waiting: VecDeque::new(),
@@ -203,6 +204,8 @@ struct Worker<'a> {
     prefixes: &'a Prefixes,
     ends: &'a Ends<'a>,
     work: Workspace,
+    /// Memory of all keys and values.
+    pages: Pages,
     logits: Vec<f32>,
     active: Vec<Sequence>,
     /// Jobs of the bundle at hand.
@@ -288,19 +291,19 @@ impl<'a> Worker<'a> {
 
     /// Reads prompts and draws the first token of each sample.
     fn admit(&mut self, jobs: &[&Job], done: &mut impl FnMut(usize, usize, Completion)) {
-        let shape = Shape::of(&self.engine.config);
         self.read_nodes(jobs);
         let mut readings: Vec<Reading<'_>> = jobs
             .iter()
             .map(|job| Reading {
                 ids: &self.requests[job.request].prompt[self.prefixes.held(job.request)..],
                 prefix: self.prefix(job.request),
-                own: Cache::new(shape),
+                own: Cache::default(),
             })
             .collect();
         let Self {
             net,
             work,
+            pages,
             logits,
             active,
             requests,
@@ -310,20 +313,20 @@ impl<'a> Worker<'a> {
         } = self;
         net.read_all(
             &mut readings,
-            work,
+            (work, pages),
             Some(logits),
             |index, reading, logits| {
                 let job = jobs[index];
                 let request = &requests[job.request];
                 scale_logits(logits, request);
-                let read = std::mem::replace(&mut reading.own, Cache::new(shape));
+                let read = std::mem::replace(&mut reading.own, Cache::default());
                 reading.prefix.push(Arc::new(read));
                 for sample in job.samples.clone() {
                     let sequence = Sequence {
                         request: job.request,
                         sample,
                         prefix: reading.prefix.clone(),
-                        own: Cache::new(shape),
+                        own: Cache::default(),
                         sampler: Sampler::new(request.seeds[sample], &request.sampling),
                         growing: Growing::default(),
                     };
@@ -356,7 +359,6 @@ impl<'a> Worker<'a> {
                 .collect();
             missing.sort_unstable();
             missing.dedup();
-            let shape = Shape::of(&self.engine.config);
             let reading = |&node: &usize| {
                 let of = &self.prefixes.nodes[node];
                 let chain = chains.iter().find(|chain| chain.get(depth) == Some(&node));
@@ -364,12 +366,13 @@ impl<'a> Worker<'a> {
                 Reading {
                     ids: &self.requests[of.request].prompt[of.from..of.to],
                     prefix: above.iter().map(|n| Arc::clone(&self.nodes[n])).collect(),
-                    own: Cache::new(shape),
+                    own: Cache::default(),
                 }
             };
             let mut readings: Vec<Reading<'_>> = missing.iter().map(reading).collect();
+            let memory = (&mut self.work, &mut self.pages);
             self.net
-                .read_all(&mut readings, &mut self.work, None, |_, _, _| {});
+                .read_all(&mut readings, memory, None, |_, _, _| {});
             for (node, reading) in missing.into_iter().zip(readings) {
                 self.nodes.insert(node, Arc::new(reading.own));
             }
@@ -397,7 +400,7 @@ impl<'a> Worker<'a> {
                 own: &mut sequence.own,
             })
             .collect();
-        net.read(&mut entries, &mut self.work);
+        net.read(&mut entries, &mut self.work, &mut self.pages);
         let vocab = self.engine.config.vocab;
         let logits = sized(&mut self.logits, ids.len() * vocab);
         net.logits(&self.work.normed, 1.0, logits);
@@ -460,7 +463,7 @@ impl Net<'_> {
     fn read_all<'r>(
         &self,
         readings: &mut [Reading<'r>],
-        work: &mut Workspace,
+        (work, pages): (&mut Workspace, &mut Pages),
         mut logits: Option<&mut Vec<f32>>,
         mut ended: impl FnMut(usize, &mut Reading<'r>, &mut [f32]),
     ) {
@@ -486,7 +489,7 @@ impl Net<'_> {
                     });
                 }
             }
-            self.read(&mut entries, work);
+            self.read(&mut entries, work, pages);
             drop(entries);
             let Some(logits) = logits.as_deref_mut() else {
                 continue;
@@ -502,7 +505,7 @@ impl Net<'_> {
 
     /// Reads the entries' tokens into their caches; `work.normed` holds a row for each entry that
     /// ends then.
-    fn read(&self, entries: &mut [Entry<'_>], work: &mut Workspace) {
+    fn read(&self, entries: &mut [Entry<'_>], work: &mut Workspace, pages: &mut Pages) {
         let mut ids = Vec::new();
         let mut positions = Vec::new();
         let (mut all, mut ends) = (Chosen::default(), Chosen::default());
@@ -510,7 +513,7 @@ impl Net<'_> {
             let before = tokens_of(entry.prefix) + entry.own.len();
             ids.extend_from_slice(entry.ids);
             positions.extend((0..entry.ids.len()).map(|i| (before + i) as u32));
-            entry.own.reserve(entry.ids.len());
+            entry.own.reserve(pages, entry.ids.len());
             let end = ids.len();
             all.push(index, end - entry.ids.len()..end);
             if entry.ends {
@@ -531,7 +534,7 @@ impl Net<'_> {
             for mut rows in self.before_rows(strip, &positions, x, before, scratch) {
                 self.before_attention(block, &mut rows);
             }
-            self.write_cache(layer, entries, before);
+            self.write_cache(layer, entries, before, pages);
             let through = if layer + 1 == blocks.len() {
                 &ends
             } else {
@@ -542,7 +545,7 @@ impl Net<'_> {
             for mut rows in self.after_rows(std::slice::from_ref(&strip), x, after, scratch) {
                 for piece in &through.pieces {
                     let entry = &entries[piece.segment];
-                    self.attend_cached(layer, entry, &before.q, piece, &mut rows);
+                    self.attend_cached(layer, entry, pages, &before.q, piece, &mut rows);
                 }
                 self.after_attention(block, &mut rows);
             }
@@ -554,12 +557,18 @@ impl Net<'_> {
     }
 
     /// Writes the keys and values of the entries' tokens.
-    fn write_cache(&self, layer: usize, entries: &mut [Entry<'_>], of: &Before) {
+    fn write_cache(
+        &self,
+        layer: usize,
+        entries: &[Entry<'_>],
+        of: &Before,
+        pages: &mut Pages,
+    ) {
         let stride = self.config.kv_heads * self.config.head_dim;
         let mut rows = of.k.chunks_exact(stride).zip(of.v.chunks_exact(stride));
         for entry in entries {
             for (row, (k, v)) in rows.by_ref().take(entry.ids.len()).enumerate() {
-                entry.own.write(layer, row, k, v);
+                entry.own.write(pages, layer, row, k, v);
             }
         }
     }
@@ -569,6 +578,7 @@ impl Net<'_> {
         &self,
         layer: usize,
         entry: &Entry<'_>,
+        pages: &Pages,
         q: &[f32],
         piece: &Piece,
         of: &mut AfterRows<'_>,
@@ -583,10 +593,10 @@ impl Net<'_> {
         for kv_head in 0..config.kv_heads {
             spans.clear();
             for cache in entry.prefix {
-                cache.spans(layer, kv_head, cache.len(), &mut spans);
+                cache.spans(pages, layer, kv_head, cache.len(), &mut spans);
             }
             let own = entry.own.len() + entry.ids.len();
-            entry.own.spans(layer, kv_head, own, &mut spans);
+            entry.own.spans(pages, layer, kv_head, own, &mut spans);
             let heads = config.query_heads(kv_head);
             if rows.len() == 1 {
                 // The heads of one token see the same keys: they are the rows.
