@@ -371,8 +371,7 @@ impl<'a> Worker<'a> {
             };
             let mut readings: Vec<Reading<'_>> = missing.iter().map(reading).collect();
             let memory = (&mut self.work, &mut self.pages);
-            self.net
-                .read_all(&mut readings, memory, None, |_, _, _| {});
+            self.net.read_all(&mut readings, memory, None, |_, _, _| {});
             for (node, reading) in missing.into_iter().zip(readings) {
                 self.nodes.insert(node, Arc::new(reading.own));
             }
@@ -557,13 +556,7 @@ impl Net<'_> {
     }
 
     /// Writes the keys and values of the entries' tokens.
-    fn write_cache(
-        &self,
-        layer: usize,
-        entries: &[Entry<'_>],
-        of: &Before,
-        pages: &mut Pages,
-    ) {
+    fn write_cache(&self, layer: usize, entries: &[Entry<'_>], of: &Before, pages: &mut Pages) {
         let stride = self.config.kv_heads * self.config.head_dim;
         let mut rows = of.k.chunks_exact(stride).zip(of.v.chunks_exact(stride));
         for entry in entries {
