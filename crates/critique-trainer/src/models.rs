@@ -192,7 +192,7 @@ impl Models {
             } => LanguageModel::load_with_adapter(&path, &adapter, &self.runtime)?,
             ModelSource {
                 path: Some(path), ..
-            } => self.load_or_share(&path)?,
+            } => self.load_for_all(name, &path)?,
             ModelSource {
                 from: Some(from), ..
             } => {
@@ -206,17 +206,20 @@ impl Models {
         Ok(())
     }
 
-    /// Loads a folder once: another model from the same folder shares its memory.
-    fn load_or_share(&self, path: &Path) -> Result<LanguageModel, TrainError> {
-        let same = self.loaded.iter().find(|(name, model)| {
-            self.sources[*name].path.as_deref() == Some(path)
-                && model.source() == Some(path)
-                && model.lora().is_none()
-        });
-        match same {
-            Some((_, model)) => Ok(model.fork(&Training::Frozen)?),
-            None => Ok(LanguageModel::load(path, &self.runtime)?),
+    /// Loads a folder once: other models from the same folder are there from now on and share
+    /// its memory. Later would be too late, as this one may have been trained by then.
+    fn load_for_all(&mut self, name: &str, path: &Path) -> Result<LanguageModel, TrainError> {
+        let model = LanguageModel::load(path, &self.runtime)?;
+        let same = |(_, source): &(&String, &ModelSource)| {
+            source.path.as_deref() == Some(path) && source.adapter.is_none()
+        };
+        for (other, _) in self.sources.iter().filter(same) {
+            if other != name && !self.loaded.contains_key(other) {
+                let fork = model.fork(&Training::Frozen)?;
+                self.loaded.insert(other.clone(), fork);
+            }
         }
+        Ok(model)
     }
 
     fn make(&self, name: &str, new: &NewModel) -> Result<LanguageModel, TrainError> {
@@ -304,4 +307,57 @@ fn new_model(
     };
     let weights = CpuEngine::random_weights(&config, new.gain, seed);
     Ok(LanguageModel::from_parts(config, codec, weights, runtime)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use critique_model::{AdamW, Group, TokenRun};
+    use task_arithmetic as _;
+
+    use super::*;
+
+    /// A run whose actor and critic come from the same folder.
+    fn from_one_folder(dir: &Path) -> (RunConfig, Box<dyn Task>) {
+        let text = |models: &str| {
+            format!(
+                r#"
+                seed = 1
+                out = "unused"
+                task = {{ name = "arithmetic", train = 8, validation = 2, test = 2 }}
+                stages = []
+                {models}
+                "#
+            )
+        };
+        let made =
+            "models.base.new = { d_model = 16, layers = 1, heads = 2, d_ff = 32, context = 64 }";
+        let config: RunConfig = toml::from_str(&text(made)).unwrap();
+        let (_, task) = critique_tasks::build_from_table(config.task.clone()).unwrap();
+        let mut models = Models::new(&config, &*task).unwrap();
+        models.get("base").unwrap().save(dir).unwrap();
+        let path = dir.display();
+        let both = format!("models.actor.path = \"{path}\"\nmodels.critic.path = \"{path}\"");
+        (toml::from_str(&text(&both)).unwrap(), task)
+    }
+
+    #[test]
+    fn the_actor_is_what_its_folder_holds_though_the_critic_was_trained_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let (config, task) = from_one_folder(dir.path());
+        let mut models = Models::new(&config, &*task).unwrap();
+        let mut critic = models.trainable("critic").unwrap();
+        let groups = [Group {
+            prompt: vec![1, 2],
+            completions: vec![vec![3, 4, 5]],
+        }];
+        let loss = |_: TokenRun, _: &[f32], grad: &mut [f32]| grad.fill(-1.0);
+        critic.engine_mut().accumulate(&groups, 1.0, &loss).unwrap();
+        critic.engine_mut().update(0.1, &AdamW::default());
+        models.put("critic", critic.into_frozen().unwrap());
+        let (actor, critic) = models.pair("actor", "critic").unwrap();
+        let untouched = LanguageModel::load(dir.path(), &Runtime::default()).unwrap();
+        let score = |model: &LanguageModel| model.engine().score(&groups, 1.0).unwrap();
+        assert_eq!(score(actor), score(&untouched));
+        assert_ne!(score(critic), score(&untouched));
+    }
 }

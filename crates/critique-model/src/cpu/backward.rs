@@ -12,7 +12,7 @@ use super::gemm::{Aligned, Into, Matrix, gemm};
 use super::layout::{Batch, Chosen};
 use super::ops::{rms_norm_again, rms_norm_backward, rms_norm_weight, swiglu, swiglu_backward};
 use super::params::{Block, Linear};
-use super::pass::{After, Before, Grads, KvPanels, Net, Saved, Workspace};
+use super::pass::{After, Before, Grads, Keep, KvPanels, Net, Saved, Workspace, zeroed};
 use super::simd::{add_assign, scale};
 use super::sums::{Layer, Norm, Rank, RankRows};
 use super::team::{Cuts, each};
@@ -58,7 +58,7 @@ impl Net<'_> {
     pub(crate) fn backward(&self, batch: &Batch, work: &mut Workspace, grads: &mut Grads) {
         let d = self.config.d_model;
         self.final_norm_back(work, grads);
-        let again = !work.inputs.is_empty();
+        let again = work.kept == Some(Keep::Inputs);
         for layer in (0..self.decoder.blocks.len()).rev() {
             let slot = if again { 0 } else { layer };
             if again {
@@ -82,8 +82,7 @@ impl Net<'_> {
         let Buffers { dx, dh, .. } = back;
         std::mem::swap(dx, dh);
         let weight = &self.decoder.params[self.decoder.norm];
-        dx.clear();
-        dx.resize(dh.len(), 0.0);
+        zeroed(dx, dh.len());
         rms_norm_backward(x, weight.vector(), final_inv, dh, dx);
         if let Some(slot) = weight.slot {
             rms_norm_weight(x, final_inv, dh, &mut grads[slot]);
@@ -279,7 +278,10 @@ impl Net<'_> {
         let mut dk = Cuts::sized(&mut heads.dk, kv_heads * n, width);
         let mut dv = Cuts::sized(&mut heads.dv, kv_heads * n, width);
         let trees = batch.trees();
-        attention.resize_with(kv_heads * trees.len(), Default::default);
+        attention.resize_with(
+            attention.len().max(kv_heads * trees.len()),
+            Default::default,
+        );
         let mut scratch = attention.iter_mut();
         let mut parts = Vec::new();
         for kv_head in 0..kv_heads {

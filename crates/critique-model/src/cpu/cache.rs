@@ -1,11 +1,22 @@
 //! Keys and values of tokens already read, in pages that never move.
+//!
+//! Pages lie in slabs so large that allocators ask the system for each and give it back at once
+//! ([`SLAB`]): between two calls nothing is left of them, and of a page only what is written
+//! takes memory.
+
+use std::sync::{Arc, Mutex};
 
 use super::attention::Span;
-use super::gemm::{Aligned, PANEL};
+use super::gemm::PANEL;
 use crate::config::ModelConfig;
 
 /// Tokens of a page.
 const PAGE: usize = 64;
+/// Bytes of a slab, at least: from here on glibc never takes memory from its heaps, where freed
+/// pages would stay, cut up by what lies between them.
+const SLAB: usize = 32 << 20;
+/// Floats of a page of the system.
+const SYSTEM_PAGE: usize = 4096 / 4;
 
 /// Sizes of a page's parts.
 #[derive(Debug, Clone, Copy)]
@@ -55,31 +66,108 @@ impl Shape {
     }
 }
 
-/// Keys and values of consecutive tokens, all layers.
+/// The pages of one thread's caches.
 #[derive(Debug)]
-pub(crate) struct Cache {
+pub(crate) struct Pages {
     shape: Shape,
-    pages: Vec<Aligned>,
-    len: usize,
+    slabs: Vec<Slab>,
+    /// Pages that were handed out so far; those that came back are in `free`.
+    used: usize,
+    free: Arc<Mutex<Vec<usize>>>,
 }
 
-impl Cache {
+/// Zeroed floats; pages begin at `first`, on a page of the system.
+#[derive(Debug)]
+struct Slab {
+    data: Vec<f32>,
+    first: usize,
+}
+
+impl Slab {
+    fn new(floats: usize) -> Self {
+        let data = vec![0.0; floats.max(SLAB / 4) + SYSTEM_PAGE];
+        let first = data.as_ptr().align_offset(4 * SYSTEM_PAGE);
+        Self {
+            first: first.min(SYSTEM_PAGE),
+            data,
+        }
+    }
+}
+
+impl Pages {
     pub(crate) fn new(shape: Shape) -> Self {
         Self {
             shape,
-            pages: Vec::new(),
-            len: 0,
+            slabs: Vec::new(),
+            used: 0,
+            free: Arc::default(),
         }
     }
 
+    /// A page whose contents are open.
+    fn take(&mut self) -> usize {
+        let back = self.free.lock().expect("no thread panics here").pop();
+        back.unwrap_or_else(|| {
+            if self.used == self.slabs.len() * self.a_slab() {
+                self.slabs.push(Slab::new(self.shape.page_floats()));
+            }
+            self.used += 1;
+            self.used - 1
+        })
+    }
+
+    /// Pages of a slab.
+    fn a_slab(&self) -> usize {
+        (SLAB / 4 / self.shape.page_floats()).max(1)
+    }
+
+    fn place(&self, page: usize) -> (usize, std::ops::Range<usize>) {
+        let (slab, at) = (page / self.a_slab(), page % self.a_slab());
+        let floats = self.shape.page_floats();
+        let first = self.slabs[slab].first + at * floats;
+        (slab, first..first + floats)
+    }
+
+    fn page(&self, page: usize) -> &[f32] {
+        let (slab, floats) = self.place(page);
+        &self.slabs[slab].data[floats]
+    }
+
+    fn page_mut(&mut self, page: usize) -> &mut [f32] {
+        let (slab, floats) = self.place(page);
+        &mut self.slabs[slab].data[floats]
+    }
+}
+
+/// Keys and values of consecutive tokens, all layers. Dropped, it gives its pages back.
+#[derive(Debug, Default)]
+pub(crate) struct Cache {
+    pages: Vec<usize>,
+    len: usize,
+    /// Where pages go back to; `None` as long as there are none.
+    free: Option<Arc<Mutex<Vec<usize>>>>,
+}
+
+impl Drop for Cache {
+    fn drop(&mut self) {
+        if let Some(free) = &self.free
+            && let Ok(mut free) = free.lock()
+        {
+            free.append(&mut self.pages);
+        }
+    }
+}
+
+impl Cache {
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Makes room for `tokens` more.
-    pub(crate) fn reserve(&mut self, tokens: usize) {
+    /// Makes room for `tokens` more. All memory of a cache comes from the same `pages`.
+    pub(crate) fn reserve(&mut self, pages: &mut Pages, tokens: usize) {
+        self.free.get_or_insert_with(|| Arc::clone(&pages.free));
         while self.pages.len() * PAGE < self.len + tokens {
-            self.pages.push(Aligned::zeros(self.shape.page_floats()));
+            self.pages.push(pages.take());
         }
     }
 
@@ -91,10 +179,17 @@ impl Cache {
     /// Writes one layer's keys and values of the token `offset` places after the last counted one.
     ///
     /// `k` and `v`: `[kv_heads * head_dim]`.
-    pub(crate) fn write(&mut self, layer: usize, offset: usize, k: &[f32], v: &[f32]) {
-        let shape = self.shape;
+    pub(crate) fn write(
+        &self,
+        pages: &mut Pages,
+        layer: usize,
+        offset: usize,
+        k: &[f32],
+        v: &[f32],
+    ) {
+        let shape = pages.shape;
         let (page, slot) = ((self.len + offset) / PAGE, (self.len + offset) % PAGE);
-        let page = &mut self.pages[page];
+        let page = pages.page_mut(self.pages[page]);
         let width = shape.head_dim;
         for head in 0..shape.kv_heads {
             let (at_k, at_v) = shape.at(layer, head);
@@ -116,20 +211,24 @@ impl Cache {
     }
 
     /// One head's first `tokens` tokens, by pages.
-    pub(crate) fn spans(
-        &self,
+    pub(crate) fn spans<'a>(
+        &'a self,
+        pages: &'a Pages,
         layer: usize,
         kv_head: usize,
         tokens: usize,
-    ) -> impl Iterator<Item = Span<'_>> {
-        let shape = self.shape;
+    ) -> impl Iterator<Item = Span<'a>> {
+        let shape = pages.shape;
         let (at_k, at_v) = shape.at(layer, kv_head);
-        let pages = self.pages.iter().zip((0..tokens).step_by(PAGE));
-        pages.map(move |(page, first)| Span {
-            k: &page[at_k..at_k + shape.keys()],
-            v: &page[at_v..at_v + shape.values()],
-            v_stride: PAGE * PANEL,
-            len: PAGE.min(tokens - first),
+        let of = self.pages.iter().zip((0..tokens).step_by(PAGE));
+        of.map(move |(&page, first)| {
+            let page = pages.page(page);
+            Span {
+                k: &page[at_k..at_k + shape.keys()],
+                v: &page[at_v..at_v + shape.values()],
+                v_stride: PAGE * PANEL,
+                len: PAGE.min(tokens - first),
+            }
         })
     }
 }

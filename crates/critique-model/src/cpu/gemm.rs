@@ -34,10 +34,11 @@ impl Aligned {
         Self(vec![Line([0.0; 16]); len.div_ceil(16)])
     }
 
-    /// Grows to at least `len` floats; what was there keeps its value.
+    /// Makes it at least `len` floats, whose values are open.
     pub(crate) fn grow(&mut self, len: usize) {
         if self.0.len() * 16 < len {
-            self.0.resize(len.div_ceil(16), Line([0.0; 16]));
+            self.0 = Vec::new();
+            *self = Self::zeros(len);
         }
     }
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use critique_core::{Completion, Request};
 
-use super::cache::{Cache, Shape};
+use super::cache::{Cache, Pages, Shape};
 use super::crew::Crew;
 use super::pass::{Net, Workspace, sized};
 use super::prefixes::Prefixes;
@@ -101,6 +101,7 @@ pub(crate) fn generate(
             prefixes: &prefixes,
             ends,
             work,
+            pages: Pages::new(Shape::of(&engine.config)),
             logits,
             active: Vec::new(),
             waiting: VecDeque::new(),
@@ -186,6 +187,8 @@ struct Worker<'a> {
     prefixes: &'a Prefixes,
     ends: &'a Ends<'a>,
     work: Workspace,
+    /// Memory of all keys and values.
+    pages: Pages,
     logits: Vec<f32>,
     active: Vec<Sequence>,
     /// Jobs of the bundle at hand.
@@ -266,19 +269,19 @@ impl<'a> Worker<'a> {
 
     /// Reads prompts and draws the first token of each sample.
     fn admit(&mut self, jobs: &[&Job], done: &mut impl FnMut(usize, usize, Completion)) {
-        let shape = Shape::of(&self.engine.config);
         self.read_nodes(jobs);
         let mut readings: Vec<Reading<'_>> = jobs
             .iter()
             .map(|job| Reading {
                 ids: &self.requests[job.request].prompt[self.prefixes.held(job.request)..],
                 prefix: self.prefix(job.request),
-                own: Cache::new(shape),
+                own: Cache::default(),
             })
             .collect();
         let Self {
             net,
             work,
+            pages,
             logits,
             active,
             requests,
@@ -288,20 +291,20 @@ impl<'a> Worker<'a> {
         } = self;
         net.read_all(
             &mut readings,
-            work,
+            (work, pages),
             Some(logits),
             |index, reading, logits| {
                 let job = jobs[index];
                 let request = &requests[job.request];
                 scale_logits(logits, request);
-                let read = std::mem::replace(&mut reading.own, Cache::new(shape));
+                let read = std::mem::replace(&mut reading.own, Cache::default());
                 reading.prefix.push(Arc::new(read));
                 for sample in job.samples.clone() {
                     let sequence = Sequence {
                         request: job.request,
                         sample,
                         prefix: reading.prefix.clone(),
-                        own: Cache::new(shape),
+                        own: Cache::default(),
                         sampler: Sampler::new(request.seeds[sample], &request.sampling),
                         growing: Growing::default(),
                     };
@@ -334,7 +337,6 @@ impl<'a> Worker<'a> {
                 .collect();
             missing.sort_unstable();
             missing.dedup();
-            let shape = Shape::of(&self.engine.config);
             let reading = |&node: &usize| {
                 let of = &self.prefixes.nodes[node];
                 let chain = chains.iter().find(|chain| chain.get(depth) == Some(&node));
@@ -342,12 +344,12 @@ impl<'a> Worker<'a> {
                 Reading {
                     ids: &self.requests[of.request].prompt[of.from..of.to],
                     prefix: above.iter().map(|n| Arc::clone(&self.nodes[n])).collect(),
-                    own: Cache::new(shape),
+                    own: Cache::default(),
                 }
             };
             let mut readings: Vec<Reading<'_>> = missing.iter().map(reading).collect();
-            self.net
-                .read_all(&mut readings, &mut self.work, None, |_, _, _| {});
+            let memory = (&mut self.work, &mut self.pages);
+            self.net.read_all(&mut readings, memory, None, |_, _, _| {});
             for (node, reading) in missing.into_iter().zip(readings) {
                 self.nodes.insert(node, Arc::new(reading.own));
             }
@@ -375,7 +377,7 @@ impl<'a> Worker<'a> {
                 own: &mut sequence.own,
             })
             .collect();
-        net.read(&mut entries, &mut self.work);
+        net.read(&mut entries, &mut self.work, &mut self.pages);
         let vocab = self.engine.config.vocab;
         let logits = sized(&mut self.logits, ids.len() * vocab);
         net.logits(&self.work.normed, 1.0, logits);

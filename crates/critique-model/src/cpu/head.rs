@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::gemm::{Aligned, Into, Matrix, gemm};
 use super::layout::{Batch, Target};
 use super::params::Param;
-use super::pass::{Grads, Net, Workspace};
+use super::pass::{Grads, Net, Workspace, zeroed};
 use super::simd::{add_assign, max, scale, simd, sum_exp};
 use super::sums::Sums;
 use super::team::{Cuts, each};
@@ -93,8 +93,7 @@ impl<'a> Net<'a> {
         let chunk = chunk_rows(self.config.vocab, self.team.threads());
         let mut out = vec![0.0; batch.targets.len()];
         if backward.is_some() {
-            work.back.dx.clear();
-            work.back.dx.resize(work.normed.len(), 0.0);
+            zeroed(&mut work.back.dx, work.normed.len());
         }
         for (targets, out) in batch.targets.chunks(chunk).zip(out.chunks_mut(chunk)) {
             let loss = backward.as_ref().map(|(loss, _)| *loss);

@@ -73,6 +73,7 @@ impl Chosen {
         if count == self.count {
             return;
         }
+        rows.reserve_exact(count * width - rows.len());
         rows.resize(count * width, 0.0);
         let mut end = count;
         for piece in self.pieces.iter().rev() {

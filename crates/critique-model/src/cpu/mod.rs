@@ -29,7 +29,7 @@ mod sums;
 mod team;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use critique_core::{Completion, Request, Rng, derive_seed};
 
@@ -65,7 +65,7 @@ pub struct CpuEngine {
     grads: Grads,
     moments: Vec<Moments>,
     steps: u64,
-    pool: Pool,
+    pool: Arc<Pool>,
 }
 
 /// Memory that passes work in.
@@ -77,16 +77,33 @@ struct State {
 }
 
 /// Memory kept from one call to the next, so that it need not be asked of the system again.
+/// Engines share it: those of a run work in turn.
 #[derive(Debug, Default)]
 struct Pool(Mutex<Vec<State>>);
 
 impl Pool {
+    /// The pool of this process, which lasts as long as an engine does.
+    fn shared() -> Arc<Self> {
+        static POOL: Mutex<Weak<Pool>> = Mutex::new(Weak::new());
+        let mut pool = POOL.lock().expect("no thread panics while it holds this");
+        pool.upgrade().unwrap_or_else(|| {
+            let fresh = Arc::default();
+            *pool = Arc::downgrade(&fresh);
+            fresh
+        })
+    }
+
+    /// What a training pass worked in, if there is such: others must not grow to its size.
     fn take(&self) -> State {
-        self.0
+        let mut states = self
+            .0
             .lock()
-            .expect("no thread panics while it holds the pool")
-            .pop()
-            .unwrap_or_default()
+            .expect("no thread panics while it holds the pool");
+        let size = |&at: &usize| states[at].work.back.dx.capacity();
+        match (0..states.len()).max_by_key(size) {
+            Some(largest) => states.swap_remove(largest),
+            None => State::default(),
+        }
     }
 
     fn give(&self, state: State) {
@@ -128,7 +145,7 @@ impl CpuEngine {
             grads: Vec::new(),
             moments: Vec::new(),
             steps: 0,
-            pool: Pool::default(),
+            pool: Pool::shared(),
         })
     }
 
@@ -205,7 +222,6 @@ impl CpuEngine {
         self.grads = Vec::new();
         self.moments = vec![Moments::default(); self.decoder.trained.len()];
         self.steps = 0;
-        self.pool = Pool::default();
     }
 
     /// A frozen engine that shares this one's weights until one of them changes.
@@ -224,7 +240,7 @@ impl CpuEngine {
             grads: Vec::new(),
             moments: Vec::new(),
             steps: 0,
-            pool: Pool::default(),
+            pool: Arc::clone(&self.pool),
         }
     }
 

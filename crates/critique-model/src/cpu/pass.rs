@@ -109,6 +109,8 @@ pub(crate) struct Workspace {
     pub(crate) saved: Vec<Saved>,
     /// Inputs of the blocks, with [`Keep::Inputs`].
     pub(crate) inputs: Vec<Vec<f32>>,
+    /// What the forward pass kept.
+    pub(crate) kept: Option<Keep>,
     pub(crate) x: Vec<f32>,
     pub(crate) normed: Vec<f32>,
     pub(crate) final_inv: Vec<f32>,
@@ -128,8 +130,14 @@ pub(crate) struct KvPanels {
 
 /// Length of a buffer set without clearing what will be overwritten.
 pub(crate) fn sized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
-    buffer.resize(len, 0.0);
+    Cuts::sized(buffer, len, 1);
     &mut buffer[..]
+}
+
+/// Zeros, as many as asked for.
+pub(crate) fn zeroed(buffer: &mut Vec<f32>, len: usize) {
+    buffer.clear();
+    Cuts::sized(buffer, len, 1);
 }
 
 /// A decoder with its configuration and tables, and the threads that run it.
@@ -154,6 +162,7 @@ impl<'a> Net<'a> {
         let table = &self.decoder.params[self.decoder.embed];
         self.computed.fetch_add(ids.len() as u64, Ordering::Relaxed);
         x.clear();
+        x.reserve_exact(ids.len() * self.config.d_model);
         for &id in ids {
             table.read_row(id as usize, x);
         }
@@ -238,7 +247,7 @@ impl<'a> Net<'a> {
         let d = self.config.d_model;
         let rows = work.x.len() / d;
         let weight = self.decoder.params[self.decoder.norm].vector();
-        work.final_inv.resize(rows, 0.0);
+        sized(&mut work.final_inv, rows);
         rms_norm(
             &work.x,
             weight,
@@ -264,17 +273,16 @@ impl<'a> Net<'a> {
             Keep::Everything => blocks.len(),
             Keep::Inputs | Keep::Nothing => 1,
         };
-        work.saved.resize_with(held, Saved::default);
-        let inputs = if keep == Keep::Inputs {
-            blocks.len()
-        } else {
-            0
-        };
-        work.inputs.resize_with(inputs, Vec::new);
+        work.kept = Some(keep);
+        work.saved
+            .resize_with(work.saved.len().max(held), Saved::default);
+        if keep == Keep::Inputs {
+            work.inputs.resize_with(blocks.len(), Vec::new);
+        }
         self.embed(&batch.ids, &mut work.x);
         for layer in 0..blocks.len() {
-            if let Some(input) = work.inputs.get_mut(layer) {
-                input.clone_from(&work.x);
+            if keep == Keep::Inputs {
+                sized(&mut work.inputs[layer], work.x.len()).copy_from_slice(&work.x);
             }
             self.block(layer, layer.min(held - 1), batch, work);
         }

@@ -7,8 +7,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::attention::{BLOCK, Queries, Stretch, attend, attend_tokens};
-use super::cache::Cache;
+use super::attention::{BLOCK, Queries, Span, Stretch, attend, attend_tokens};
+use super::cache::{Cache, Pages};
 use super::layout::{Chosen, Piece};
 use super::pass::{AfterRows, Before, Net, Saved, Workspace, sized};
 
@@ -43,7 +43,7 @@ impl Net<'_> {
     pub(super) fn read_all<'r>(
         &self,
         readings: &mut [Reading<'r>],
-        work: &mut Workspace,
+        (work, pages): (&mut Workspace, &mut Pages),
         mut logits: Option<&mut Vec<f32>>,
         mut ended: impl FnMut(usize, &mut Reading<'r>, &mut [f32]),
     ) {
@@ -69,7 +69,7 @@ impl Net<'_> {
                     });
                 }
             }
-            self.read(&mut entries, work);
+            self.read(&mut entries, work, pages);
             drop(entries);
             let Some(logits) = logits.as_deref_mut() else {
                 continue;
@@ -85,7 +85,7 @@ impl Net<'_> {
 
     /// Reads the entries' tokens into their caches; `work.normed` holds a row for each entry that
     /// ends then.
-    pub(super) fn read(&self, entries: &mut [Entry<'_>], work: &mut Workspace) {
+    pub(super) fn read(&self, entries: &mut [Entry<'_>], work: &mut Workspace, pages: &mut Pages) {
         let mut ids = Vec::new();
         let mut positions = Vec::new();
         let (mut all, mut ends) = (Chosen::default(), Chosen::default());
@@ -93,7 +93,7 @@ impl Net<'_> {
             let before = tokens_of(entry.prefix) + entry.own.len();
             ids.extend_from_slice(entry.ids);
             positions.extend((0..entry.ids.len()).map(|i| (before + i) as u32));
-            entry.own.reserve(entry.ids.len());
+            entry.own.reserve(pages, entry.ids.len());
             let end = ids.len();
             all.push(index, end - entry.ids.len()..end);
             if entry.ends {
@@ -114,7 +114,7 @@ impl Net<'_> {
             for mut rows in self.before_rows(strip, &positions, x, before, scratch) {
                 self.before_attention(block, &mut rows);
             }
-            self.write_cache(layer, entries, before);
+            self.write_cache(layer, entries, before, pages);
             let through = if layer + 1 == blocks.len() {
                 &ends
             } else {
@@ -122,6 +122,11 @@ impl Net<'_> {
             };
             through.gather(x, self.config.d_model);
             let strip = 0..through.count;
+            let of = Layer {
+                index: layer,
+                pages,
+                q: &before.q,
+            };
             for mut rows in self.after_rows(std::slice::from_ref(&strip), x, after, scratch) {
                 for run in through
                     .pieces
@@ -130,15 +135,9 @@ impl Net<'_> {
                     if let [piece] = run
                         && piece.rows.len() > 1
                     {
-                        self.attend_cached(
-                            layer,
-                            &entries[piece.segment],
-                            &before.q,
-                            piece,
-                            &mut rows,
-                        );
+                        self.attend_cached(&of, &entries[piece.segment], piece, &mut rows);
                     } else {
-                        self.attend_singles(layer, entries, &before.q, run, &mut rows);
+                        self.attend_singles(&of, entries, run, &mut rows);
                     }
                 }
                 self.after_attention(block, &mut rows);
@@ -151,22 +150,21 @@ impl Net<'_> {
     }
 
     /// Writes the keys and values of the entries' tokens.
-    fn write_cache(&self, layer: usize, entries: &mut [Entry<'_>], of: &Before) {
+    fn write_cache(&self, layer: usize, entries: &[Entry<'_>], of: &Before, pages: &mut Pages) {
         let stride = self.config.kv_heads * self.config.head_dim;
         let mut rows = of.k.chunks_exact(stride).zip(of.v.chunks_exact(stride));
         for entry in entries {
             for (row, (k, v)) in rows.by_ref().take(entry.ids.len()).enumerate() {
-                entry.own.write(layer, row, k, v);
+                entry.own.write(pages, layer, row, k, v);
             }
         }
     }
 
-    /// Attention of consecutive tokens of an entry, its last ones; `q` holds the queries of all rows.
+    /// Attention of consecutive tokens of an entry, its last ones.
     fn attend_cached(
         &self,
-        layer: usize,
+        layer: &Layer<'_>,
         entry: &Entry<'_>,
-        q: &[f32],
         piece: &Piece,
         of: &mut AfterRows<'_>,
     ) {
@@ -180,13 +178,13 @@ impl Net<'_> {
         for kv_head in 0..config.kv_heads {
             spans.clear();
             for cache in entry.prefix {
-                spans.extend(cache.spans(layer, kv_head, cache.len()));
+                spans.extend(layer.spans(cache, kv_head, cache.len()));
             }
             let own = entry.own.len() + entry.ids.len();
-            spans.extend(entry.own.spans(layer, kv_head, own));
+            spans.extend(layer.spans(entry.own, kv_head, own));
             for head in config.query_heads(kv_head) {
                 let queries = Queries {
-                    q: &q[rows.start * stride + head * width..],
+                    q: &layer.q[rows.start * stride + head * width..],
                     stride,
                     rows: rows.len(),
                     visible: keys - rows.len() + 1,
@@ -198,13 +196,11 @@ impl Net<'_> {
         }
     }
 
-    /// Attention of one token each of several entries, their last ones; `q` holds the queries of
-    /// all rows.
+    /// Attention of one token each of several entries, their last ones.
     fn attend_singles(
         &self,
-        layer: usize,
+        layer: &Layer<'_>,
         entries: &[Entry<'_>],
-        q: &[f32],
         pieces: &[Piece],
         of: &mut AfterRows<'_>,
     ) {
@@ -225,7 +221,7 @@ impl Net<'_> {
             for kv_head in 0..config.kv_heads {
                 for (piece, rows) in pieces.iter().zip(rows_q.chunks_exact_mut(width)) {
                     let at = piece.rows.start * stride + kv_head * width;
-                    rows.copy_from_slice(&q[at..at + width]);
+                    rows.copy_from_slice(&layer.q[at..at + width]);
                 }
                 stretches.clear();
                 for source in &sources {
@@ -239,6 +235,26 @@ impl Net<'_> {
                 }
             }
         }
+    }
+}
+
+/// A layer in a pass.
+struct Layer<'a> {
+    index: usize,
+    pages: &'a Pages,
+    /// Queries of all rows: `[rows, heads * head_dim]`.
+    q: &'a [f32],
+}
+
+impl<'a> Layer<'a> {
+    /// One head's first `tokens` tokens of a cache.
+    fn spans(
+        &self,
+        cache: &'a Cache,
+        kv_head: usize,
+        tokens: usize,
+    ) -> impl Iterator<Item = Span<'a>> {
+        cache.spans(self.pages, self.index, kv_head, tokens)
     }
 }
 
@@ -261,10 +277,16 @@ struct Source<'a> {
 
 impl<'a> Source<'a> {
     /// Its keys and values of one head, with `group` rows for each entry.
-    fn stretches(&self, layer: usize, kv_head: usize, group: usize, out: &mut Vec<Stretch<'a>>) {
+    fn stretches(
+        &self,
+        layer: &Layer<'a>,
+        kv_head: usize,
+        group: usize,
+        out: &mut Vec<Stretch<'a>>,
+    ) {
         let rows = self.entries.start * group..self.entries.end * group;
         let mut before = self.before;
-        for span in self.cache.spans(layer, kv_head, self.tokens) {
+        for span in layer.spans(self.cache, kv_head, self.tokens) {
             out.push(Stretch {
                 rows: rows.clone(),
                 before,

@@ -95,7 +95,13 @@ pub(crate) struct Cuts<'a, T> {
 impl<'a, T: Clone + Default> Cuts<'a, T> {
     /// Sets the buffer to `rows` rows of `width` values, which will be overwritten.
     pub(crate) fn sized(buffer: &'a mut Vec<T>, rows: usize, width: usize) -> Self {
-        buffer.resize(rows * width, T::default());
+        let len = rows * width;
+        if buffer.capacity() < len {
+            // Exactly as much, and what was there goes first.
+            *buffer = Vec::new();
+            *buffer = vec![T::default(); len];
+        }
+        buffer.resize(len, T::default());
         Self::of(buffer, width)
     }
 }
