@@ -195,7 +195,12 @@ impl LanguageModel {
     ///
     /// When the device fails.
     pub fn into_frozen(self) -> Result<Self, ModelError> {
-        self.fork(&Training::Frozen)
+        let mut frozen = self.fork(&Training::Frozen)?;
+        drop(self);
+        if let Backend::Cpu(engine) = &mut frozen.engine {
+            engine.forget_backward();
+        }
+        Ok(frozen)
     }
 
     /// The model's shape.

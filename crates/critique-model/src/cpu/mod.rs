@@ -241,6 +241,11 @@ impl CpuEngine {
         }
     }
 
+    /// Lets go of what only training reads, as far as no other engine shares it.
+    pub(crate) fn forget_backward(&mut self) {
+        self.decoder.forget_backward();
+    }
+
     /// Sets the number of threads; no result depends on it.
     pub fn set_threads(&mut self, threads: usize) {
         self.team = Team::new(threads.max(1));
@@ -500,6 +505,10 @@ impl Engine for CpuEngine {
 
     fn adapter(&self) -> NamedTensors {
         self.decoder.tensors(true)
+    }
+
+    fn optimizer_steps(&self) -> u64 {
+        self.steps
     }
 
     fn optimizer_state(&self) -> (u64, NamedTensors) {

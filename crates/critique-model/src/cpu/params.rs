@@ -339,6 +339,15 @@ impl Decoder {
         Ok(())
     }
 
+    /// Drops panels of the backward pass that no other decoder shares.
+    pub(crate) fn forget_backward(&mut self) {
+        for param in &mut self.params {
+            if let Some(values) = Arc::get_mut(&mut param.values) {
+                values.backward = OnceLock::new();
+            }
+        }
+    }
+
     /// Tensors of the base (`adapter` false) or of the adapter.
     pub(crate) fn tensors(&self, adapter: bool) -> NamedTensors {
         let chosen = self.params.iter().filter(|p| p.is_adapter() == adapter);
