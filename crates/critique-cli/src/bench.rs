@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Subcommand;
 use critique_core::{Completion, Request, Rng, Sampling, derive_seed};
 use critique_model::{
-    AdamW, CpuEngine, CpuMemory, Ends, Engine, Group, Sampled, TokenRun, read_model,
+    AdamW, CpuEngine, CpuMemory, Ends, Engine, Group, KeptMemory, Sampled, TokenRun, read_model,
 };
 use critique_rewards::advantage::leave_one_out;
 use critique_rewards::{
@@ -133,19 +133,18 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             let tokens: usize = rows.iter().map(Group::tokens).sum();
             let planned = {
                 let plan = plan(&step.engine, common);
-                let sampled = Sampled {
-                    prompts: *prompts,
-                    samples: *group,
-                    prompt_tokens: *prompt_tokens,
-                    new_tokens: *new_tokens,
-                };
+                let sampling =
+                    plan.sampling(&sampled(*prompts, *group, *prompt_tokens, *new_tokens));
+                let mut kept = KeptMemory::default();
+                kept.sampling(&sampling);
+                kept.pass(plan.scoring(&rows));
+                kept.pass(plan.training(&rows, false));
                 // The reference policy keeps the weights of the start.
                 plan.weights(true)
                     + plan.weights(false)
                     + plan.optimizer()
-                    + plan.sampling(&sampled)
-                    + plan.training(&rows, false)
-                    + plan.scoring(&rows)
+                    + kept.total()
+                    + sampling.given_back
             };
             let work = Work {
                 tokens: prompts * group * new_tokens,
@@ -166,16 +165,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             let engine = open(common)?;
             let (vocab, parameters) = (vocab(&engine), engine.config().parameters());
             let plan = plan(&engine, common);
-            let sampled = Sampled {
-                prompts: *batch,
-                samples: 1,
-                prompt_tokens: *prompt_tokens,
-                new_tokens: *new_tokens,
-            };
+            let sampling = plan.sampling(&sampled(*batch, 1, *prompt_tokens, *new_tokens));
+            let mut kept = KeptMemory::default();
+            kept.sampling(&sampling);
             let work = Work {
                 tokens: batch * new_tokens,
                 passes: batch * (prompt_tokens + new_tokens),
-                predicted: begin + plan.weights(false) + plan.sampling(&sampled),
+                predicted: begin + plan.weights(false) + kept.total() + sampling.given_back,
             };
             time(common, &work, parameters, |n| {
                 let prompts = random(vocab, n, *batch, *prompt_tokens);
@@ -206,7 +202,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
                 predicted: begin
                     + plan.weights(true)
                     + plan.optimizer()
-                    + plan.training(&rows, *recompute),
+                    + plan.training(&rows, *recompute).total(),
             };
             let weight = -1.0 / (batch * (tokens - 1)) as f32;
             let loss = |_: TokenRun, _: &[f32], grad: &mut [f32]| grad.fill(weight);
@@ -230,7 +226,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             let work = Work {
                 tokens: batch * tokens,
                 passes: batch * tokens,
-                predicted: begin + plan.weights(false) + plan.scoring(&rows),
+                predicted: begin + plan.weights(false) + plan.scoring(&rows).total(),
             };
             time(common, &work, parameters, |n| {
                 engine.score(&whole(random(vocab, n, *batch, *tokens)), 1.0)?;
@@ -256,6 +252,18 @@ fn plan<'e>(engine: &'e CpuEngine, common: &Common) -> CpuMemory<'e> {
         threads => threads,
     };
     CpuMemory::new(engine.config(), None, threads)
+}
+
+/// Completions of prompts that have nothing in common.
+fn sampled(prompts: usize, samples: usize, prompt_tokens: usize, new_tokens: usize) -> Sampled {
+    Sampled {
+        prompts,
+        samples,
+        prompt_tokens,
+        siblings: 1,
+        shared_tokens: 0,
+        new_tokens,
+    }
 }
 
 /// Groups of these lengths.

@@ -2,6 +2,7 @@
 //! headers of its models. Nothing is written.
 
 mod memory;
+mod weights;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,7 +15,7 @@ use critique_trainer::{ModelSource, Models, RlStage, RunConfig, SftStage, StageC
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use self::memory::Memory;
+use self::memory::{Forecast, Memory};
 use crate::failure::Failure;
 use crate::out;
 use crate::run_file::RunFile;
@@ -34,7 +35,7 @@ struct Plan {
     stages: Vec<StagePlan>,
     /// Completions of one evaluation, at every temperature.
     eval_completions: usize,
-    /// What lies in memory at the stage that needs most, in bytes.
+    /// What lies in memory where most does, in bytes.
     memory: Memory,
 }
 
@@ -46,9 +47,6 @@ struct ModelPlan {
     context: usize,
     /// Median and longest prompt of a response, in tokens.
     prompt_tokens: Option<[usize; 2]>,
-    /// Whose weights it starts from; models with the same ones share memory until trained.
-    #[serde(skip)]
-    pub(super) root: String,
     #[serde(skip)]
     pub(super) shape: ModelConfig,
     #[serde(skip)]
@@ -65,8 +63,9 @@ struct StagePlan {
     prompts_a_step: usize,
     /// Tokens in the whole stage, at most: sampled ones in RL, read and learnt ones in SFT.
     tokens_at_most: usize,
-    /// Bytes in memory, at most.
+    /// Bytes in memory, at most; and in the gates and the evaluation after it.
     memory_bytes: usize,
+    memory_after_bytes: usize,
 }
 
 pub(crate) fn run(
@@ -102,15 +101,15 @@ fn plan(file: &RunFile, task_name: &str, task: &dyn Task) -> Result<Plan, Failur
             StageConfig::Rl(rl) => rl_plan(rl, config),
         })
         .collect();
-    let held = config
-        .stages
-        .iter()
-        .map(|stage| Memory::of(config, task, &models, stage))
-        .collect::<Result<Vec<Memory>, Failure>>()?;
-    for (stage, held) in stages.iter_mut().zip(&held) {
-        stage.memory_bytes = held.total();
+    let mut forecast = Forecast::new(config, task, &models)?;
+    let mut all = Vec::new();
+    for (stage, plan) in config.stages.iter().zip(&mut stages) {
+        let (held, after) = forecast.stage(stage)?;
+        plan.memory_bytes = held.total();
+        plan.memory_after_bytes = after.total();
+        all.extend([held, after]);
     }
-    let memory = (held.into_iter().max_by_key(Memory::total)).unwrap_or_default();
+    let memory = (all.into_iter().max_by_key(Memory::total)).unwrap_or_default();
     let evaluated = match config.eval.problems {
         0 => task.problems(config.eval.split)?.len(),
         most => most,
@@ -172,7 +171,6 @@ fn header(config: &RunConfig, task: &dyn Task, root: &str) -> Result<ModelPlan, 
         trained: 0,
         context: shape.max_position_embeddings,
         prompt_tokens: prompts,
-        root: root.to_owned(),
         shape,
         codec,
     })
@@ -226,6 +224,7 @@ fn sft_plan(stage: &SftStage, context: usize) -> StagePlan {
         prompts_a_step: rows,
         tokens_at_most: all * context,
         memory_bytes: 0,
+        memory_after_bytes: 0,
     }
 }
 
@@ -249,6 +248,7 @@ fn rl_plan(stage: &RlStage, config: &RunConfig) -> StagePlan {
         prompts_a_step: responses + critiques + refinements,
         tokens_at_most: tokens * stage.steps,
         memory_bytes: 0,
+        memory_after_bytes: 0,
     }
 }
 
@@ -304,7 +304,11 @@ impl Plan {
                 stage.steps.to_string(),
                 stage.prompts_a_step.to_string(),
                 grouped(stage.tokens_at_most),
-                format!("{} MiB", grouped(stage.memory_bytes >> 20)),
+                format!(
+                    "{}, {} MiB",
+                    grouped(stage.memory_bytes >> 20),
+                    grouped(stage.memory_after_bytes >> 20)
+                ),
             ]
         });
         text += &out::columns(
@@ -315,7 +319,7 @@ impl Plan {
                 "steps",
                 "prompts a step",
                 "tokens at most",
-                "memory at most",
+                "memory at most, and after it",
             ],
             stages,
         );

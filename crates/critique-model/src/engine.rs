@@ -187,6 +187,9 @@ pub trait Engine: Send + Sync {
     /// The adapter's tensors by PEFT name; empty without one.
     fn adapter(&self) -> NamedTensors;
 
+    /// Optimizer steps taken.
+    fn optimizer_steps(&self) -> u64;
+
     /// Optimizer state: steps taken, and the moments as `m.NAME` and `v.NAME`.
     fn optimizer_state(&self) -> (u64, NamedTensors);
 

@@ -17,7 +17,7 @@ pub use adapter::{Adapter, adapter_tensors, load_adapter, save_adapter};
 pub use burn_engine::{BurnEngine, BurnLimits};
 pub use config::{Architecture, Linear, Llama3Scaling, ModelConfig, Rope};
 pub use cpu::CpuEngine;
-pub use cpu::memory::{CpuMemory, Sampled};
+pub use cpu::memory::{CpuMemory, KeptMemory, Sampled, SamplingMemory, WorkMemory};
 pub use device::{DeviceInfo, DeviceSpec, available};
 pub use engine::{
     AdamW, Ends, Engine, Group, HostTensor, LoraConfig, NamedTensors, PerToken, TokenLoss, TokenRun,

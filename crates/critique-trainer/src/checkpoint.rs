@@ -50,10 +50,10 @@ pub(crate) fn save(
     model: &LanguageModel,
     keep: usize,
 ) -> Result<(), TrainError> {
-    let (steps, moments) = model.engine().optimizer_state();
-    state.optimizer_steps = steps;
+    state.optimizer_steps = model.engine().optimizer_steps();
     write_folder(&dir.checkpoint(state.global_step), |folder| {
         model.save(folder)?;
+        let (_, moments) = model.engine().optimizer_state();
         save_tensors(&folder.join(OPTIMIZER), &moments)?;
         write_state(folder, &state)
     })?;
@@ -71,7 +71,7 @@ pub(crate) fn save_model(
     model: &LanguageModel,
 ) -> Result<(), TrainError> {
     let state = TrainerState {
-        optimizer_steps: model.engine().optimizer_state().0,
+        optimizer_steps: model.engine().optimizer_steps(),
         ..state.clone()
     };
     write_folder(folder, |folder| {

@@ -175,8 +175,15 @@ struct InStage {
     state: TrainerState,
     /// Steps of the run before this stage.
     before: usize,
-    /// Most bytes resident in a step so far.
+    /// Most bytes resident so far, in steps, gates and while saving.
     peak: usize,
+}
+
+impl InStage {
+    /// Counts what was resident since the last phase of a step began.
+    fn note_peak(&mut self) {
+        self.peak = self.peak.max(memory::peak());
+    }
 }
 
 impl Runner<'_> {
@@ -265,14 +272,14 @@ impl Runner<'_> {
             before,
             peak: 0,
         };
+        memory::forget_peak();
         match stage {
             StageConfig::Sft(stage) => self.sft(stage, &mut work, models, observer)?,
             StageConfig::Rl(stage) => self.rl(stage, &mut work, models, train, observer)?,
         }
-        let InStage {
-            model, state, peak, ..
-        } = work;
-        checkpoint::save_model(&self.dir.stage(stage.name()), &state, &model)?;
+        checkpoint::save_model(&self.dir.stage(stage.name()), &work.state, &work.model)?;
+        work.note_peak();
+        let InStage { model, peak, .. } = work;
         checkpoint::clear(self.dir)?;
         let frozen = model.into_frozen()?;
         models.put(stage.model(), frozen);
@@ -314,6 +321,7 @@ impl Runner<'_> {
                 break;
             }
             let begin = Instant::now();
+            work.note_peak();
             memory::forget_peak();
             let step = work.state.stage_step;
             let outcome = sft::accumulate(&mut feed, &mut work.model, step)?;
@@ -401,6 +409,7 @@ impl Runner<'_> {
                 break;
             }
             let step = work.state.stage_step;
+            work.note_peak();
             let mut outcome = context.step(step, &mut work.model, &mut work.state.baseline)?;
             if let Some((what, value)) = outcome.not_finite {
                 self.finite(&stage.name, work, what, value)?;

@@ -1,18 +1,22 @@
-//! What a stage of a run will hold in memory, at most.
+//! What a run will hold in memory at each of its stages, at most.
+//!
+//! Stages are gone through in their order, since weights, and the work memory that engines share,
+//! stay from one to the next.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use critique_core::{Problem, Prompt, Split};
-use critique_model::{CpuMemory, DeviceSpec, Group, LoraConfig, Sampled};
+use critique_model::{CpuMemory, DeviceSpec, Group, KeptMemory, Sampled, SamplingMemory};
 use critique_tasks::Task;
-use critique_trainer::{RlStage, RunConfig, StageConfig, memory, sft_examples};
+use critique_trainer::{Measure, RlStage, RunConfig, StageConfig, memory, sft_examples};
 use serde::Serialize;
 
 use super::ModelPlan;
+use super::weights::Weights;
 use crate::failure::Failure;
 
-/// Problems whose critique prompts are measured.
+/// Problems whose prompts are measured.
 const MEASURED: usize = 64;
 
 /// Bytes by what they are for. On a GPU only weights, gradients and optimizer state are known.
@@ -24,65 +28,34 @@ pub(super) struct Memory {
     weights: usize,
     /// Gradients and the two moments of `AdamW`.
     optimizer: usize,
-    /// Activations and logits of training and scoring.
+    /// Work memory of training, scoring and sampling, which is kept from one to the next.
     activations: usize,
-    /// Keys, values and work memory of sampling, in training or in an evaluation before. The
-    /// allocator keeps it while training goes on.
+    /// Keys and values of sampling, which the system gets back after each call.
     sampling: usize,
+    /// Copies of weights or of the optimizer's moments while they are written.
+    saving: usize,
 }
 
 impl Memory {
     pub(super) fn total(&self) -> usize {
-        self.program + self.weights + self.optimizer + self.activations + self.sampling
-    }
-
-    pub(super) fn of(
-        config: &RunConfig,
-        task: &dyn Task,
-        models: &BTreeMap<String, ModelPlan>,
-        stage: &StageConfig,
-    ) -> Result<Self, Failure> {
-        let name = stage.model();
-        let trained = &models[name];
-        let lora = config.models[name].lora.as_ref();
-        let threads = match config.threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            threads => threads,
-        };
-        let plan = CpuMemory::new(&trained.shape, lora, threads);
-        let mut held = Self {
-            program: memory::resident() + CpuMemory::OVERHEAD,
-            weights: weights(config, models, stage, &plan, threads),
-            optimizer: plan.optimizer(),
-            ..Self::default()
-        };
-        if DeviceSpec::parse(&config.device)? != DeviceSpec::Cpu {
-            return Ok(held);
-        }
-        match stage {
-            StageConfig::Sft(sft) => {
-                let context = trained.shape.max_position_embeddings;
-                let groups = sft_examples(sft, task, &trained.codec, context, config.seed)?;
-                held.activations = plan.training(&groups, config.recompute);
-            }
-            StageConfig::Rl(rl) => {
-                let groups = critiques(config, rl, task, trained)?;
-                held.activations = plan.training(&groups, config.recompute) + plan.scoring(&groups);
-                held.sampling = sampling(config, rl, models, task, threads)?;
-            }
-        }
-        Ok(held)
+        let passing = self.sampling.max(self.saving);
+        self.program + self.weights + self.optimizer + self.activations + passing
     }
 
     pub(super) fn text(&self) -> String {
         let mib = |bytes: usize| super::grouped(bytes >> 20);
         let mut text = format!("memory: about {} MiB at most", mib(self.total()));
+        let passing = if self.sampling >= self.saving {
+            ("keys and values", self.sampling)
+        } else {
+            ("copies while saving", self.saving)
+        };
         for (what, bytes) in [
             ("program", self.program),
             ("weights", self.weights),
             ("gradients and optimizer", self.optimizer),
             ("activations and logits", self.activations),
-            ("keys and values", self.sampling),
+            passing,
         ] {
             if bytes > 0 {
                 let _ = write!(text, ", {what} {}", mib(bytes));
@@ -93,48 +66,274 @@ impl Memory {
     }
 }
 
-/// Weights of all models of the run, those that are shared once, and of the reference policy.
-fn weights(
-    config: &RunConfig,
-    models: &BTreeMap<String, ModelPlan>,
-    stage: &StageConfig,
-    plan: &CpuMemory<'_>,
+/// A run on its way through its stages.
+pub(super) struct Forecast<'a> {
+    config: &'a RunConfig,
+    task: &'a dyn Task,
+    models: &'a BTreeMap<String, ModelPlan>,
     threads: usize,
-) -> usize {
-    let name = stage.model();
-    let lora = config.models[name].lora.as_ref();
-    // A model that is trained in full has weights of its own once it is trained; others share
-    // those of their folder.
-    let owner = |name: &str| {
-        let model = &models[name];
-        let folder = config.models[&model.root].path.as_ref();
-        match folder {
-            Some(folder) if model.trained != model.parameters => folder.display().to_string(),
-            _ if model.trained == model.parameters => name.to_owned(),
-            _ => model.root.clone(),
-        }
-    };
-    let used: BTreeMap<String, &str> = match stage {
-        StageConfig::Sft(_) => BTreeMap::from([(owner(name), name)]),
-        StageConfig::Rl(_) => ["actor", "critic"]
-            .into_iter()
-            .filter(|name| models.contains_key(*name))
-            .map(|name| (owner(name), name))
-            .collect(),
-    };
-    let frozen: usize = used
-        .values()
-        .map(|name| CpuMemory::new(&models[*name].shape, None, threads).weights(false))
-        .sum();
-    let reference = matches!(stage, StageConfig::Rl(rl) if rl.reference != "none");
-    if lora.is_some() {
-        // The base is there already; the backward pass wants its copies too.
-        let copies = plan.weights(true) - plan.weights(false);
-        let adapters = if reference { 2 } else { 1 };
-        return frozen + copies + adapters * plan.adapter();
+    on_cpu: bool,
+    program: usize,
+    weights: Weights<'a>,
+    kept: KeptMemory,
+}
+
+/// What is sampled at a time.
+struct Phases<'m> {
+    actor: &'m str,
+    critic: &'m str,
+    problems: usize,
+    responses: usize,
+    critiques: usize,
+    refinements: usize,
+    /// Tokens of a response, a critique and a refinement, at most.
+    lengths: [usize; 3],
+}
+
+impl<'a> Forecast<'a> {
+    pub(super) fn new(
+        config: &'a RunConfig,
+        task: &'a dyn Task,
+        models: &'a BTreeMap<String, ModelPlan>,
+    ) -> Result<Self, Failure> {
+        let threads = match config.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
+        Ok(Self {
+            config,
+            task,
+            models,
+            threads,
+            on_cpu: DeviceSpec::parse(&config.device)? == DeviceSpec::Cpu,
+            program: memory::resident() + CpuMemory::OVERHEAD,
+            weights: Weights::new(config, models, threads),
+            kept: KeptMemory::default(),
+        })
     }
-    // `frozen` counts the model as it was before the stage, which the reference reads.
-    frozen + plan.weights(true)
+
+    /// The next stage, and the gates and the evaluation after it, where there are any.
+    pub(super) fn stage(&mut self, stage: &StageConfig) -> Result<(Memory, Memory), Failure> {
+        let name = stage.model();
+        let model = &self.models[name];
+        let lora = self.config.models[name].lora.as_ref();
+        let plan = CpuMemory::new(&model.shape, lora, self.threads);
+        let mut held = Memory {
+            program: self.program,
+            weights: self.weights.training(stage),
+            optimizer: plan.optimizer(),
+            // Weights are written first, then both moments.
+            saving: if self.config.save.every > 0 {
+                plan.optimizer() / 3 * 2
+            } else {
+                plan.optimizer() / 3
+            },
+            ..Memory::default()
+        };
+        if self.on_cpu {
+            held.sampling = self.steps(stage, &plan)?;
+            held.activations = self.kept.total();
+        }
+        let after = Memory {
+            weights: self.weights.after(stage),
+            optimizer: 0,
+            saving: 0,
+            sampling: self.after(stage)?,
+            activations: self.kept.total(),
+            ..held
+        };
+        Ok((held, after))
+    }
+
+    /// The steps of a stage: what its passes keep is counted, what sampling gives back returned.
+    fn steps(&mut self, stage: &StageConfig, plan: &CpuMemory<'_>) -> Result<usize, Failure> {
+        let model = &self.models[stage.model()];
+        match stage {
+            StageConfig::Sft(sft) => {
+                let context = model.shape.max_position_embeddings;
+                let seed = self.config.seed;
+                let groups = sft_examples(sft, self.task, &model.codec, context, seed)?;
+                self.kept
+                    .pass(plan.training(&groups, self.config.recompute));
+            }
+            StageConfig::Rl(rl) => {
+                let groups = critiques(self.config, rl, self.task, model)?;
+                self.kept
+                    .pass(plan.training(&groups, self.config.recompute));
+                if rl.reference != "none" {
+                    self.kept.pass(plan.scoring(&groups));
+                }
+            }
+        }
+        let mut most = 0;
+        if let StageConfig::Rl(rl) = stage {
+            most = self.sampling(&self.rollouts(rl))?;
+        }
+        if stage.gates_every() > 0 {
+            most = most.max(self.gates(stage)?);
+        }
+        Ok(most)
+    }
+
+    /// Gates and the evaluation after a stage.
+    fn after(&mut self, stage: &StageConfig) -> Result<usize, Failure> {
+        if !self.on_cpu {
+            return Ok(0);
+        }
+        let mut most = self.gates(stage)?;
+        if stage.eval_as().is_some() {
+            let eval = &self.config.eval;
+            let all = self.task.problems(eval.split)?.len();
+            let problems = match eval.problems {
+                0 => all,
+                problems => problems.min(all),
+            };
+            let phases = self.greedy("actor", stage.model(), problems);
+            most = most.max(self.sampling(&phases)?);
+        }
+        Ok(most)
+    }
+
+    fn gates(&mut self, stage: &StageConfig) -> Result<usize, Failure> {
+        let mut most = 0;
+        let validation = self.task.problems(Split::Validation)?.len();
+        for gate in stage.gates() {
+            let (actor, model) = self.weights.of_gate(gate, stage);
+            let problems = gate.problems.min(validation);
+            let mut phases = self.greedy(actor, model, problems);
+            match gate.measure {
+                Measure::Accuracy => {
+                    phases.actor = model;
+                    (phases.critiques, phases.refinements) = (0, 0);
+                }
+                // The critiques are ready-made.
+                Measure::PerfectRefinement => phases.critic = "",
+                _ => {}
+            }
+            most = most.max(self.sampling(&phases)?);
+        }
+        Ok(most)
+    }
+
+    fn greedy<'m>(&self, actor: &'m str, critic: &'m str, problems: usize) -> Phases<'m> {
+        Phases {
+            actor,
+            critic,
+            problems,
+            responses: 1,
+            critiques: 1,
+            refinements: 1,
+            lengths: [self.config.eval.max_new_tokens; 3],
+        }
+    }
+
+    fn rollouts<'m>(&self, stage: &'m RlStage) -> Phases<'m> {
+        let rollout = &self.config.rollout;
+        Phases {
+            actor: if rollout.responses_file.is_some() && !stage.rewards.needs_refinement() {
+                ""
+            } else {
+                "actor"
+            },
+            critic: &stage.model,
+            problems: rollout.problems,
+            responses: rollout.responses,
+            critiques: rollout.group_size,
+            refinements: if stage.rewards.needs_refinement() {
+                rollout.refinements
+            } else {
+                0
+            },
+            lengths: [
+                rollout.response.max_new_tokens,
+                rollout.critique.max_new_tokens,
+                rollout.refinement.max_new_tokens,
+            ],
+        }
+    }
+
+    /// Counts what the phases keep; gives what the one that needs most gives back.
+    fn sampling(&mut self, of: &Phases<'_>) -> Result<usize, Failure> {
+        let style = self.task.prompts();
+        let problems = self.task.problems(Split::Train)?;
+        let longest =
+            |model: &str, prompt: &dyn Fn(&Problem) -> Prompt| match self.models.get(model) {
+                Some(model) => longest(model, &problems, prompt),
+                None => Ok(0),
+            };
+        let asked = longest(of.actor, &|p| style.response(p))?;
+        let criticised = longest(of.critic, &|p| style.critique(p, ""))?;
+        let refined = longest(of.actor, &|p| style.refinement(p, "", ""))?;
+        let [response, critique, refinement] = of.lengths;
+        let responses = of.problems * of.responses;
+        let critiques = responses * of.critiques;
+        let respond = Sampled {
+            prompts: of.problems,
+            samples: of.responses,
+            prompt_tokens: asked,
+            siblings: 1,
+            shared_tokens: 0,
+            new_tokens: response,
+        };
+        let criticise = Sampled {
+            prompts: responses,
+            samples: of.critiques,
+            prompt_tokens: criticised + response,
+            new_tokens: critique,
+            ..respond
+        };
+        let refine = Sampled {
+            prompts: critiques,
+            samples: of.refinements,
+            prompt_tokens: refined + response + critique,
+            siblings: of.critiques,
+            shared_tokens: if of.critiques > 1 {
+                asked + response
+            } else {
+                0
+            },
+            new_tokens: refinement,
+        };
+        let mut most = 0;
+        for (model, sampled) in [
+            (of.actor, respond),
+            (of.critic, criticise),
+            (of.actor, refine),
+        ] {
+            if let Some(sampling) = self.call(model, sampled) {
+                self.kept.sampling(&sampling);
+                most = most.max(sampling.given_back);
+            }
+        }
+        Ok(most)
+    }
+
+    /// One call that samples, cut to the model's context.
+    fn call(&self, model: &str, mut of: Sampled) -> Option<SamplingMemory> {
+        let plan = self.models.get(model)?;
+        if of.prompts * of.samples == 0 {
+            return None;
+        }
+        let context = plan.shape.max_position_embeddings;
+        of.prompt_tokens = of.prompt_tokens.min(context - 1);
+        of.shared_tokens = of.shared_tokens.min(of.prompt_tokens);
+        of.new_tokens = of.new_tokens.min(context - of.prompt_tokens);
+        let lora = self.config.models[model].lora.as_ref();
+        Some(CpuMemory::new(&plan.shape, lora, self.threads).sampling(&of))
+    }
+}
+
+/// Tokens of the longest prompt among the first problems.
+fn longest(
+    model: &ModelPlan,
+    problems: &[Problem],
+    prompt: &dyn Fn(&Problem) -> Prompt,
+) -> Result<usize, Failure> {
+    let mut most = 0;
+    for problem in problems.iter().take(MEASURED) {
+        most = most.max(model.codec.encode_prompt(&prompt(problem))?.len());
+    }
+    Ok(most)
 }
 
 /// Critiques as they are scored and trained on, as long as they may become.
@@ -147,18 +346,9 @@ fn critiques(
     let rollout = &config.rollout;
     let style = task.prompts();
     let problems = task.problems(Split::Train)?;
-    let prompt = |problem: &Problem| -> Result<usize, Failure> {
-        let gold = task.gold_response(problem);
-        let prompt: Prompt = style.critique(problem, &gold);
-        Ok(critic.codec.encode_prompt(&prompt)?.len())
-    };
-    let lengths = problems
-        .iter()
-        .take(MEASURED)
-        .map(prompt)
-        .collect::<Result<Vec<usize>, Failure>>()?;
+    let gold = |problem: &Problem| style.critique(problem, &task.gold_response(problem));
     let context = critic.shape.max_position_embeddings;
-    let longest = lengths.into_iter().max().unwrap_or(1).min(context - 1);
+    let longest = longest(critic, &problems, &gold)?.clamp(1, context - 1);
     let completion = rollout.critique.max_new_tokens.min(context - longest);
     let group = Group {
         prompt: vec![0; longest],
@@ -170,90 +360,4 @@ fn critiques(
         critiques => critiques.div_ceil(rollout.group_size).min(groups),
     };
     Ok(vec![group; part])
-}
-
-/// What is sampled at a time.
-struct Phases {
-    problems: usize,
-    responses: usize,
-    critiques: usize,
-    refinements: usize,
-    /// Tokens of a response, a critique and a refinement, at most.
-    lengths: [usize; 3],
-}
-
-/// Memory of the phase of sampling that needs most, in training and in evaluations.
-fn sampling(
-    config: &RunConfig,
-    stage: &RlStage,
-    models: &BTreeMap<String, ModelPlan>,
-    task: &dyn Task,
-    threads: usize,
-) -> Result<usize, Failure> {
-    let RunConfig { rollout, eval, .. } = config;
-    let training = Phases {
-        problems: rollout.problems,
-        responses: rollout.responses,
-        critiques: rollout.group_size,
-        refinements: if stage.rewards.needs_refinement() {
-            rollout.refinements
-        } else {
-            0
-        },
-        lengths: [
-            rollout.response.max_new_tokens,
-            rollout.critique.max_new_tokens,
-            rollout.refinement.max_new_tokens,
-        ],
-    };
-    let mut most = phases(config, models, &training, threads);
-    if config.stages.iter().any(|s| s.eval_as().is_some()) {
-        let problems = match eval.problems {
-            0 => task.problems(eval.split)?.len(),
-            problems => problems,
-        };
-        let evaluation = Phases {
-            problems,
-            responses: 1,
-            critiques: 1,
-            refinements: 1,
-            lengths: [eval.max_new_tokens; 3],
-        };
-        most = most.max(phases(config, models, &evaluation, threads));
-    }
-    Ok(most)
-}
-
-fn phases(
-    config: &RunConfig,
-    models: &BTreeMap<String, ModelPlan>,
-    of: &Phases,
-    threads: usize,
-) -> usize {
-    let sampled = |name: &str, before: usize, prompts: usize, samples: usize, tokens: usize| {
-        let Some(model) = models.get(name) else {
-            return 0;
-        };
-        if prompts * samples == 0 {
-            return 0;
-        }
-        let lora: Option<&LoraConfig> = config.models[name].lora.as_ref();
-        let context = model.shape.max_position_embeddings;
-        let question = model.prompt_tokens.map_or(64, |[_, most]| most);
-        let prompt_tokens = (question + before).min(context - 1);
-        CpuMemory::new(&model.shape, lora, threads).sampling(&Sampled {
-            prompts,
-            samples,
-            prompt_tokens,
-            new_tokens: tokens.min(context - prompt_tokens),
-        })
-    };
-    let [response, critique, refinement] = of.lengths;
-    let responses = of.problems * of.responses;
-    let critiques = responses * of.critiques;
-    let respond = sampled("actor", 0, of.problems, of.responses, response);
-    let criticise = sampled("critic", response, responses, of.critiques, critique);
-    let before = response + critique;
-    let refine = sampled("actor", before, critiques, of.refinements, refinement);
-    respond.max(criticise).max(refine)
 }

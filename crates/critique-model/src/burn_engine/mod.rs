@@ -260,6 +260,10 @@ impl Engine for BurnEngine {
         names::read(&self.decoder, true)
     }
 
+    fn optimizer_steps(&self) -> u64 {
+        self.steps
+    }
+
     fn optimizer_state(&self) -> (u64, NamedTensors) {
         let mut moments = NamedTensors::new();
         for (name, shape) in self.trained_shapes() {

@@ -70,6 +70,21 @@ pub(crate) struct Scratch {
     do_panels: Aligned,
 }
 
+#[cfg(test)]
+impl Scratch {
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        let all = [
+            &self.q,
+            &self.scores,
+            &self.grads,
+            &self.q_panels,
+            &self.do_panels,
+        ];
+        all.into_iter().map(Aligned::bytes).sum()
+    }
+}
+
 /// Queries of consecutive tokens, of one head, and what they see.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Queries<'a> {

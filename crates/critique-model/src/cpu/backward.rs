@@ -52,6 +52,36 @@ struct HeadGrads {
     dv: Vec<f32>,
 }
 
+#[cfg(test)]
+impl Buffers {
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        let heads = &self.heads;
+        let floats = [
+            &self.dx,
+            &self.dmid,
+            &self.dh,
+            &self.hidden,
+            &self.act,
+            &self.dact,
+            &self.dattn,
+            &self.dq,
+            &self.dk,
+            &self.dv,
+            &self.dq_out,
+            &self.dk_out,
+            &heads.dq,
+            &heads.dk,
+            &heads.dv,
+        ];
+        let ranks = self.ranks.iter().flat_map(|rank| [&rank.u, &rank.du]);
+        let floats: usize = floats.into_iter().chain(ranks).map(Vec::capacity).sum();
+        let panels: usize = self.panels.iter().map(Aligned::bytes).sum();
+        let attention: usize = self.attention.iter().map(|s| s.bytes()).sum();
+        4 * floats + panels + attention
+    }
+}
+
 impl Net<'_> {
     /// Backward pass of [`Net::forward`]. `work.back.dx` holds the gradients of the rows of the
     /// final norm's output; gradients of parameters are added to `grads`.

@@ -232,3 +232,42 @@ impl Cache {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape() -> Shape {
+        Shape {
+            layers: 3,
+            kv_heads: 2,
+            head_dim: 32,
+        }
+    }
+
+    #[test]
+    fn pages_come_back_and_are_handed_out_again() {
+        let mut pages = Pages::new(shape());
+        for _ in 0..5 {
+            let (mut one, mut other) = (Cache::default(), Cache::default());
+            one.reserve(&mut pages, PAGE + 1);
+            other.reserve(&mut pages, 1);
+        }
+        assert_eq!((pages.used, pages.slabs.len()), (3, 1));
+    }
+
+    #[test]
+    fn slabs_are_too_large_for_heaps_and_pages_start_on_pages_of_the_system() {
+        let mut pages = Pages::new(shape());
+        let mut cache = Cache::default();
+        let more_than_a_slab = pages.a_slab() + 1;
+        cache.reserve(&mut pages, more_than_a_slab * PAGE);
+        assert_eq!(pages.slabs.len(), 2);
+        for slab in &pages.slabs {
+            assert!(4 * slab.data.capacity() >= SLAB);
+        }
+        for &page in &cache.pages {
+            assert_eq!(pages.page(page).as_ptr().align_offset(4 * SYSTEM_PAGE), 0);
+        }
+    }
+}

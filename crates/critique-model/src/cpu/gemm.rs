@@ -41,6 +41,11 @@ impl Aligned {
             *self = Self::zeros(len);
         }
     }
+
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.len() * 64
+    }
 }
 
 impl std::ops::Deref for Aligned {

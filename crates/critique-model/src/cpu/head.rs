@@ -53,6 +53,16 @@ pub(crate) struct HeadScratch {
     panels: Vec<Aligned>,
 }
 
+#[cfg(test)]
+impl HeadScratch {
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        let floats = [&self.rows, &self.logits, &self.drows, &self.upstream];
+        let panels: usize = self.panels.iter().map(Aligned::bytes).sum();
+        4 * floats.into_iter().map(Vec::capacity).sum::<usize>() + panels
+    }
+}
+
 /// A strip of targets and their rows.
 struct Strip<'a> {
     targets: &'a [Target],

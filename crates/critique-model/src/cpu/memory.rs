@@ -35,8 +35,104 @@ pub struct Sampled {
     pub samples: usize,
     /// Tokens of a prompt.
     pub prompt_tokens: usize,
+    /// Prompts that begin with the same `shared_tokens` tokens, which are read once for them.
+    pub siblings: usize,
+    /// See there.
+    pub shared_tokens: usize,
     /// Tokens of a completion.
     pub new_tokens: usize,
+}
+
+/// Work memory of passes, by buffers that passes of different kinds have in common.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct WorkMemory {
+    /// Activations of the first block, before its attention and from there on.
+    before: usize,
+    after: usize,
+    /// Those of the other blocks, or the inputs of all.
+    kept: usize,
+    /// Rows on their way, and of the final norm.
+    rows: usize,
+    scratch: usize,
+    /// Keys and values in panels.
+    kv: usize,
+    head: usize,
+    backward: usize,
+    /// Logits of sampling.
+    logits: usize,
+}
+
+impl WorkMemory {
+    /// What is left when one pass after the other has worked in the same memory.
+    #[must_use]
+    pub fn most(self, other: Self) -> Self {
+        Self {
+            before: self.before.max(other.before),
+            after: self.after.max(other.after),
+            kept: self.kept.max(other.kept),
+            rows: self.rows.max(other.rows),
+            scratch: self.scratch.max(other.scratch),
+            kv: self.kv.max(other.kv),
+            head: self.head.max(other.head),
+            backward: self.backward.max(other.backward),
+            logits: self.logits.max(other.logits),
+        }
+    }
+
+    /// All of it, in bytes.
+    pub fn total(self) -> usize {
+        self.before
+            + self.after
+            + self.kept
+            + self.rows
+            + self.scratch
+            + self.kv
+            + self.head
+            + self.backward
+            + self.logits
+    }
+}
+
+/// What sampling takes.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct SamplingMemory {
+    /// Threads that sample.
+    pub threads: usize,
+    /// Work memory of each.
+    pub work: WorkMemory,
+    /// Bytes of keys, values and the like, which go back to the system at the end.
+    pub given_back: usize,
+}
+
+/// Work memory that the engines of a process keep between them, as they come to need it.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct KeptMemory {
+    /// Of passes, and of the first thread that samples.
+    first: WorkMemory,
+    /// Of each other thread that samples.
+    other: WorkMemory,
+    others: usize,
+}
+
+impl KeptMemory {
+    /// A pass of scoring or training.
+    pub fn pass(&mut self, work: WorkMemory) {
+        self.first = self.first.most(work);
+    }
+
+    /// A call that samples.
+    pub fn sampling(&mut self, sampling: &SamplingMemory) {
+        self.first = self.first.most(sampling.work);
+        if sampling.threads > 1 {
+            self.other = self.other.most(sampling.work);
+            self.others = self.others.max(sampling.threads - 1);
+        }
+    }
+
+    /// All of it, in bytes.
+    pub fn total(&self) -> usize {
+        self.first.total() + self.others * self.other.total()
+    }
 }
 
 impl<'a> CpuMemory<'a> {
@@ -50,6 +146,12 @@ impl<'a> CpuMemory<'a> {
             lora,
             threads: threads.max(1),
         }
+    }
+
+    /// Weights of the base as they are made or read, and the tables of its positions.
+    pub fn stored(&self) -> usize {
+        let rotary = self.config.max_position_embeddings * self.config.head_dim;
+        FLOAT * (self.config.parameters() + rotary)
     }
 
     /// Weights of the base, those of products in panels. `trained` adds the panels of the
@@ -95,34 +197,49 @@ impl<'a> CpuMemory<'a> {
     }
 
     /// Work memory of scoring these groups.
-    pub fn scoring(&self, groups: &[Group]) -> usize {
-        Self::largest(groups, |batch| {
-            self.block(batch.ids.len()) + self.forward(batch, false)
+    pub fn scoring(&self, groups: &[Group]) -> WorkMemory {
+        Self::most(groups, |batch| {
+            let rows = batch.ids.len();
+            WorkMemory {
+                before: self.before(rows),
+                after: self.after(rows),
+                ..self.forward(batch, false)
+            }
         })
     }
 
     /// Work memory of a training pass over these groups. With `recompute` only the inputs of
     /// blocks are kept.
-    pub fn training(&self, groups: &[Group], recompute: bool) -> usize {
-        let layers = self.config.layers;
-        Self::largest(groups, |batch| {
+    pub fn training(&self, groups: &[Group], recompute: bool) -> WorkMemory {
+        let others = self.config.layers - 1;
+        Self::most(groups, |batch| {
             let rows = batch.ids.len();
             let kept = if recompute {
-                self.block(rows) + FLOAT * layers * rows * self.config.d_model
+                FLOAT * self.config.layers * rows * self.config.d_model
             } else {
-                let after = (layers - 1) * rows + batch.outputs.count;
-                layers * self.before(rows) + self.after(after)
+                // The last block's second half is that of the rows that are read.
+                others * self.before(rows)
+                    + others.saturating_sub(1) * self.after(rows)
+                    + others.min(1) * self.after(batch.outputs.count)
             };
-            kept + self.forward(batch, true) + self.backward(batch)
+            WorkMemory {
+                before: self.before(rows),
+                after: self.after(rows),
+                kept,
+                backward: self.backward(batch),
+                ..self.forward(batch, true)
+            }
         })
     }
 
-    /// Keys, values and work memory while these completions are sampled.
-    pub fn sampling(&self, sampled: &Sampled) -> usize {
+    /// What sampling these completions takes.
+    pub fn sampling(&self, sampled: &Sampled) -> SamplingMemory {
         let Sampled {
             prompts,
             samples,
             prompt_tokens,
+            siblings,
+            shared_tokens,
             new_tokens,
         } = *sampled;
         let total = prompts * samples;
@@ -135,31 +252,39 @@ impl<'a> CpuMemory<'a> {
         let rows = total.div_ceil(threads).min(ROWS);
         let active = (threads * rows).min(total);
         // Pages are whole, but the system gives memory for what is written.
-        let caches = active.div_ceil(samples.max(1)) * shape.written(prompt_tokens)
+        let asked = active.div_ceil(samples.max(1));
+        let stretches = asked.div_ceil(siblings.max(1));
+        let caches = stretches * shape.written(shared_tokens)
+            + asked * shape.written(prompt_tokens - shared_tokens)
             + active * shape.written(new_tokens);
         let admitted = (rows.div_ceil(samples) * prompt_tokens).min(PREFILL + prompt_tokens);
         let read = admitted.min(2 * PREFILL).max(rows);
+        let (d, d_ff) = (self.config.d_model, self.config.d_ff);
         let keys = prompt_tokens + new_tokens;
-        let scratch = read * (self.config.d_model + self.config.d_ff) + 2 * BLOCK * row_width(keys);
-        let logits = rows * self.config.vocab;
-        let worker = self.block(read) + FLOAT * (3 * read * self.config.d_model + scratch + logits);
-        caches + threads * worker + FLOAT * active * self.config.vocab
+        let work = WorkMemory {
+            before: self.before(read),
+            after: self.after(read),
+            rows: FLOAT * (read + rows) * d,
+            scratch: FLOAT * (read * (d + d_ff) + 2 * BLOCK * row_width(keys)),
+            logits: FLOAT * rows * self.config.vocab,
+            ..WorkMemory::default()
+        };
+        SamplingMemory {
+            threads,
+            work,
+            // Each sequence draws from weights of its own.
+            given_back: caches + FLOAT * active * self.config.vocab,
+        }
     }
 
-    fn largest(groups: &[Group], bytes: impl Fn(&Batch) -> usize) -> usize {
+    fn most(groups: &[Group], work: impl Fn(&Batch) -> WorkMemory) -> WorkMemory {
         batches(groups, BATCH_ROWS, &|_| true)
             .iter()
-            .map(bytes)
-            .max()
-            .unwrap_or(0)
+            .map(work)
+            .fold(WorkMemory::default(), WorkMemory::most)
     }
 
-    /// What is kept of a block's forward pass over some rows.
-    fn block(&self, rows: usize) -> usize {
-        self.before(rows) + self.after(rows)
-    }
-
-    /// Of its half before attention.
+    /// What is kept of a block's forward pass over some rows, of its half before attention.
     fn before(&self, rows: usize) -> usize {
         let config = self.config;
         let (q, kv) = self.projections();
@@ -187,7 +312,7 @@ impl<'a> CpuMemory<'a> {
     }
 
     /// Memory of a forward pass beside what is kept, with the head.
-    fn forward(&self, batch: &Batch, backward: bool) -> usize {
+    fn forward(&self, batch: &Batch, backward: bool) -> WorkMemory {
         let config = self.config;
         let rows = batch.ids.len();
         let keys = longest(batch);
@@ -214,7 +339,13 @@ impl<'a> CpuMemory<'a> {
                 config.kv_heads * layouts * (packed_len(width, len) + packed_len(len, width))
             })
             .sum();
-        FLOAT * (2 * rows * config.d_model + scratch + attention + head + kv)
+        WorkMemory {
+            rows: FLOAT * 2 * rows * config.d_model,
+            scratch: FLOAT * (scratch + attention),
+            kv: FLOAT * kv,
+            head: FLOAT * head,
+            ..WorkMemory::default()
+        }
     }
 
     /// Buffers of the backward pass.
@@ -327,16 +458,73 @@ mod tests {
         }
     }
 
+    /// Bytes of everything that a pass left in its memory.
+    fn held(state: &crate::cpu::State) -> usize {
+        let work = &state.work;
+        let mut floats = vec![&work.x, &work.normed, &work.final_inv, &state.logits];
+        floats.extend(&work.inputs);
+        for saved in &work.saved {
+            let (before, after) = (&saved.before, &saved.after);
+            floats.extend([&before.x, &before.inv1, &before.q, &before.k, &before.v]);
+            floats.extend([&before.q_raw, &before.k_raw, &before.q_inv, &before.k_inv]);
+            floats.extend([&after.attn, &after.mid, &after.inv2, &after.gate, &after.up]);
+        }
+        let mut aligned = 0;
+        for scratch in &work.scratch {
+            floats.extend([&scratch.hidden, &scratch.act, &scratch.rank]);
+            aligned += scratch.attention.bytes();
+        }
+        for kv in &work.kv {
+            let panels = [&kv.k_cols, &kv.v_rows, &kv.k_rows, &kv.v_cols];
+            aligned += panels.into_iter().map(|p| p.bytes()).sum::<usize>();
+        }
+        let floats: usize = floats.into_iter().map(Vec::capacity).sum();
+        FLOAT * floats + aligned + work.back.bytes() + state.head.bytes()
+    }
+
+    #[test]
+    fn what_passes_keep_is_what_was_predicted() {
+        let config = ModelConfig {
+            layers: 3,
+            d_ff: 160,
+            ..config()
+        };
+        let plan = CpuMemory::new(&config, None, 2);
+        let groups: Vec<Group> = groups().into_iter().cycle().take(12).collect();
+        for recompute in [false, true] {
+            let weights = CpuEngine::random_weights(&config, 0.7, 1);
+            let mut engine = CpuEngine::new(&config, weights, 2).unwrap();
+            engine.pool = std::sync::Arc::default();
+            engine.train_all();
+            engine.set_recompute(recompute);
+            let mut kept = KeptMemory::default();
+            kept.pass(plan.scoring(&groups));
+            kept.pass(plan.training(&groups, recompute));
+            let loss = |_: crate::engine::TokenRun, _: &[f32], grad: &mut [f32]| grad.fill(0.1);
+            for _ in 0..2 {
+                engine.score(&groups, 1.0).unwrap();
+                engine.accumulate(&groups, 1.0, &loss).unwrap();
+                let states = engine.pool.0.lock().unwrap();
+                assert_eq!(states.len(), 1, "passes share one set of buffers");
+                let (used, planned) = (held(&states[0]) as f64, kept.total() as f64);
+                let off = used / planned - 1.0;
+                assert!(off.abs() < 0.08, "{used} bytes of {planned}, {recompute}");
+            }
+        }
+    }
+
     #[test]
     fn recomputing_takes_less_than_keeping_and_more_rows_take_more() {
         let config = config();
         let plan = CpuMemory::new(&config, None, 2);
-        assert!(plan.training(&groups(), true) < plan.training(&groups(), false));
-        assert!(plan.scoring(&groups()) < plan.training(&groups(), true));
+        let training = |recompute| plan.training(&groups(), recompute).total();
+        let scoring = |groups: &[Group]| plan.scoring(groups).total();
+        assert!(training(true) < training(false));
+        assert!(scoring(&groups()) < training(true));
         let longer = vec![Group {
             prompt: vec![1; 600],
             completions: vec![vec![2; 400]],
         }];
-        assert!(plan.scoring(&groups()) < plan.scoring(&longer));
+        assert!(scoring(&groups()) < scoring(&longer));
     }
 }

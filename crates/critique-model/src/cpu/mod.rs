@@ -513,6 +513,10 @@ impl Engine for CpuEngine {
         self.decoder.tensors(true)
     }
 
+    fn optimizer_steps(&self) -> u64 {
+        self.steps
+    }
+
     fn optimizer_state(&self) -> (u64, NamedTensors) {
         let mut moments = NamedTensors::new();
         for (&param, state) in self.decoder.trained.iter().zip(&self.moments) {
