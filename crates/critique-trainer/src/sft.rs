@@ -65,6 +65,9 @@ pub(crate) struct SftFeed<'a> {
     pub(crate) too_long: usize,
 }
 
+/// Demonstrations that take longer to encode than a thread takes to start.
+const WORTH_A_THREAD: usize = 16;
+
 impl<'a> SftFeed<'a> {
     /// Reads files and makes pools.
     pub(crate) fn new(
@@ -124,8 +127,7 @@ impl<'a> SftFeed<'a> {
         demonstrations: &[Demonstration],
     ) -> Result<Vec<Example>, TrainError> {
         let mut examples = Vec::with_capacity(demonstrations.len());
-        for demonstration in demonstrations {
-            let example = encode(codec, demonstration)?;
+        for example in encode_all(codec, demonstrations)? {
             if example.prompt.len() + example.turn.len() > self.context {
                 self.too_long += 1;
             } else {
@@ -180,6 +182,30 @@ fn picks(seed: u64, index: usize, len: usize, places: Range<usize>) -> Vec<usize
         picks.extend_from_slice(&order[start..end]);
     }
     picks
+}
+
+/// Encodes on all processors: models wait for it.
+fn encode_all(
+    codec: &TextCodec,
+    demonstrations: &[Demonstration],
+) -> Result<Vec<Example>, TrainError> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let part = demonstrations.len().div_ceil(threads).max(WORTH_A_THREAD);
+    let encode_part = &|part: &[Demonstration]| -> Result<Vec<Example>, TrainError> {
+        part.iter().map(|d| encode(codec, d)).collect()
+    };
+    let mut parts = demonstrations.chunks(part);
+    let own = parts.next().unwrap_or_default();
+    std::thread::scope(|scope| {
+        let others: Vec<_> = parts
+            .map(|part| scope.spawn(move || encode_part(part)))
+            .collect();
+        let mut examples = encode_part(own)?;
+        for other in others {
+            examples.extend(other.join().expect("encoding does not panic")?);
+        }
+        Ok(examples)
+    })
 }
 
 fn encode(codec: &TextCodec, demonstration: &Demonstration) -> Result<Example, TrainError> {
