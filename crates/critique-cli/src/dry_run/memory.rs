@@ -208,7 +208,7 @@ impl<'a> Forecast<'a> {
                 }
                 // The critiques are ready-made.
                 Measure::PerfectRefinement => phases.critic = "",
-                _ => {}
+                Measure::Discriminability => {}
             }
             most = most.max(self.sampling(&phases)?);
         }

@@ -297,7 +297,7 @@ impl<'a> Worker<'a> {
                 let job = jobs[index];
                 let request = &requests[job.request];
                 scale_logits(logits, request);
-                let read = std::mem::replace(&mut reading.own, Cache::default());
+                let read = std::mem::take(&mut reading.own);
                 reading.prefix.push(Arc::new(read));
                 for sample in job.samples.clone() {
                     let sequence = Sequence {
