@@ -304,11 +304,7 @@ impl Plan {
                 stage.steps.to_string(),
                 stage.prompts_a_step.to_string(),
                 grouped(stage.tokens_at_most),
-                format!(
-                    "{}, {} MiB",
-                    grouped(stage.memory_bytes >> 20),
-                    grouped(stage.memory_after_bytes >> 20)
-                ),
+                format!("{} MiB", grouped(stage.memory_bytes >> 20)),
             ]
         });
         text += &out::columns(
@@ -319,7 +315,7 @@ impl Plan {
                 "steps",
                 "prompts a step",
                 "tokens at most",
-                "memory at most, and after it",
+                "memory at most",
             ],
             stages,
         );

@@ -77,7 +77,11 @@ impl Buffers {
         let ranks = self.ranks.iter().flat_map(|rank| [&rank.u, &rank.du]);
         let floats: usize = floats.into_iter().chain(ranks).map(Vec::capacity).sum();
         let panels: usize = self.panels.iter().map(Aligned::bytes).sum();
-        let attention: usize = self.attention.iter().map(|s| s.bytes()).sum();
+        let attention: usize = self
+            .attention
+            .iter()
+            .map(super::attention::Scratch::bytes)
+            .sum();
         4 * floats + panels + attention
     }
 }

@@ -400,6 +400,7 @@ fn longest(batch: &Batch) -> usize {
 mod tests {
     use super::*;
     use crate::cpu::CpuEngine;
+    use crate::cpu::gemm::Aligned;
     use crate::engine::{Engine, NamedTensors};
 
     fn config() -> ModelConfig {
@@ -476,7 +477,7 @@ mod tests {
         }
         for kv in &work.kv {
             let panels = [&kv.k_cols, &kv.v_rows, &kv.k_rows, &kv.v_cols];
-            aligned += panels.into_iter().map(|p| p.bytes()).sum::<usize>();
+            aligned += panels.into_iter().map(Aligned::bytes).sum::<usize>();
         }
         let floats: usize = floats.into_iter().map(Vec::capacity).sum();
         FLOAT * floats + aligned + work.back.bytes() + state.head.bytes()

@@ -303,7 +303,7 @@ fn sources<'a>(entries: &[&'a Entry<'_>]) -> Vec<Source<'a>> {
     let mut sources = Vec::new();
     let deepest = entries.iter().map(|e| e.prefix.len()).max().unwrap_or(0);
     // Neighbours that have seen the same so far.
-    let mut runs = vec![0..entries.len()];
+    let mut runs: Vec<Range<usize>> = std::iter::once(0..entries.len()).collect();
     for depth in 0..deepest {
         let mut next = Vec::new();
         for run in runs {
