@@ -38,6 +38,14 @@ impl Weights {
             Self::Memory(tensors) => tensors.get(name).map(|it| &*it.shape),
             Self::Files(files) => files.shape(name),
         };
+        if let Self::Memory(tensors) = self
+            && let Some(tensor) = tensors.get(name)
+            && tensor.data.len() != tensor.shape.iter().product::<usize>()
+        {
+            let (values, shape) = (tensor.data.len(), &tensor.shape);
+            let message = format!("weight `{name}` has {values} values, not those of {shape:?}");
+            return Err(ModelError::Other { message });
+        }
         let message = match found {
             Some(found) if found == shape => return Ok(()),
             Some(found) => {

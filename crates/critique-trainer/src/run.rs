@@ -303,7 +303,8 @@ impl Runner<'_> {
     ) -> Result<(), TrainError> {
         let seed = self.seed(&stage.name);
         let context = work.model.config().max_position_embeddings;
-        let mut feed = SftFeed::new(stage, self.task, work.model.codec(), context, seed)?;
+        let threads = self.config.threads;
+        let mut feed = SftFeed::new(stage, self.task, work.model.codec(), context, seed, threads)?;
         if feed.too_long > 0 {
             let text = format!(
                 "{} examples exceed the model's context and are left out",

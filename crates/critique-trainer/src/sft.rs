@@ -34,7 +34,7 @@ impl Example {
 }
 
 /// Examples that a stage trains on, in tokens: all of its files and pools, and those made for its
-/// first step. For plans; training draws its own.
+/// first step. For plans; training draws its own. `threads` encode, 0 for all.
 ///
 /// # Errors
 ///
@@ -45,8 +45,9 @@ pub fn sft_examples(
     codec: &TextCodec,
     context: usize,
     seed: u64,
+    threads: usize,
 ) -> Result<Vec<Group>, TrainError> {
-    let mut feed = SftFeed::new(stage, task, codec, context, seed)?;
+    let mut feed = SftFeed::new(stage, task, codec, context, seed, threads)?;
     let first = feed.batch(codec, 0)?;
     let fixed = feed.fixed.into_values().flatten();
     Ok(first.into_iter().chain(fixed).map(|e| e.group()).collect())
@@ -59,6 +60,8 @@ pub(crate) struct SftFeed<'a> {
     /// Tokens of the longest example that is not left out.
     context: usize,
     seed: u64,
+    /// Threads that encode.
+    threads: usize,
     /// Examples of files and pools, by their place in the stage's data.
     fixed: BTreeMap<usize, Vec<Example>>,
     /// Examples left out because they exceed the context.
@@ -76,12 +79,17 @@ impl<'a> SftFeed<'a> {
         codec: &TextCodec,
         context: usize,
         seed: u64,
+        threads: usize,
     ) -> Result<Self, TrainError> {
         let mut feed = Self {
             stage,
             task,
             context,
             seed,
+            threads: match threads {
+                0 => std::thread::available_parallelism().map_or(1, usize::from),
+                threads => threads,
+            },
             fixed: BTreeMap::new(),
             too_long: 0,
         };
@@ -127,7 +135,7 @@ impl<'a> SftFeed<'a> {
         demonstrations: &[Demonstration],
     ) -> Result<Vec<Example>, TrainError> {
         let mut examples = Vec::with_capacity(demonstrations.len());
-        for example in encode_all(codec, demonstrations)? {
+        for example in encode_all(codec, demonstrations, self.threads)? {
             if example.prompt.len() + example.turn.len() > self.context {
                 self.too_long += 1;
             } else {
@@ -184,12 +192,12 @@ fn picks(seed: u64, index: usize, len: usize, places: Range<usize>) -> Vec<usize
     picks
 }
 
-/// Encodes on all processors: models wait for it.
+/// Encodes on all threads: models wait for it.
 fn encode_all(
     codec: &TextCodec,
     demonstrations: &[Demonstration],
+    threads: usize,
 ) -> Result<Vec<Example>, TrainError> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let part = demonstrations.len().div_ceil(threads).max(WORTH_A_THREAD);
     let encode_part = &|part: &[Demonstration]| -> Result<Vec<Example>, TrainError> {
         part.iter().map(|d| encode(codec, d)).collect()

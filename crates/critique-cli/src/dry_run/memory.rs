@@ -152,7 +152,8 @@ impl<'a> Forecast<'a> {
             StageConfig::Sft(sft) => {
                 let context = model.shape.max_position_embeddings;
                 let seed = self.config.seed;
-                let groups = sft_examples(sft, self.task, &model.codec, context, seed)?;
+                let groups =
+                    sft_examples(sft, self.task, &model.codec, context, seed, self.threads)?;
                 self.kept
                     .pass(plan.training(&groups, self.config.recompute));
             }

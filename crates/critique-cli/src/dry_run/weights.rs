@@ -22,8 +22,8 @@ pub(super) struct Weights<'a> {
 struct Set<'a> {
     /// A model of their shape.
     model: &'a str,
-    /// Whether products have read them, so that there are copies in their order; and whether
-    /// those of the backward pass are there too.
+    /// Whether products have read them, so that they are there in panels; and whether those of
+    /// the backward pass are there too.
     ran: bool,
     backward: bool,
 }

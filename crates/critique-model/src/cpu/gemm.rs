@@ -109,8 +109,7 @@ pub(crate) fn packed_len(k: usize, n: usize) -> usize {
     n.div_ceil(PANEL) * PANEL * k
 }
 
-/// Packs a `[k, n]` matrix into panels; columns beyond `n` are left as they are (zero in
-/// fresh memory).
+/// Packs a `[k, n]` matrix into panels; columns beyond `n` become 0.
 pub(crate) fn pack(b: Matrix<'_>, out: &mut [f32]) {
     let (k, n) = (b.rows, b.cols);
     assert!(

@@ -198,8 +198,8 @@ const REPAYS: usize = 4;
 /// Cuts groups into batches of about `budget` rows. The cut depends on the groups and on
 /// `budget` only. A group larger than the budget is cut between completions, and its prompt then
 /// stands in each part: a part holds up to [`REPAYS`] times as many rows of completions as its
-/// prompt has, so that repeated prompts cost little. Targets are the tokens that `reads` names; a batch without any is left
-/// out.
+/// prompt has, so that repeated prompts cost little. Targets are the tokens that `reads` names; a
+/// batch without any is left out.
 pub(crate) fn batches(
     groups: &[Group],
     budget: usize,

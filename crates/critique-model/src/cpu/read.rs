@@ -14,6 +14,7 @@ use super::pass::{AfterRows, Before, Net, Saved, Workspace, sized};
 
 /// Prompt tokens that a thread reads in one pass.
 pub(super) const PREFILL: usize = 512;
+
 /// What stands before some tokens: keys and values in several caches.
 pub(super) type Prefix = Vec<Arc<Cache>>;
 
@@ -132,12 +133,11 @@ impl Net<'_> {
                     .pieces
                     .chunk_by(|a, b| a.rows.len() == 1 && b.rows.len() == 1)
                 {
-                    if let [piece] = run
-                        && piece.rows.len() > 1
-                    {
-                        self.attend_cached(&of, &entries[piece.segment], piece, &mut rows);
-                    } else {
-                        self.attend_singles(&of, entries, run, &mut rows);
+                    match run {
+                        [piece] if piece.rows.len() > 1 => {
+                            self.attend_cached(&of, &entries[piece.segment], piece, &mut rows);
+                        }
+                        singles => self.attend_singles(&of, entries, singles, &mut rows),
                     }
                 }
                 self.after_attention(block, &mut rows);

@@ -372,6 +372,22 @@ fn what_prompts_share_is_read_once_and_changes_no_bit() {
 }
 
 #[test]
+fn more_siblings_than_attention_takes_at_once_change_no_bit() {
+    let (_, mut engine) = uneven(Architecture::Qwen3);
+    engine.set_threads(1);
+    let mut request = refinements(&mut Rng::new(3)).remove(0);
+    request.seeds = (0..60).collect();
+    let together = engine.generate(std::slice::from_ref(&request), &ENDS);
+    for (&seed, completion) in request.seeds.iter().zip(&together.unwrap()[0]) {
+        let alone = Request {
+            seeds: vec![seed],
+            ..request.clone()
+        };
+        assert_eq!(&engine.generate(&[alone], &ENDS).unwrap()[0][0], completion);
+    }
+}
+
+#[test]
 fn few_sequences_of_a_large_model_share_its_threads() {
     let (config, _) = uneven(Architecture::Qwen2);
     let config = ModelConfig {

@@ -562,3 +562,23 @@ fn weights_of_real_models_load() {
         );
     }
 }
+
+#[test]
+fn weights_in_memory_that_do_not_fit_are_errors_that_name_them() {
+    let (config, weights) = model("qwen2-tied");
+    let name = "model.layers.0.mlp.up_proj.weight";
+    let message = |change: &dyn Fn(&mut NamedTensors)| {
+        let mut weights = weights.clone();
+        change(&mut weights);
+        CpuEngine::new(&config, weights, 1).unwrap_err().to_string()
+    };
+    let cut = message(&|weights| weights.get_mut(name).unwrap().data.truncate(5));
+    assert!(cut.contains(name) && cut.contains("has 5 values"), "{cut}");
+    let turned = message(&|weights| weights.get_mut(name).unwrap().shape.reverse());
+    assert!(
+        turned.contains(name) && turned.contains("asks for"),
+        "{turned}"
+    );
+    let gone = message(&|weights| drop(weights.remove(name)));
+    assert!(gone.contains(name) && gone.contains("is missing"), "{gone}");
+}
