@@ -6,7 +6,8 @@ use std::time::Instant;
 use clap::Subcommand;
 use critique_core::{Completion, Request, Rng, Sampling, derive_seed};
 use critique_model::{
-    AdamW, CpuEngine, CpuMemory, Ends, Engine, Group, KeptMemory, Sampled, TokenRun, read_model,
+    AdamW, CpuEngine, CpuMemory, Dtype, Ends, Engine, Group, KeptMemory, Sampled, TokenRun,
+    read_model,
 };
 use critique_rewards::advantage::leave_one_out;
 use critique_rewards::{
@@ -17,7 +18,7 @@ use serde::Serialize;
 use critique_trainer::memory;
 
 use crate::failure::Failure;
-use crate::model::{count, several, threads};
+use crate::model::{count, dtype, several, threads};
 use crate::out::{say, say_json};
 
 /// Measures speed and memory.
@@ -79,6 +80,9 @@ struct Common {
     /// Threads; 0 takes as many as the machine has
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = threads)]
     threads: usize,
+    /// Type of the weights: f32, or bf16 where they are not trained
+    #[arg(long, default_value = "f32", value_name = "TYPE", value_parser = dtype)]
+    dtype: Dtype,
     /// Measures processor time of all threads instead of the wall clock
     #[arg(long)]
     cpu_time: bool,
@@ -251,7 +255,7 @@ fn plan<'e>(engine: &'e CpuEngine, common: &Common) -> CpuMemory<'e> {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
-    CpuMemory::new(engine.config(), None, threads)
+    CpuMemory::new(engine.config(), None, threads).with_dtype(common.dtype)
 }
 
 /// Completions of prompts that have nothing in common.
@@ -286,7 +290,12 @@ const ENDS: Ends<'static> = Ends {
 
 fn open(common: &Common) -> Result<CpuEngine, Failure> {
     let (config, weights) = read_model(Path::new(&common.model))?;
-    Ok(CpuEngine::new(&config, weights, common.threads)?)
+    Ok(CpuEngine::with_dtype(
+        &config,
+        weights,
+        common.threads,
+        common.dtype,
+    )?)
 }
 
 fn vocab(engine: &CpuEngine) -> usize {

@@ -8,7 +8,7 @@ use critique_eval::{Critic, EvalSettings, Evaluation, Metric, Row, Summary, eval
 use critique_rollout::{RolloutRecord, Scored, Seeds, record, respond};
 
 use crate::failure::Failure;
-use crate::model::{RuntimeArgs, count, load, temperature};
+use crate::model::{FrozenArgs, count, load, temperature};
 use crate::settings::closest;
 use crate::tasks::build;
 use crate::{out, tables};
@@ -66,7 +66,7 @@ pub(crate) struct Args {
     #[arg(long)]
     markdown: bool,
     #[command(flatten)]
-    runtime: RuntimeArgs,
+    runtime: FrozenArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

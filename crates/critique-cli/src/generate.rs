@@ -10,7 +10,7 @@ use critique_model::Ends;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::model::{RuntimeArgs, count, load, open_engine, share, some_share, temperature};
+use crate::model::{FrozenArgs, count, load, open_engine, share, some_share, temperature};
 use crate::out;
 
 /// Lets a model continue a prompt.
@@ -51,7 +51,7 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    runtime: RuntimeArgs,
+    runtime: FrozenArgs,
 }
 
 /// How tokens are chosen.

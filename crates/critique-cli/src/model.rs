@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use critique_model::{
-    DeviceSpec, Engine, LanguageModel, ModelConfig, Runtime, load_adapter, read_model,
+    DeviceSpec, Dtype, Engine, LanguageModel, ModelConfig, Runtime, load_adapter, read_model,
 };
 
 use crate::failure::Failure;
@@ -23,6 +23,26 @@ pub(crate) struct RuntimeArgs {
         value_parser = threads
     )]
     threads: usize,
+}
+
+/// How models compute that are not trained.
+#[derive(Debug, clap::Args)]
+pub(crate) struct FrozenArgs {
+    #[command(flatten)]
+    runtime: RuntimeArgs,
+    /// Type of the weights: f32, or on the CPU bf16 for half the memory
+    #[arg(long, default_value = "f32", value_name = "TYPE", value_parser = dtype)]
+    dtype: Dtype,
+}
+
+impl FrozenArgs {
+    /// The runtime that these describe.
+    pub(crate) fn runtime(&self, seed: u64) -> Result<Runtime, Failure> {
+        Ok(Runtime {
+            dtype: self.dtype,
+            ..self.runtime.runtime(seed)?
+        })
+    }
 }
 
 impl RuntimeArgs {
@@ -111,6 +131,15 @@ pub(crate) fn threads(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(value) if value <= 1024 => Ok(value),
         _ => Err("expected a whole number from 0 to 1024".into()),
+    }
+}
+
+/// The type of weights.
+pub(crate) fn dtype(text: &str) -> Result<Dtype, String> {
+    match text {
+        "f32" | "float32" => Ok(Dtype::F32),
+        "bf16" | "bfloat16" => Ok(Dtype::Bf16),
+        _ => Err("expected `f32` or `bf16`".into()),
     }
 }
 

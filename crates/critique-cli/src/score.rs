@@ -7,7 +7,7 @@ use critique_model::{Engine, Group, ModelError};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
-use crate::model::{RuntimeArgs, open_engine};
+use crate::model::{FrozenArgs, open_engine};
 
 /// Sequences scored together.
 const BATCH: usize = 64;
@@ -28,7 +28,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 1.0, value_name = "T", value_parser = crate::model::positive, allow_negative_numbers = true)]
     temperature: f32,
     #[command(flatten)]
-    runtime: RuntimeArgs,
+    runtime: FrozenArgs,
 }
 
 #[derive(Deserialize)]

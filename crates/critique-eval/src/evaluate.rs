@@ -27,6 +27,8 @@ pub struct EvalSettings {
     pub critique: Sampling,
     /// How refinements are sampled.
     pub refinement: Sampling,
+    /// Refinements of each critique; with 0 a row has judgments alone.
+    pub refinements: usize,
     /// Whether right responses are kept without a critique, as an oracle would (METHOD 6.6).
     pub oracle: bool,
 }
@@ -52,6 +54,7 @@ impl EvalSettings {
             response: sampling.clone(),
             critique: sampling.clone(),
             refinement: sampling,
+            refinements: 1,
             oracle: false,
         }
     }
@@ -153,8 +156,18 @@ pub fn evaluate_responses(
         }
         Critic::Control(control) => control_critiques(control, task, &asked, &seeds)?,
     };
-    let unrefined = refine(actor, task, &mut groups, 1, &settings.refinement, &seeds)?;
-    let outcomes = outcomes(problems, &all, &groups, critic, settings.oracle);
+    let unrefined = match settings.refinements {
+        0 => 0,
+        several => refine(
+            actor,
+            task,
+            &mut groups,
+            several,
+            &settings.refinement,
+            &seeds,
+        )?,
+    };
+    let outcomes = outcomes(problems, &all, &groups, critic, settings);
     let answered: usize = attempts.iter().filter(|list| !list.is_empty()).count();
     let uncriticised = match critic {
         Critic::Nobody => 0,
@@ -176,8 +189,15 @@ fn outcomes(
     all: &[Case],
     groups: &[RolloutGroup],
     critic: Critic<'_>,
-    oracle: bool,
+    settings: &EvalSettings,
 ) -> Vec<Outcome> {
+    // A refinement that is not there counts as wrong, but for one that nobody asked for.
+    let missing = (settings.refinements > 0).then_some(0.0);
+    let failed = |outcome: Outcome| Outcome {
+        judgment: Some(Judgment::Unparsed),
+        refined: missing,
+        ..outcome
+    };
     let key = |case: &Case| (case.problem.id.clone(), case.sample);
     let rollouts: HashMap<_, &Rollout> = groups
         .iter()
@@ -190,11 +210,11 @@ fn outcomes(
             (_, Critic::Nobody) => plain,
             (Some(rollout), _) => {
                 let mut outcome = Outcome::of_rollout(rollout);
-                outcome.refined = outcome.refined.or(Some(0.0));
+                outcome.refined = outcome.refined.or(missing);
                 outcome
             }
-            (None, _) if oracle && plain.verdict.is_correct() => Outcome {
-                refined: Some(plain.initial),
+            (None, _) if settings.oracle && plain.verdict.is_correct() => Outcome {
+                refined: missing.map(|_| plain.initial),
                 ..plain
             },
             (None, _) => failed(plain),
@@ -219,13 +239,4 @@ fn outcomes(
             })
         })
         .collect()
-}
-
-/// An outcome whose critique could not be asked for.
-fn failed(outcome: Outcome) -> Outcome {
-    Outcome {
-        judgment: Some(Judgment::Unparsed),
-        refined: Some(0.0),
-        ..outcome
-    }
 }

@@ -11,6 +11,7 @@ use crate::burn_engine::BurnEngine;
 use crate::config::ModelConfig;
 use crate::cpu::CpuEngine;
 use crate::device::DeviceSpec;
+use crate::dtype::Dtype;
 use crate::engine::{Ends, Engine, LoraConfig, NamedTensors};
 use crate::error::ModelError;
 use crate::files::copy_model_files;
@@ -30,6 +31,8 @@ pub struct Runtime {
     /// Whether the CPU engine computes activations again in the backward pass instead of keeping
     /// them. No result depends on it.
     pub recompute: bool,
+    /// The type of frozen weights on the CPU; other devices know [`Dtype::F32`] alone.
+    pub dtype: Dtype,
     /// Draws fresh adapters.
     pub seed: u64,
 }
@@ -40,6 +43,7 @@ impl Default for Runtime {
             device: DeviceSpec::Cpu,
             threads: 0,
             recompute: false,
+            dtype: Dtype::F32,
             seed: 0,
         }
     }
@@ -390,7 +394,8 @@ impl Backend {
         runtime: &Runtime,
     ) -> Result<Self, ModelError> {
         if runtime.device == DeviceSpec::Cpu {
-            let mut engine = CpuEngine::new(config, weights, runtime.threads)?;
+            let mut engine =
+                CpuEngine::with_dtype(config, weights, runtime.threads, runtime.dtype)?;
             engine.set_recompute(runtime.recompute);
             match adapter {
                 Some((lora, tensors)) => engine.add_adapter(&lora, tensors, train, runtime.seed)?,
@@ -398,6 +403,13 @@ impl Backend {
                 None => {}
             }
             return Ok(Self::Cpu(Box::new(engine)));
+        }
+        if runtime.dtype != Dtype::F32 {
+            let message = format!(
+                "bf16 weights on `{}`; expected `f32`, or the device `cpu`",
+                runtime.device
+            );
+            return Err(ModelError::Other { message });
         }
         let device = runtime.device.open()?;
         Ok(Self::Burn(Box::new(BurnEngine::new(

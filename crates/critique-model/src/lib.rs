@@ -5,6 +5,7 @@ mod burn_engine;
 mod config;
 mod cpu;
 mod device;
+mod dtype;
 mod engine;
 mod error;
 mod files;
@@ -19,6 +20,7 @@ pub use config::{Architecture, Linear, Llama3Scaling, ModelConfig, Rope};
 pub use cpu::CpuEngine;
 pub use cpu::memory::{CpuMemory, KeptMemory, Sampled, SamplingMemory, WorkMemory};
 pub use device::{DeviceInfo, DeviceSpec, available};
+pub use dtype::Dtype;
 pub use engine::{
     AdamW, Ends, Engine, Group, HostTensor, LoraConfig, NamedTensors, PerToken, TokenLoss, TokenRun,
 };

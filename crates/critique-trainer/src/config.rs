@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use critique_core::{Sampling, Split};
-use critique_model::{AdamW, LoraConfig};
+use critique_model::{AdamW, Dtype, LoraConfig};
 use critique_rewards::{
     Advantage, Aggregation, KlEstimator, KlIn, KlPenalty, LossSettings, RewardMix, TokenCredit,
 };
@@ -72,6 +72,14 @@ pub struct ModelSource {
     /// Trains an adapter of this kind; without it all weights are trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lora: Option<LoraConfig>,
+    /// The type of the weights at `path`, which then must not be trained themselves.
+    #[serde(default, skip_serializing_if = "is_f32")]
+    pub dtype: Dtype,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_f32(dtype: &Dtype) -> bool {
+    *dtype == Dtype::F32
 }
 
 /// The shape of a new model. Its tokens are those of the task.

@@ -1,6 +1,8 @@
 //! Evaluations and gates of a run.
 
-use critique_core::{Attempt, Problem, Sampling};
+use std::ops::Range;
+
+use critique_core::{Attempt, Problem, Sampling, Split};
 use critique_eval::{Critic, EvalSettings, Evaluation, Summary, evaluate_responses};
 use critique_model::LanguageModel;
 use critique_rollout::{Control, RolloutRecord, Scored, Seeds, record, respond};
@@ -71,6 +73,11 @@ impl<'a> Evaluator<'a> {
         Ok(())
     }
 
+    /// Forgets the actor's responses, for another actor.
+    pub(crate) fn forget_actor(&mut self) {
+        self.responses.fill(None);
+    }
+
     fn evaluate(
         &mut self,
         at: usize,
@@ -135,50 +142,112 @@ fn write(dir: &RunDir, name: &str, seed: u64, evaluation: &Evaluation) -> Result
     Ok(summary.write(&path)?)
 }
 
-/// Measures what a gate asks for on the validation split, greedily.
-pub(crate) fn measure(
-    gate: &Gate,
-    task: &dyn Task,
-    problems: &[Problem],
-    actor: &LanguageModel,
-    model: &LanguageModel,
+/// Measures what gates ask for on the validation split.
+pub(crate) struct Gauge<'a> {
+    task: &'a dyn Task,
     max_new_tokens: usize,
     seed: u64,
-) -> Result<f64, TrainError> {
-    let problems = &problems[..gate.problems.min(problems.len())];
-    // A critic is measured on sampled responses, since a greedy actor errs in one way only.
-    let temperature = if gate.measure == Measure::Accuracy {
-        0.0
-    } else {
-        0.7
-    };
-    let who = if gate.measure == Measure::Accuracy {
-        model
-    } else {
-        actor
-    };
-    let sampling = Sampling {
-        temperature,
-        max_new_tokens,
-        ..Sampling::default()
-    };
-    let seeds = Seeds {
-        run: seed,
-        stage: "gate",
-        step: 0,
-    };
-    let attempts = respond(who, task, problems, 1, &sampling, &seeds)?.attempts;
-    let settings = EvalSettings::greedy("gate", seed, max_new_tokens);
-    let critic = match gate.measure {
-        Measure::Accuracy => Critic::Nobody,
-        Measure::Discriminability => Critic::Model(model),
-        Measure::PerfectRefinement => Critic::Control(Control::Perfect),
-    };
-    let row = evaluate_responses(actor, critic, task, problems, &attempts, &settings)?.row;
-    let value = match gate.measure {
-        Measure::Accuracy => row.acc_initial,
-        Measure::Discriminability => row.acc_dis_balanced,
-        Measure::PerfectRefinement => row.acc_refined,
-    };
-    Ok(value.unwrap_or(0.0))
+    /// Read when a gate first asks for them.
+    problems: Vec<Problem>,
+    /// Responses of the frozen actor to the first of the problems.
+    responses: Vec<Vec<Attempt>>,
+}
+
+impl<'a> Gauge<'a> {
+    pub(crate) fn new(max_new_tokens: usize, task: &'a dyn Task, seed: u64) -> Self {
+        Self {
+            task,
+            max_new_tokens,
+            seed,
+            problems: Vec::new(),
+            responses: Vec::new(),
+        }
+    }
+
+    /// Forgets the actor's responses, for another actor.
+    pub(crate) fn forget_actor(&mut self) {
+        self.responses.clear();
+    }
+
+    /// What a gate asks for of `model`. Critiques are of responses of `actor`; those of a frozen
+    /// one are kept for the next gate.
+    pub(crate) fn measure(
+        &mut self,
+        gate: &Gate,
+        actor: Actor<'_>,
+        model: &LanguageModel,
+    ) -> Result<f64, TrainError> {
+        if self.problems.is_empty() {
+            self.problems = self.task.problems(Split::Validation)?;
+        }
+        let problems = gate.problems.min(self.problems.len());
+        let mut settings = EvalSettings::greedy("gate", self.seed, self.max_new_tokens);
+        let fresh;
+        let (who, critic, attempts) = match gate.measure {
+            Measure::Accuracy => {
+                fresh = self.respond(model, 0.0, 0..problems)?;
+                (model, Critic::Nobody, fresh.as_slice())
+            }
+            Measure::Discriminability | Measure::PerfectRefinement => {
+                let critic = match gate.measure {
+                    Measure::PerfectRefinement => Critic::Control(Control::Perfect),
+                    _ => Critic::Model(model),
+                };
+                // Sampled, since a greedy actor errs in one way only.
+                let (who, attempts) = match actor {
+                    Actor::Training(actor) => {
+                        fresh = self.respond(actor, 0.7, 0..problems)?;
+                        (actor, fresh.as_slice())
+                    }
+                    Actor::Frozen(actor) => {
+                        let known = self.responses.len().min(problems);
+                        let more = self.respond(actor, 0.7, known..problems)?;
+                        self.responses.extend(more);
+                        (actor, &self.responses[..problems])
+                    }
+                };
+                (who, critic, attempts)
+            }
+        };
+        // Judgments need no refinements, which would take most of the time.
+        settings.refinements = usize::from(gate.measure == Measure::PerfectRefinement);
+        let problems = &self.problems[..problems];
+        let row = evaluate_responses(who, critic, self.task, problems, attempts, &settings)?.row;
+        let value = match gate.measure {
+            Measure::Accuracy => row.acc_initial,
+            Measure::Discriminability => row.acc_dis_balanced,
+            Measure::PerfectRefinement => row.acc_refined,
+        };
+        Ok(value.unwrap_or(0.0))
+    }
+
+    /// One response to each of these problems.
+    fn respond(
+        &self,
+        who: &LanguageModel,
+        temperature: f32,
+        problems: Range<usize>,
+    ) -> Result<Vec<Vec<Attempt>>, TrainError> {
+        let sampling = Sampling {
+            temperature,
+            max_new_tokens: self.max_new_tokens,
+            ..Sampling::default()
+        };
+        let seeds = Seeds {
+            run: self.seed,
+            stage: "gate",
+            step: 0,
+        };
+        let problems = &self.problems[problems];
+        Ok(respond(who, self.task, problems, 1, &sampling, &seeds)?.attempts)
+    }
+}
+
+/// Whose responses are criticised.
+#[derive(Clone, Copy)]
+pub(crate) enum Actor<'a> {
+    /// One that stays as it is.
+    Frozen(&'a LanguageModel),
+    /// The model in training.
+    Training(&'a LanguageModel),
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use critique_core::derive_seed;
 use critique_model::{
-    Architecture, CpuEngine, DeviceSpec, LanguageModel, ModelConfig, Rope, Runtime, SpecialTokens,
-    TextCodec, Training, phrase_tokenizer,
+    Architecture, CpuEngine, DeviceSpec, Dtype, LanguageModel, ModelConfig, Rope, Runtime,
+    SpecialTokens, TextCodec, Training, phrase_tokenizer,
 };
 use critique_tasks::{Task, Vocabulary};
 
@@ -32,6 +32,7 @@ impl Models {
             device: DeviceSpec::parse(&config.device)?,
             threads: config.threads,
             recompute: config.recompute,
+            dtype: Dtype::F32,
             seed: config.seed,
         };
         Ok(Self {
@@ -140,7 +141,7 @@ impl Models {
         if dir.join("config.json").is_file() {
             let mut model = LanguageModel::load(dir, &self.runtime)?;
             // The folder may go, as those of checkpoints do.
-            model.set_source(self.origin(name));
+            model.set_source(self.origin(name).and_then(|origin| origin.path.clone()));
             return Ok(model);
         }
         let source = self.sources[name].clone();
@@ -157,16 +158,25 @@ impl Models {
                 });
             }
         };
-        Ok(LanguageModel::load_with_adapter(&base, dir, &self.runtime)?)
+        let dtype = self.origin(name).map_or(Dtype::F32, |origin| origin.dtype);
+        let runtime = self.runtime_with(dtype);
+        Ok(LanguageModel::load_with_adapter(&base, dir, &runtime)?)
     }
 
-    /// The folder that a model came from in the first place; `None` for one made in this run.
-    fn origin(&self, name: &str) -> Option<std::path::PathBuf> {
+    /// What a model came from in the first place.
+    fn origin(&self, name: &str) -> Option<&ModelSource> {
         let mut source = self.sources.get(name)?;
         while let Some(from) = &source.from {
             source = self.sources.get(from)?;
         }
-        source.path.clone()
+        Some(source)
+    }
+
+    fn runtime_with(&self, dtype: Dtype) -> Runtime {
+        Runtime {
+            dtype,
+            ..self.runtime
+        }
     }
 
     fn ensure(&mut self, name: &str) -> Result<(), TrainError> {
@@ -188,11 +198,14 @@ impl Models {
             ModelSource {
                 path: Some(path),
                 adapter: Some(adapter),
+                dtype,
                 ..
-            } => LanguageModel::load_with_adapter(&path, &adapter, &self.runtime)?,
+            } => LanguageModel::load_with_adapter(&path, &adapter, &self.runtime_with(dtype))?,
             ModelSource {
-                path: Some(path), ..
-            } => self.load_for_all(name, &path)?,
+                path: Some(path),
+                dtype,
+                ..
+            } => self.load_for_all(name, &path, dtype)?,
             ModelSource {
                 from: Some(from), ..
             } => {
@@ -208,10 +221,17 @@ impl Models {
 
     /// Loads a folder once: other models from the same folder are there from now on and share
     /// its memory. Later would be too late, as this one may have been trained by then.
-    fn load_for_all(&mut self, name: &str, path: &Path) -> Result<LanguageModel, TrainError> {
-        let model = LanguageModel::load(path, &self.runtime)?;
+    fn load_for_all(
+        &mut self,
+        name: &str,
+        path: &Path,
+        dtype: Dtype,
+    ) -> Result<LanguageModel, TrainError> {
+        let model = LanguageModel::load(path, &self.runtime_with(dtype))?;
         let same = |(_, source): &(&String, &ModelSource)| {
-            source.path.as_deref() == Some(path) && source.adapter.is_none()
+            source.path.as_deref() == Some(path)
+                && source.adapter.is_none()
+                && source.dtype == dtype
         };
         for (other, _) in self.sources.iter().filter(same) {
             if other != name && !self.loaded.contains_key(other) {

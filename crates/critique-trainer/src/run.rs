@@ -17,7 +17,7 @@ use crate::check::check;
 use crate::checkpoint::{self, Best, TrainerState, read_state};
 use crate::config::{Gate, RlStage, RunConfig, SftStage, StageConfig};
 use crate::error::TrainError;
-use crate::evaluation::{Evaluator, measure};
+use crate::evaluation::{Actor, Evaluator, Gauge};
 use crate::memory;
 use crate::models::Models;
 use crate::observer::{Event, Metrics, Observer};
@@ -169,6 +169,14 @@ struct Runner<'a> {
     stop: &'a AtomicBool,
 }
 
+/// What stages hand on to each other.
+struct Shared<'a> {
+    models: Models,
+    gauge: Gauge<'a>,
+    evaluator: Evaluator<'a>,
+    train: Vec<Problem>,
+}
+
 /// A stage in the making.
 struct InStage {
     model: LanguageModel,
@@ -189,10 +197,13 @@ impl InStage {
 impl Runner<'_> {
     fn run(&self, resume: &Resume, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let config = self.config;
-        let mut models = Models::new(config, self.task)?;
-        let mut evaluator =
-            Evaluator::new(&config.eval, self.task, derive_seed(config.seed, &["eval"]))?;
-        let train = self.task.problems(Split::Train)?;
+        let eval_seed = derive_seed(config.seed, &["eval"]);
+        let mut shared = Shared {
+            models: Models::new(config, self.task)?,
+            gauge: Gauge::new(config.eval.max_new_tokens, self.task, config.seed),
+            evaluator: Evaluator::new(&config.eval, self.task, eval_seed)?,
+            train: self.task.problems(Split::Train)?,
+        };
         let mut checkpoint = self.checkpoint(resume)?;
         let mut before = 0;
         for (index, stage) in config.stages.iter().enumerate() {
@@ -201,16 +212,20 @@ impl Runner<'_> {
                 observer.on(&Event::StageSkipped {
                     stage: stage.name(),
                 });
-                models.take_up(stage, &folder)?;
+                shared.models.take_up(stage, &folder)?;
             } else {
                 let from = checkpoint
                     .take()
                     .filter(|(_, state)| state.stage == stage.name());
                 self.dir
                     .cut_metrics(from.as_ref().map_or(before, |(_, state)| state.global_step))?;
-                self.stage(index, stage, before, from, &mut models, &train, observer)?;
+                self.stage(index, stage, before, from, &mut shared, observer)?;
             }
-            self.after_stage(stage, &mut models, &mut evaluator, observer)?;
+            if stage.model() == "actor" {
+                shared.evaluator.forget_actor();
+                shared.gauge.forget_actor();
+            }
+            self.after_stage(stage, &mut shared, observer)?;
             before += stage.steps();
         }
         Ok(())
@@ -247,18 +262,22 @@ impl Runner<'_> {
         Ok(Some((folder, state)))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of a run")]
     fn stage(
         &self,
         index: usize,
         stage: &StageConfig,
         before: usize,
         from: Option<(PathBuf, TrainerState)>,
-        models: &mut Models,
-        train: &[Problem],
+        shared: &mut Shared<'_>,
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
-        let (model, state) = start_of(stage.name(), stage.model(), before, from, models)?;
+        let (model, state) = start_of(
+            stage.name(),
+            stage.model(),
+            before,
+            from,
+            &mut shared.models,
+        )?;
         observer.on(&Event::StageStart {
             stage: stage.name(),
             index: index + 1,
@@ -274,15 +293,15 @@ impl Runner<'_> {
         };
         memory::forget_peak();
         match stage {
-            StageConfig::Sft(stage) => self.sft(stage, &mut work, models, observer)?,
-            StageConfig::Rl(stage) => self.rl(stage, &mut work, models, train, observer)?,
+            StageConfig::Sft(stage) => self.sft(stage, &mut work, shared, observer)?,
+            StageConfig::Rl(stage) => self.rl(stage, &mut work, shared, observer)?,
         }
         checkpoint::save_model(&self.dir.stage(stage.name()), &work.state, &work.model)?;
         work.note_peak();
         let InStage { model, peak, .. } = work;
         checkpoint::clear(self.dir)?;
         let frozen = model.into_frozen()?;
-        models.put(stage.model(), frozen);
+        shared.models.put(stage.model(), frozen);
         observer.on(&Event::StageEnd {
             stage: stage.name(),
             peak_bytes: peak,
@@ -298,9 +317,10 @@ impl Runner<'_> {
         &self,
         stage: &SftStage,
         work: &mut InStage,
-        models: &mut Models,
+        shared: &mut Shared<'_>,
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
+        let Shared { models, gauge, .. } = shared;
         let seed = self.seed(&stage.name);
         let context = work.model.config().max_position_embeddings;
         let threads = self.config.threads;
@@ -315,10 +335,10 @@ impl Runner<'_> {
         while work.state.stage_step < stage.steps {
             // A critic is measured with the actor; any other model by itself.
             let actor = match stage.model.as_str() {
-                "critic" if stage.gates_every > 0 => models.get("actor")?,
-                _ => &work.model,
+                "critic" if stage.gates_every > 0 => Actor::Frozen(models.get("actor")?),
+                _ => Actor::Training(&work.model),
             };
-            if self.may_end(&stage.gates, stage.gates_every, work, actor)? {
+            if may_end(&stage.gates, stage.gates_every, work, actor, gauge)? {
                 break;
             }
             let begin = Instant::now();
@@ -348,38 +368,19 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// Whether the gates of a stage are met before its last step, where it asks for that. A run
-    /// that goes on from a checkpoint asks again and gets the same answer.
-    fn may_end(
-        &self,
-        gates: &[Gate],
-        every: usize,
-        work: &InStage,
-        actor: &LanguageModel,
-    ) -> Result<bool, TrainError> {
-        let step = work.state.stage_step;
-        if gates.is_empty() || every == 0 || step == 0 || !step.is_multiple_of(every) {
-            return Ok(false);
-        }
-        let problems = self.task.problems(Split::Validation)?;
-        let (most, seed) = (self.config.eval.max_new_tokens, self.config.seed);
-        for gate in gates {
-            let value = measure(gate, self.task, &problems, actor, &work.model, most, seed)?;
-            if value < gate.at_least {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
     fn rl(
         &self,
         stage: &RlStage,
         work: &mut InStage,
-        models: &mut Models,
-        train: &[Problem],
+        shared: &mut Shared<'_>,
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
+        let Shared {
+            models,
+            gauge,
+            train,
+            ..
+        } = shared;
         let rollout = &self.config.rollout;
         let fixed = fixed_responses(rollout)?;
         let problems = problems_of(&stage.name, fixed.as_ref(), train)?;
@@ -406,7 +407,8 @@ impl Runner<'_> {
             Vec::new()
         };
         while work.state.stage_step < stage.steps {
-            if self.may_end(&stage.gates, stage.gates_every, work, actor)? {
+            let frozen = Actor::Frozen(actor);
+            if may_end(&stage.gates, stage.gates_every, work, frozen, gauge)? {
                 break;
             }
             let step = work.state.stage_step;
@@ -564,12 +566,14 @@ impl Runner<'_> {
     fn after_stage(
         &self,
         stage: &StageConfig,
-        models: &mut Models,
-        evaluator: &mut Evaluator<'_>,
+        shared: &mut Shared<'_>,
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
-        models.need_after(stage)?;
-        self.gates(stage, models, observer)?;
+        shared.models.need_after(stage)?;
+        gates(stage, &mut shared.models, &mut shared.gauge, observer)?;
+        let Shared {
+            models, evaluator, ..
+        } = shared;
         let Some(name) = stage.eval_as() else {
             return Ok(());
         };
@@ -611,47 +615,63 @@ impl Runner<'_> {
         }
         Ok(())
     }
+}
 
-    fn gates(
-        &self,
-        stage: &StageConfig,
-        models: &mut Models,
-        observer: &mut dyn Observer,
-    ) -> Result<(), TrainError> {
-        if stage.gates().is_empty() {
-            return Ok(());
+/// Whether the gates of a stage are met before its last step, where it asks for that. A run that
+/// goes on from a checkpoint asks again and gets the same answer.
+fn may_end(
+    gates: &[Gate],
+    every: usize,
+    work: &InStage,
+    actor: Actor<'_>,
+    gauge: &mut Gauge<'_>,
+) -> Result<bool, TrainError> {
+    let step = work.state.stage_step;
+    if gates.is_empty() || every == 0 || step == 0 || !step.is_multiple_of(every) {
+        return Ok(false);
+    }
+    for gate in gates {
+        if gauge.measure(gate, actor, &work.model)? < gate.at_least {
+            return Ok(false);
         }
-        let problems = self.task.problems(Split::Validation)?;
-        let most = self.config.eval.max_new_tokens;
-        for gate in stage.gates() {
-            let (actor, model) = models.of_gate(gate, stage);
-            let (actor, model) = models.pair(actor, model)?;
-            let value = measure(
-                gate,
-                self.task,
-                &problems,
-                actor,
-                model,
-                most,
-                self.config.seed,
-            )?;
-            if value < gate.at_least {
-                return Err(TrainError::Gate {
-                    stage: stage.name().to_owned(),
-                    measure: format!("{:?}", gate.measure).to_lowercase(),
-                    value,
-                    at_least: gate.at_least,
-                });
-            }
-            observer.on(&Event::GateMet {
-                stage: stage.name(),
-                measure: gate.measure,
+    }
+    Ok(true)
+}
+
+/// Measures the gates of a stage that has ended.
+fn gates(
+    stage: &StageConfig,
+    models: &mut Models,
+    gauge: &mut Gauge<'_>,
+    observer: &mut dyn Observer,
+) -> Result<(), TrainError> {
+    for gate in stage.gates() {
+        let (actor, model) = models.of_gate(gate, stage);
+        // Without an actor, a model is measured by itself and differs from stage to stage.
+        let frozen = actor == "actor";
+        let (actor, model) = models.pair(actor, model)?;
+        let actor = if frozen {
+            Actor::Frozen(actor)
+        } else {
+            Actor::Training(actor)
+        };
+        let value = gauge.measure(gate, actor, model)?;
+        if value < gate.at_least {
+            return Err(TrainError::Gate {
+                stage: stage.name().to_owned(),
+                measure: format!("{:?}", gate.measure).to_lowercase(),
                 value,
                 at_least: gate.at_least,
             });
         }
-        Ok(())
+        observer.on(&Event::GateMet {
+            stage: stage.name(),
+            measure: gate.measure,
+            value,
+            at_least: gate.at_least,
+        });
     }
+    Ok(())
 }
 
 /// A stage's model in training and where it stands: as the checkpoint has them, or as the stage

@@ -104,6 +104,11 @@ pub(super) const TABLES: [Table; 15] = [
                 Of("lora"),
                 "Trains an adapter of this kind; without it all weights are trained.",
             ),
+            (
+                "dtype",
+                Words(&["f32", "bf16"]),
+                "The type of the weights at `path`, which are then not trained.",
+            ),
         ],
     },
     Table {

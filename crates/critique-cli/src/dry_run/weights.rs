@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use critique_model::CpuMemory;
+use critique_model::{CpuMemory, Dtype};
 use critique_trainer::{Gate, RunConfig, StageConfig};
 
 use super::ModelPlan;
@@ -26,6 +26,8 @@ struct Set<'a> {
     /// the backward pass are there too.
     ran: bool,
     backward: bool,
+    /// Whether a stage trained them, so that they are in f32.
+    own: bool,
 }
 
 impl<'a> Weights<'a> {
@@ -84,6 +86,7 @@ impl<'a> Weights<'a> {
                 model: name,
                 ran: true,
                 backward: false,
+                own: true,
             });
             self.of.insert(name, self.sets.len() - 1);
         }
@@ -123,8 +126,11 @@ impl<'a> Weights<'a> {
                 model,
                 ran,
                 backward,
+                own,
             } = self.sets[set];
-            let plan = CpuMemory::new(&self.models[model].shape, None, self.threads);
+            let dtype = if own { Dtype::F32 } else { self.dtype(model) };
+            let shape = &self.models[model].shape;
+            let plan = CpuMemory::new(shape, None, self.threads).with_dtype(dtype);
             if ran {
                 plan.weights(backward)
             } else {
@@ -136,7 +142,12 @@ impl<'a> Weights<'a> {
 
     fn plan(&self, name: &str) -> CpuMemory<'a> {
         let lora = self.config.models[name].lora.as_ref();
-        CpuMemory::new(&self.models[name].shape, lora, self.threads)
+        CpuMemory::new(&self.models[name].shape, lora, self.threads).with_dtype(self.dtype(name))
+    }
+
+    /// The type of the weights that a model reads.
+    fn dtype(&self, name: &str) -> Dtype {
+        self.config.origin(&self.config.models[name]).dtype
     }
 
     /// Products read the weights of this model.
@@ -158,13 +169,14 @@ impl<'a> Weights<'a> {
                 model: name,
                 ran: false,
                 backward: false,
+                own: false,
             });
             self.sets.len() - 1
         };
         self.of.insert(name, set);
         if source.path.is_some() && source.adapter.is_none() {
             for (other, of) in &self.config.models {
-                if of.path == source.path && of.adapter.is_none() {
+                if of.path == source.path && of.adapter.is_none() && of.dtype == source.dtype {
                     self.of.entry(other).or_insert(set);
                 }
             }

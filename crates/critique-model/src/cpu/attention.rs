@@ -30,20 +30,12 @@ pub(crate) struct Span<'a> {
 impl<'a> Span<'a> {
     /// The first `len` keys as columns.
     fn keys(&self, head_dim: usize, len: usize) -> Panels<'a> {
-        Panels {
-            data: self.k,
-            stride: head_dim * PANEL,
-            n: len,
-        }
+        Panels::floats(self.k, head_dim * PANEL, len)
     }
 
     /// The values as rows.
     fn values(&self, head_dim: usize) -> Panels<'a> {
-        Panels {
-            data: self.v,
-            stride: self.v_stride,
-            n: head_dim,
-        }
+        Panels::floats(self.v, self.v_stride, head_dim)
     }
 }
 
@@ -294,11 +286,7 @@ pub(crate) fn attend_backward(
         pack(dout, &mut scratch.do_panels);
 
         for (span, at, len) in seen(spans, keys) {
-            let v = Panels {
-                data: span.v_cols,
-                stride: head_dim * PANEL,
-                n: len,
-            };
+            let v = Panels::floats(span.v_cols, head_dim * PANEL, len);
             gemm(dout, v, &mut scratch.grads[at..], width, Into::Fresh);
         }
         // dS = P (dP - sum(P dP)) / sqrt(head_dim)
@@ -311,11 +299,7 @@ pub(crate) fn attend_backward(
         }
         for (span, at, len) in seen(spans, keys) {
             let ds = Matrix::rows(&scratch.grads[at..], rows, len, width);
-            let k = Panels {
-                data: span.k_rows,
-                stride: span.span.v_stride,
-                n: head_dim,
-            };
+            let k = Panels::floats(span.k_rows, span.span.v_stride, head_dim);
             gemm(
                 ds,
                 k,
@@ -323,16 +307,8 @@ pub(crate) fn attend_backward(
                 dq_stride,
                 Into::after(at),
             );
-            let q = Panels {
-                data: &scratch.q_panels,
-                stride: rows * PANEL,
-                n: head_dim,
-            };
-            let dout = Panels {
-                data: &scratch.do_panels,
-                stride: rows * PANEL,
-                n: head_dim,
-            };
+            let q = Panels::floats(&scratch.q_panels, rows * PANEL, head_dim);
+            let dout = Panels::floats(&scratch.do_panels, rows * PANEL, head_dim);
             let to = span.first_row * head_dim;
             gemm(ds.t(), q, &mut kv.dk[to..], head_dim, Into::Sum);
             let p = Matrix::rows(&scratch.scores[at..], rows, len, width);

@@ -215,11 +215,7 @@ mod tests {
                 let w: Vec<f32> = (0..k * n).map(|_| rng.normal()).collect();
                 let mut packed = Aligned::zeros(packed_len(k, n));
                 pack(Matrix::rows(&w, k, n, n), &mut packed);
-                let panels = Panels {
-                    data: &packed,
-                    stride: PANEL * k,
-                    n,
-                };
+                let panels = Panels::floats(&packed, PANEL * k, n);
                 for into in [Into::Fresh, Into::Sum] {
                     let start: Vec<f32> = (0..m * n).map(|_| rng.normal()).collect();
                     let rows = Matrix::rows(&a, m, k, k);
@@ -240,11 +236,7 @@ mod tests {
         let crew = Crew::new(2);
         let data = vec![0.0; 1 << 16];
         for (rows, cols, n) in [(1, 1, 32), (0, 64, 1024)] {
-            let panels = Panels {
-                data: &data,
-                stride: PANEL * cols,
-                n,
-            };
+            let panels = Panels::floats(&data, PANEL * cols, n);
             let a = vec![1.0; rows * cols];
             let a = Matrix::rows(&a, rows, cols, cols);
             assert!(!crew.product(a, panels, &mut vec![0.0; rows * n], Into::Fresh));
@@ -256,11 +248,7 @@ mod tests {
     fn the_leader_does_not_wait_for_a_helper_that_panicked() {
         // The last panel lacks a value.
         let data = vec![0.0; 300 * 512 - 1];
-        let panels = Panels {
-            data: &data,
-            stride: PANEL * 300,
-            n: 512,
-        };
+        let panels = Panels::floats(&data, PANEL * 300, 512);
         let crew = Crew::new(2);
         let a = [0.0; 300];
         crew.run(|| {

@@ -13,6 +13,7 @@ use super::layout::{Batch, batches};
 use super::read::PREFILL;
 use super::team::strips;
 use crate::config::ModelConfig;
+use crate::dtype::Dtype;
 use crate::engine::{Group, LoraConfig};
 
 /// Bytes of a float.
@@ -24,6 +25,7 @@ pub struct CpuMemory<'a> {
     config: &'a ModelConfig,
     lora: Option<&'a LoraConfig>,
     threads: usize,
+    dtype: Dtype,
 }
 
 /// Completions that are sampled together.
@@ -145,21 +147,44 @@ impl<'a> CpuMemory<'a> {
             config,
             lora,
             threads: threads.max(1),
+            dtype: Dtype::F32,
         }
+    }
+
+    /// With the weights of products in `dtype`, unless they are trained.
+    #[must_use]
+    pub fn with_dtype(self, dtype: Dtype) -> Self {
+        Self { dtype, ..self }
     }
 
     /// Weights of the base as they are made or read, and the tables of its positions.
     pub fn stored(&self) -> usize {
         let rotary = self.config.max_position_embeddings * self.config.head_dim;
-        FLOAT * (self.config.parameters() + rotary)
+        let products: usize = self.matrices().map(|(out, input)| out * input).sum();
+        let others = self.config.parameters() - products;
+        FLOAT * (others + self.dtype.words(products) + rotary - self.saved_by_table(self.dtype))
+    }
+
+    /// Floats that an embedding of its own, which is no factor of a product, saves in `dtype`.
+    fn saved_by_table(&self, dtype: Dtype) -> usize {
+        let (vocab, d) = (self.config.vocab, self.config.d_model);
+        match (self.config.tie_word_embeddings, dtype) {
+            (false, Dtype::Bf16) => vocab * d - packed_len(dtype.words(d), vocab),
+            _ => 0,
+        }
     }
 
     /// Weights of the base, those of products in panels. `trained` adds the panels of the
     /// backward pass, which a base below a trained adapter needs too, and rows of what is trained.
     pub fn weights(&self, trained: bool) -> usize {
         let matrices = || self.matrices();
-        let forward: usize = matrices().map(|(out, input)| packed_len(input, out)).sum();
-        let backward: usize = matrices().map(|(out, input)| packed_len(out, input)).sum();
+        let dtype = match (trained, self.lora) {
+            (true, None) => Dtype::F32,
+            _ => self.dtype,
+        };
+        let packed = |k, n| packed_len(dtype.words(k), n);
+        let forward: usize = matrices().map(|(out, input)| packed(input, out)).sum();
+        let backward: usize = matrices().map(|(out, input)| packed(out, input)).sum();
         let products: usize = matrices().map(|(out, input)| out * input).sum();
         let parameters = self.config.parameters();
         let rotary = self.config.max_position_embeddings * self.config.head_dim;
@@ -168,7 +193,7 @@ impl<'a> CpuMemory<'a> {
             (true, Some(_)) => parameters - products + forward + backward,
             (true, None) => parameters + forward + backward,
         };
-        FLOAT * (floats + rotary)
+        FLOAT * (floats + rotary - self.saved_by_table(dtype))
     }
 
     /// The adapter's weights and their copies; 0 without one.
@@ -428,10 +453,16 @@ mod tests {
             target_modules: vec!["q_proj".into(), "down_proj".into()],
         };
         let rotary = FLOAT * config.max_position_embeddings * config.head_dim;
-        for lora in [None, Some(&lora)] {
+        let cases = [
+            (Dtype::F32, None),
+            (Dtype::F32, Some(&lora)),
+            (Dtype::Bf16, None),
+            (Dtype::Bf16, Some(&lora)),
+        ];
+        for (dtype, lora) in cases {
             let weights = CpuEngine::random_weights(&config, 0.7, 1);
-            let mut engine = CpuEngine::new(&config, weights, 2).unwrap();
-            let plan = CpuMemory::new(&config, lora, 2);
+            let mut engine = CpuEngine::with_dtype(&config, weights, 2, dtype).unwrap();
+            let plan = CpuMemory::new(&config, lora, 2).with_dtype(dtype);
             engine.score(&groups(), 1.0).unwrap();
             assert_eq!(engine.weight_bytes() + rotary, plan.weights(false));
             match lora {
@@ -452,6 +483,7 @@ mod tests {
                 engine.update(1e-3, &crate::engine::AdamW::default());
                 let (scores, weights) = (engine.score(&groups(), 1.0), engine.weights());
                 let frozen = engine.into_frozen();
+                let plan = plan.with_dtype(Dtype::F32);
                 assert_eq!(frozen.weight_bytes() + rotary, plan.weights(false));
                 assert_eq!(frozen.weights(), weights);
                 assert_eq!(frozen.score(&groups(), 1.0).unwrap(), scores.unwrap());

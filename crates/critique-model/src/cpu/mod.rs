@@ -7,7 +7,7 @@
 //! prefixes and threads never change a bit. Threads share one pass (`team`), so there is one set
 //! of activations and gradients, however many they are.
 //!
-//! Left out: 16-bit arithmetic.
+//! Frozen weights may be kept in bf16 ([`Dtype`]); whatever is trained is in f32.
 
 mod adamw;
 mod attention;
@@ -40,6 +40,7 @@ use self::params::{Decoder, Param};
 use self::pass::{Grads, Keep, Net, Workspace};
 use self::team::{Team, each};
 use crate::config::ModelConfig;
+use crate::dtype::Dtype;
 use crate::engine::{
     AdamW, Ends, Engine, Group, HostTensor, LoraConfig, NamedTensors, PerToken, TokenLoss,
 };
@@ -132,12 +133,27 @@ impl CpuEngine {
         weights: impl Into<Weights>,
         threads: usize,
     ) -> Result<Self, ModelError> {
+        Self::with_dtype(config, weights, threads, Dtype::F32)
+    }
+
+    /// As [`CpuEngine::new`], with the weights of products in `dtype`. Weights that are trained
+    /// later become f32 again, with the values that they have in `dtype`.
+    ///
+    /// # Errors
+    ///
+    /// As [`CpuEngine::new`].
+    pub fn with_dtype(
+        config: &ModelConfig,
+        weights: impl Into<Weights>,
+        threads: usize,
+        dtype: Dtype,
+    ) -> Result<Self, ModelError> {
         let team = Team::new(threads);
         let rotary = Rotary::new(&config.rope_inv_freq(), config.max_position_embeddings);
         Ok(Self {
             config: Arc::new(config.clone()),
             rotary: Arc::new(rotary),
-            decoder: Decoder::new(config, &weights.into(), &team)?,
+            decoder: Decoder::new(config, &weights.into(), &team, dtype)?,
             team,
             recompute: false,
             kv_bytes: 4 << 30,

@@ -10,9 +10,13 @@ use std::sync::{Arc, OnceLock};
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSliceMut;
 
-use super::gemm::{Aligned, Matrix, PANEL, Panels, pack, pack_panel, packed_len, unpack};
+use super::gemm::{
+    Aligned, Matrix, PANEL, Panels, pack, pack_panel, packed_len, pair_columns, pair_rows, unpack,
+    unpair,
+};
 use super::team::{Cuts, Team};
 use crate::config::ModelConfig;
+use crate::dtype::Dtype;
 use crate::engine::{HostTensor, LoraConfig, NamedTensors};
 use crate::error::ModelError;
 use crate::weights::Weights;
@@ -26,6 +30,8 @@ const LINE: usize = 16;
 /// are there in rows or in panels for `x Wᵀ`; the other layouts are made when needed.
 #[derive(Debug, Default)]
 pub(crate) struct Values {
+    /// What panels hold. Rows are always floats, and those of other types are in panels alone.
+    dtype: Dtype,
     /// As files hold them.
     rows: OnceLock<Vec<f32>>,
     /// `[d_in, d_out]` in panels, for `x Wᵀ`.
@@ -42,8 +48,9 @@ impl Values {
         })
     }
 
-    fn in_panels(panels: Packed) -> Arc<Self> {
+    fn in_panels(panels: Packed, dtype: Dtype) -> Arc<Self> {
         Arc::new(Self {
+            dtype,
             forward: panels.into(),
             ..Self::default()
         })
@@ -131,9 +138,14 @@ impl Param {
             out.extend_from_slice(&rows[row * input..(row + 1) * input]);
             return;
         }
-        let panel = &self.forward().data[row / PANEL * PANEL * input..];
-        let (lines, _) = panel[..PANEL * input].as_chunks::<PANEL>();
-        out.extend(lines.iter().map(|line| line[row % PANEL]));
+        let panels = self.forward();
+        let panel = &panels.data[row / PANEL * panels.stride..][..panels.stride];
+        let (lines, _) = panel.as_chunks::<PANEL>();
+        let words = lines.iter().map(|line| line[row % PANEL]);
+        match panels.dtype {
+            Dtype::F32 => out.extend(words),
+            Dtype::Bf16 => out.extend(values(words).take(input)),
+        }
     }
 
     fn is_adapter(&self) -> bool {
@@ -183,27 +195,37 @@ impl Param {
             let rows = self.values.rows.get().expect("one layout is always there");
             Packed::of(Matrix::rows(rows, out, input, input).t())
         });
+        let dtype = self.values.dtype;
         Panels {
             data: panels,
-            stride: PANEL * input,
+            stride: PANEL * dtype.words(input),
             n: out,
+            dtype,
         }
     }
 
     /// Panels for `dy W`.
     pub(crate) fn backward(&self) -> Panels<'_> {
         let (out, input) = (self.shape[0], self.shape[1]);
+        let dtype = self.values.dtype;
         let panels = self.values.backward.get_or_init(|| {
-            let pack = |rows: &[f32]| Packed::of(Matrix::rows(rows, out, input, input));
-            match self.values.rows.get() {
-                Some(rows) => pack(rows),
-                None => pack(&self.to_rows()),
+            let pack =
+                |rows: &[f32]| Packed::of(Matrix::rows(rows, dtype.words(out), input, input));
+            match (dtype, self.values.rows.get()) {
+                (Dtype::F32, Some(rows)) => pack(rows),
+                (Dtype::F32, None) => pack(&self.to_rows()),
+                (Dtype::Bf16, _) => {
+                    let mut words = vec![0.0; dtype.words(out) * input];
+                    pair_columns(&self.to_rows(), input, &mut words);
+                    pack(&words)
+                }
             }
         });
         Panels {
             data: panels,
-            stride: PANEL * out,
+            stride: PANEL * dtype.words(out),
             n: input,
+            dtype,
         }
     }
 
@@ -212,9 +234,18 @@ impl Param {
         if let Some(rows) = self.values.rows.get() {
             return rows.clone();
         }
-        let mut rows = vec![0.0; self.len()];
-        unpack(self.forward(), self.shape[1], &mut rows);
-        rows
+        let (out, input) = (self.shape[0], self.shape[1]);
+        let panels = self.forward();
+        let wide = panels.dtype.words(input);
+        let mut words = vec![0.0; out * wide];
+        unpack(panels, wide, &mut words);
+        match panels.dtype {
+            Dtype::F32 => words,
+            Dtype::Bf16 => words
+                .chunks_exact(wide)
+                .flat_map(|row| values(row.iter().copied()).take(input))
+                .collect(),
+        }
     }
 
     fn tensor(&self) -> HostTensor {
@@ -223,6 +254,14 @@ impl Param {
             data: self.to_rows(),
         }
     }
+}
+
+/// The values of pairs.
+fn values(words: impl Iterator<Item = f32>) -> impl Iterator<Item = f32> {
+    words.flat_map(|word| {
+        let (even, odd) = unpair(word);
+        [even, odd]
+    })
 }
 
 /// A linear layer: places of its tensors among the parameters.
@@ -289,13 +328,14 @@ pub(crate) struct Decoder {
 
 impl Decoder {
     /// Reads the weights, which must be those that the configuration asks for, with all threads
-    /// of the team.
+    /// of the team. Those of products are kept in `dtype`.
     pub(crate) fn new(
         config: &ModelConfig,
         weights: &Weights,
         team: &Team,
+        dtype: Dtype,
     ) -> Result<Self, ModelError> {
-        let params = read_params(config, weights, team)?;
+        let params = read_params(config, weights, team, dtype)?;
         let find = |name: &str| {
             params
                 .iter()
@@ -458,14 +498,15 @@ fn read_params(
     config: &ModelConfig,
     weights: &Weights,
     team: &Team,
+    dtype: Dtype,
 ) -> Result<Vec<Param>, ModelError> {
     let tensors = config.expected_tensors();
     for (name, shape) in &tensors {
         weights.check(name, shape)?;
     }
-    let products = products(config);
+    let products = products(config, dtype);
     let panels = |(name, shape): &(String, Vec<usize>)| match shape[..] {
-        [out, input] if products.contains(name) => packed_len(input, out),
+        [out, input] if products.contains(name) => packed_len(dtype.words(input), out),
         _ => 0,
     };
     let rows = |tensor: &(String, Vec<usize>)| match panels(tensor) {
@@ -485,7 +526,9 @@ fn read_params(
     let fill = || {
         let parts = parts.into_par_iter();
         let read = parts.map(|((name, shape), panels, rows)| match shape[..] {
-            [out, input] if rows.is_empty() => read_panels(weights, name, [out, input], panels),
+            [out, input] if rows.is_empty() => {
+                read_panels(weights, name, [out, input], dtype, panels)
+            }
             _ => read_rows(weights, name, rows),
         });
         read.collect()
@@ -500,24 +543,26 @@ fn read_params(
         let values = if range.is_empty() {
             Values::in_rows(rows)
         } else {
-            Values::in_panels(Packed::Part(Arc::clone(&memory), range))
+            Values::in_panels(Packed::Part(Arc::clone(&memory), range), dtype)
         };
         Param::new(tensor.0, tensor.1, values)
     };
     Ok(tensors.into_iter().zip(rows).map(param).collect())
 }
 
-/// Names of the weights that take part in products.
-fn products(config: &ModelConfig) -> BTreeSet<String> {
-    let head = if config.tie_word_embeddings {
-        "model.embed_tokens.weight"
-    } else {
-        "lm_head.weight"
+/// Names of the weights that are kept in panels: those that take part in products, and an
+/// embedding in bf16, which takes half the memory that way.
+fn products(config: &ModelConfig, dtype: Dtype) -> BTreeSet<String> {
+    let (embed, head) = ("model.embed_tokens.weight", "lm_head.weight");
+    let tables: &[&str] = match (config.tie_word_embeddings, dtype) {
+        (true, _) => &[embed],
+        (false, Dtype::F32) => &[head],
+        (false, Dtype::Bf16) => &[embed, head],
     };
     (0..config.layers)
         .flat_map(|layer| config.linears(layer))
         .map(|linear| format!("{}.weight", linear.name))
-        .chain([head.to_owned()])
+        .chain(tables.iter().map(|&name| name.to_owned()))
         .collect()
 }
 
@@ -533,18 +578,29 @@ fn read_panels(
     weights: &Weights,
     name: &str,
     [out, input]: [usize; 2],
+    dtype: Dtype,
     panels: &mut [f32],
 ) -> Result<(), ModelError> {
-    let size = PANEL * input;
+    let wide = dtype.words(input);
+    let (size, packed) = (PANEL * input, PANEL * wide);
     let count = (PIECE / size).max(1);
-    let pieces = panels.par_chunks_mut(count * size).enumerate();
+    let pieces = panels.par_chunks_mut(count * packed).enumerate();
     let read = pieces.map(|(piece, panels)| {
         let mut rows = vec![0.0; size];
-        for (panel, to) in (piece * count..).zip(panels.chunks_exact_mut(size)) {
+        let mut words = Vec::new();
+        for (panel, to) in (piece * count..).zip(panels.chunks_exact_mut(packed)) {
             let lines = PANEL.min(out - panel * PANEL);
             let rows = &mut rows[..lines * input];
             weights.read(name, panel * size, rows)?;
-            pack_panel(Matrix::rows(rows, lines, input, input).t(), 0, to);
+            let rows = match dtype {
+                Dtype::F32 => &*rows,
+                Dtype::Bf16 => {
+                    words.resize(lines * wide, 0.0);
+                    pair_rows(rows, input, &mut words);
+                    &words
+                }
+            };
+            pack_panel(Matrix::rows(rows, lines, wide, wide).t(), 0, to);
         }
         Ok(())
     });

@@ -42,6 +42,13 @@ pub(crate) fn isa() -> Isa {
     Isa::Baseline
 }
 
+/// Whether this CPU multiplies pairs of bf16.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub(crate) fn has_bf16() -> bool {
+    is_x86_feature_detected!("avx512bf16")
+}
+
 #[cfg(target_arch = "x86_64")]
 fn detect() -> Isa {
     if is_x86_feature_detected!("avx512f")

@@ -177,11 +177,7 @@ impl<'a> Sums<'a> {
                             rows: block.len(),
                             ..Matrix::rows(&dy[block.start..], rows, d_out, d_out).t()
                         };
-                        let x = Panels {
-                            data: &panels[input],
-                            stride: rows * PANEL,
-                            n: d_in,
-                        };
+                        let x = Panels::floats(&panels[input], rows * PANEL, d_in);
                         let sum = grad.take(block.len());
                         parts.push(Part::Product { dy, x, sum });
                     }

@@ -22,13 +22,13 @@ const MODELS: [&str; 9] = [
     "llama-f16",
 ];
 
-fn golden(path: &str) -> PathBuf {
+pub(crate) fn golden(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../../tests/golden")
         .join(path)
 }
 
-fn json(path: &str) -> Value {
+pub(crate) fn json(path: &str) -> Value {
     serde_json::from_slice(&std::fs::read(golden(path)).unwrap()).unwrap()
 }
 
@@ -49,7 +49,7 @@ fn with_adapter(model: &str, train: bool) -> CpuEngine {
     engine
 }
 
-fn rows<T>(value: &Value, get: impl Fn(&Value) -> T) -> Vec<Vec<T>> {
+pub(crate) fn rows<T>(value: &Value, get: impl Fn(&Value) -> T) -> Vec<Vec<T>> {
     value
         .as_array()
         .unwrap()
@@ -62,7 +62,7 @@ fn id(value: &Value) -> u32 {
     value.as_u64().unwrap() as u32
 }
 
-fn sequences(value: &Value) -> Vec<Group> {
+pub(crate) fn sequences(value: &Value) -> Vec<Group> {
     let ids = rows(value, id);
     ids.into_iter()
         .map(|ids| Group {
@@ -105,7 +105,7 @@ fn decode(_: &[u32]) -> String {
     String::new()
 }
 
-const ENDS: Ends<'static> = Ends {
+pub(crate) const ENDS: Ends<'static> = Ends {
     eos: &[],
     decode: &decode,
 };
@@ -186,7 +186,7 @@ fn gradients_equal_pytorch() {
 }
 
 /// A model of random weights with uneven sizes: widths that fill no panel, grouped heads.
-fn uneven(architecture: Architecture) -> (ModelConfig, CpuEngine) {
+pub(crate) fn uneven(architecture: Architecture) -> (ModelConfig, CpuEngine) {
     let config = ModelConfig {
         architecture,
         vocab: 61,
@@ -224,11 +224,11 @@ fn uneven(architecture: Architecture) -> (ModelConfig, CpuEngine) {
     (config, engine)
 }
 
-fn tokens(rng: &mut Rng, n: usize) -> Vec<u32> {
+pub(crate) fn tokens(rng: &mut Rng, n: usize) -> Vec<u32> {
     (0..n).map(|_| rng.below(61) as u32).collect()
 }
 
-fn groups(seed: u64) -> Vec<Group> {
+pub(crate) fn groups(seed: u64) -> Vec<Group> {
     let mut rng = Rng::new(seed);
     [
         (7, vec![5, 1, 20]),

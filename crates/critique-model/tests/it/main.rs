@@ -6,6 +6,7 @@
 )]
 
 mod adapter;
+mod bf16;
 mod burn_engine;
 mod burn_golden;
 mod burn_support;

@@ -1,6 +1,7 @@
 //! What must hold in a run file beyond its types.
 
 use critique_core::Sampling;
+use critique_model::Dtype;
 
 use super::{Gate, ModelSource, RlStage, RunConfig, SftStage, StageConfig};
 use crate::error::TrainError;
@@ -51,6 +52,7 @@ impl RunConfig {
                 ));
             }
             self.check_origin(name, source)?;
+            self.check_dtype(name, source)?;
         }
         for (index, stage) in self.stages.iter().enumerate() {
             self.check_stage(index, stage)?;
@@ -87,6 +89,45 @@ impl RunConfig {
         Err(TrainError::Config {
             message: format!("`models.{name}` comes from itself"),
         })
+    }
+
+    /// Weights in bf16 stay as they are.
+    fn check_dtype(&self, name: &str, source: &ModelSource) -> Result<(), TrainError> {
+        let wrong = |message: String| Err(TrainError::Config { message });
+        if source.dtype != Dtype::F32 && source.path.is_none() {
+            return wrong(format!(
+                "`models.{name}.dtype` is `bf16` without `path`; expected it at the model that \
+                 has the `path`"
+            ));
+        }
+        if self.origin(source).dtype == Dtype::F32 {
+            return Ok(());
+        }
+        if self.device != "cpu" {
+            return wrong(format!(
+                "`models.{name}` has weights in bf16, and `device` is `{}`; expected `f32`, or \
+                 the device `cpu`",
+                self.device
+            ));
+        }
+        let trained = |stage: &&StageConfig| stage.model() == name && source.lora.is_none();
+        match self.stages.iter().find(trained) {
+            Some(stage) => wrong(format!(
+                "`models.{name}` has weights in bf16, and stage `{}` trains them; expected `f32`, \
+                 or `lora`",
+                stage.name()
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// The model that gives another its weights, through any number of `from`.
+    pub fn origin<'a>(&'a self, source: &'a ModelSource) -> &'a ModelSource {
+        let mut source = source;
+        while let Some(from) = &source.from {
+            source = &self.models[from];
+        }
+        source
     }
 
     fn check_stage(&self, index: usize, stage: &StageConfig) -> Result<(), TrainError> {

@@ -164,18 +164,31 @@ fn threads_change_nothing() {
 
 #[test]
 fn an_adapter_is_trained_saved_and_resumed() {
+    let f32 = adapter_runs("");
+    let bf16 = adapter_runs("dtype = \"bf16\"");
+    let adapter = "stages/one/adapter_model.safetensors";
+    assert!(f32[adapter] != bf16[adapter]);
+    let metrics = String::from_utf8(bf16["metrics.jsonl"].clone()).unwrap();
+    let exact = metrics
+        .lines()
+        .all(|line| line.contains("\"logprob_diff_max\":0.0"));
+    assert!(exact, "{metrics}");
+}
+
+/// The files of a run that trains an adapter, unbroken, which are those of one that was resumed.
+fn adapter_runs(dtype: &str) -> std::collections::BTreeMap<String, Vec<u8>> {
     let base = tempfile::tempdir().unwrap();
     let mut first = after_sft(base.path());
     first.stages.truncate(2);
     finish(&first);
-    let model = base.path().join("stages/actor");
-    let runs = [None, Some(2)].map(|stop| {
+    let [unbroken, resumed] = [None, Some(2)].map(|stop| {
         let dir = tempfile::tempdir().unwrap();
         let mut config = config(dir.path());
         config.stages.drain(..2);
         config.stages.truncate(1);
         for (name, lora) in [("actor", ""), ("critic", "lora = { r = 2, alpha = 4.0 }")] {
-            let source = format!("path = {:?}\n{lora}", model.display().to_string());
+            let model = base.path().join("stages").join(name).display().to_string();
+            let source = format!("path = {model:?}\n{dtype}\n{lora}");
             config
                 .models
                 .insert(name.into(), toml::from_str(&source).unwrap());
@@ -186,8 +199,32 @@ fn an_adapter_is_trained_saved_and_resumed() {
         finish(&config);
         files(dir.path())
     });
-    assert!(runs[0].contains_key("stages/one/adapter_model.safetensors"));
-    assert!(!runs[0].contains_key("stages/one/model.safetensors"));
+    assert!(unbroken.contains_key("stages/one/adapter_model.safetensors"));
+    assert!(!unbroken.contains_key("stages/one/model.safetensors"));
+    for (name, bytes) in &unbroken {
+        assert!(resumed[name] == *bytes, "{name} differs");
+    }
+    unbroken
+}
+
+#[test]
+fn evaluations_ask_the_actor_anew_once_it_was_trained() {
+    let runs = [None, Some(2)].map(|stop| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = config(dir.path());
+        let StageConfig::Sft(mut again) = config.stages[0].clone() else {
+            panic!("the first stage is SFT")
+        };
+        (again.name, again.steps) = ("again".into(), 5);
+        config.stages.truncate(3);
+        config.stages.insert(2, StageConfig::Sft(again));
+        if let Some(steps) = stop {
+            // In the stage after it, so that what was sampled before is not there any more.
+            stop_after(60 + 60 + 5 + steps, &config);
+        }
+        finish(&config);
+        files(dir.path())
+    });
     for (name, bytes) in &runs[0] {
         assert!(runs[1][name] == *bytes, "{name} differs");
     }
@@ -233,6 +270,15 @@ fn impossible_run_files_are_named() {
     assert_eq!(
         error("reference = \"critic\"", "reference = \"actor\""),
         "stage `two`: `reference` is `actor`; expected `start`, `none`, or an earlier stage of `critic`"
+    );
+    assert_eq!(
+        error("actor = { new", "actor = { dtype = \"bf16\", new"),
+        "`models.actor.dtype` is `bf16` without `path`; expected it at the model that has the `path`"
+    );
+    let trained = "critic = { path = \"models/small\", dtype = \"bf16\" }";
+    assert_eq!(
+        error("critic = { from = \"actor\" }", trained),
+        "`models.critic` has weights in bf16, and stage `critic` trains them; expected `f32`, or `lora`"
     );
     assert_eq!(
         error("from = \"actor\"", "from = \"critc\""),
