@@ -6,8 +6,8 @@ use std::time::Instant;
 use clap::Subcommand;
 use critique_core::{Completion, Request, Rng, Sampling, derive_seed};
 use critique_model::{
-    AdamW, CpuEngine, CpuMemory, Dtype, Ends, Engine, Group, KeptMemory, Sampled, TokenRun,
-    read_model,
+    AdamW, CpuEngine, CpuMemory, Dtype, Ends, Engine, Group, KeptMemory, LoraConfig, ModelConfig,
+    NamedTensors, Sampled, TokenRun, read_model,
 };
 use critique_rewards::advantage::leave_one_out;
 use critique_rewards::{
@@ -64,7 +64,16 @@ enum What {
         new_tokens: usize,
     },
     /// Forward, backward and an `AdamW` step
-    Train(Scored),
+    Train {
+        #[command(flatten)]
+        scored: Scored,
+        /// Computes activations again on the way back instead of keeping them
+        #[arg(long)]
+        recompute: bool,
+        /// Trains an adapter of this rank on all linear layers instead of all weights
+        #[arg(long, value_name = "RANK", value_parser = count)]
+        lora: Option<usize>,
+    },
     /// Log-probs without gradients
     Logprobs(Scored),
 }
@@ -101,9 +110,6 @@ struct Scored {
     /// Length of each, in tokens
     #[arg(long, default_value_t = 144, value_name = "N", value_parser = several)]
     tokens: usize,
-    /// Computes activations again on the way back instead of keeping them
-    #[arg(long)]
-    recompute: bool,
 }
 
 /// The result.
@@ -136,7 +142,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             let rows = groups_of(*prompts, *group, *prompt_tokens, *new_tokens);
             let tokens: usize = rows.iter().map(Group::tokens).sum();
             let planned = {
-                let plan = plan(&step.engine, common);
+                let plan = plan(step.engine.config(), common, None);
                 let sampling =
                     plan.sampling(&sampled(*prompts, *group, *prompt_tokens, *new_tokens));
                 let mut kept = KeptMemory::default();
@@ -168,7 +174,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             let begin = memory::resident();
             let engine = open(common)?;
             let (vocab, parameters) = (vocab(&engine), engine.config().parameters());
-            let plan = plan(&engine, common);
+            let plan = plan(engine.config(), common, None);
             let sampling = plan.sampling(&sampled(*batch, 1, *prompt_tokens, *new_tokens));
             let mut kept = KeptMemory::default();
             kept.sampling(&sampling);
@@ -187,27 +193,46 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
                 Ok(())
             })
         }
-        What::Train(Scored {
-            common,
-            batch,
-            tokens,
+        What::Train {
+            scored:
+                Scored {
+                    common,
+                    batch,
+                    tokens,
+                },
             recompute,
-        }) => {
+            lora,
+        } => {
+            let lora = lora.map(|rank| LoraConfig {
+                r: rank,
+                alpha: 2.0 * rank as f32,
+                target_modules: LoraConfig::all_linear(),
+            });
             let begin = memory::resident();
+            if lora.is_none() {
+                only_f32(common)?;
+            }
             let mut engine = open(common)?;
-            engine.train_all();
+            match &lora {
+                Some(lora) => engine.add_adapter(lora, NamedTensors::new(), true, 0)?,
+                None => engine.train_all(),
+            }
             engine.set_recompute(*recompute);
-            let (vocab, parameters) = (vocab(&engine), engine.config().parameters());
-            let plan = plan(&engine, common);
+            let (vocab, config) = (vocab(&engine), engine.config().clone());
+            let plan = plan(&config, common, lora.as_ref());
             let rows = groups_of(*batch, 1, 1, tokens - 1);
+            // Frozen weights have no gradient.
+            let passes = 2 + usize::from(lora.is_none()) + usize::from(*recompute);
             let work = Work {
                 tokens: batch * tokens,
-                passes: (if *recompute { 4 } else { 3 }) * batch * tokens,
+                passes: passes * batch * tokens,
                 predicted: begin
                     + plan.weights(true)
+                    + plan.adapter()
                     + plan.optimizer()
                     + plan.training(&rows, *recompute).total(),
             };
+            let parameters = config.parameters();
             let weight = -1.0 / (batch * (tokens - 1)) as f32;
             let loss = |_: TokenRun, _: &[f32], grad: &mut [f32]| grad.fill(weight);
             time(common, &work, parameters, |n| {
@@ -220,12 +245,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             common,
             batch,
             tokens,
-            ..
         }) => {
             let begin = memory::resident();
             let engine = open(common)?;
             let (vocab, parameters) = (vocab(&engine), engine.config().parameters());
-            let plan = plan(&engine, common);
+            let plan = plan(engine.config(), common, None);
             let rows = groups_of(*batch, 1, 1, tokens - 1);
             let work = Work {
                 tokens: batch * tokens,
@@ -250,12 +274,16 @@ struct Work {
     predicted: usize,
 }
 
-fn plan<'e>(engine: &'e CpuEngine, common: &Common) -> CpuMemory<'e> {
+fn plan<'e>(
+    config: &'e ModelConfig,
+    common: &Common,
+    lora: Option<&'e LoraConfig>,
+) -> CpuMemory<'e> {
     let threads = match common.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
-    CpuMemory::new(engine.config(), None, threads).with_dtype(common.dtype)
+    CpuMemory::new(config, lora, threads).with_dtype(common.dtype)
 }
 
 /// Completions of prompts that have nothing in common.
@@ -296,6 +324,16 @@ fn open(common: &Common) -> Result<CpuEngine, Failure> {
         common.threads,
         common.dtype,
     )?)
+}
+
+/// Refuses other types where all weights are trained.
+fn only_f32(common: &Common) -> Result<(), Failure> {
+    match common.dtype {
+        Dtype::F32 => Ok(()),
+        Dtype::Bf16 => Err(Failure::usage(
+            "`--dtype bf16` is for weights that are not trained; expected `f32`, or `train --lora`",
+        )),
+    }
 }
 
 fn vocab(engine: &CpuEngine) -> usize {
@@ -354,6 +392,7 @@ impl RlooStep {
         prompt_tokens: usize,
         new_tokens: usize,
     ) -> Result<Self, Failure> {
+        only_f32(common)?;
         let mut engine = open(common)?;
         let reference = engine.frozen();
         engine.train_all();

@@ -29,6 +29,7 @@
 mod collapse;
 mod compare;
 mod evaluate;
+mod memo;
 mod metrics;
 mod outcome;
 pub mod scaling;
@@ -39,6 +40,7 @@ mod table;
 pub use collapse::{Collapse, collapse};
 pub use compare::{Comparison, compare_refined, compare_verdicts};
 pub use evaluate::{Critic, EvalSettings, Evaluation, evaluate, evaluate_responses};
+pub use memo::{Known, Memo};
 pub use metrics::{Metric, Tally};
 pub use outcome::{Outcome, Tokens};
 pub use summary::{Extra, Row, Summary};

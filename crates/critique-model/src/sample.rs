@@ -1,5 +1,7 @@
 //! Choosing the next token, and knowing when a completion ends: the same for every engine.
 
+use std::cell::RefCell;
+
 use critique_core::{Completion, FinishReason, Rng, Sampling};
 
 use crate::cpu::head::Normaliser;
@@ -14,8 +16,17 @@ const BLOCK: usize = 256;
 pub(crate) struct Sampler {
     rng: Rng,
     sampling: Sampling,
+}
+
+/// What a draw works in. A thread keeps it: samples of a large vocabulary would take much.
+#[derive(Debug, Default)]
+struct Draw {
     weights: Vec<f32>,
     order: Vec<u32>,
+}
+
+thread_local! {
+    static DRAW: RefCell<Draw> = RefCell::default();
 }
 
 impl Sampler {
@@ -23,8 +34,6 @@ impl Sampler {
         Self {
             rng: Rng::new(seed),
             sampling: sampling.clone(),
-            weights: Vec::new(),
-            order: Vec::new(),
         }
     }
 
@@ -41,23 +50,27 @@ impl Sampler {
     }
 
     fn draw(&mut self, logits: &[f32], norm: Normaliser) -> u32 {
-        self.weights.clear();
-        self.weights.extend_from_slice(logits);
-        simd::exp_sum(&mut self.weights, norm.shift);
-        self.cut();
         let uniform = self.rng.uniform_f64();
-        pick(&self.weights, uniform)
+        DRAW.with_borrow_mut(|draw| {
+            draw.weights.clear();
+            draw.weights.extend_from_slice(logits);
+            simd::exp_sum(&mut draw.weights, norm.shift);
+            draw.cut(&self.sampling);
+            pick(&draw.weights, uniform)
+        })
     }
+}
 
+impl Draw {
     /// Sets the weights of tokens that min-p, top-k and top-p leave out to 0. The most likely
     /// token has weight 1.
-    fn cut(&mut self) {
+    fn cut(&mut self, sampling: &Sampling) {
         let Sampling {
             top_k,
             top_p,
             min_p,
             ..
-        } = self.sampling;
+        } = *sampling;
         if min_p > 0.0 {
             self.weights
                 .iter_mut()

@@ -459,6 +459,17 @@ pub enum Measure {
     PerfectRefinement,
 }
 
+impl Measure {
+    /// The word in run files, metrics and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accuracy => "accuracy",
+            Self::Discriminability => "discriminability",
+            Self::PerfectRefinement => "perfect_refinement",
+        }
+    }
+}
+
 /// Evaluation of the critic with the actor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

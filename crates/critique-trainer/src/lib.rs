@@ -39,6 +39,8 @@ mod checkpoint;
 mod config;
 mod error;
 mod evaluation;
+mod gates;
+mod kept_config;
 pub mod memory;
 mod models;
 mod observer;

@@ -11,18 +11,19 @@ use critique_rewards::BaselineState;
 use critique_rollout::Control;
 use critique_tasks::Task;
 use serde_json::json;
-use toml::{Table, Value};
 
 use crate::check::check;
 use crate::checkpoint::{self, Best, TrainerState, read_state};
-use crate::config::{Gate, RlStage, RunConfig, SftStage, StageConfig};
+use crate::config::{RlStage, RunConfig, SftStage, StageConfig};
 use crate::error::TrainError;
-use crate::evaluation::{Actor, Evaluator, Gauge};
+use crate::evaluation::Evaluator;
+use crate::gates::{Actor, EarlyEnd, Gauge, check_gates};
+use crate::kept_config::keep_config;
 use crate::memory;
 use crate::models::Models;
 use crate::observer::{Event, Metrics, Observer};
 use crate::rl::{RlContext, fixed_responses, problems_of};
-use crate::run_dir::{RunDir, write_file};
+use crate::run_dir::RunDir;
 use crate::sft::{self, SftFeed};
 
 /// Where a run begins.
@@ -71,95 +72,6 @@ pub fn run(
     };
     runner.run(resume, observer)?;
     Ok(dir)
-}
-
-/// Writes the resolved run file; a folder of a run with other settings is refused.
-fn keep_config(dir: &RunDir, config: &RunConfig) -> Result<(), TrainError> {
-    let path = dir.config();
-    let damaged = |why: String| TrainError::File {
-        path: path.clone(),
-        message: why,
-    };
-    let text = toml::to_string(config).map_err(|e| damaged(e.to_string()))?;
-    let before = match std::fs::read_to_string(&path) {
-        Ok(before) => before,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return write_file(&path, text.as_bytes());
-        }
-        Err(source) => return Err(TrainError::Read { path, source }),
-    };
-    let settings = |text: &str| -> Result<Value, TrainError> {
-        let mut table: Table = toml::from_str(text).map_err(|e| damaged(e.to_string()))?;
-        // Threads and recomputing change no result, so a run may go on with others.
-        table.retain(|key, _| key != "threads" && key != "recompute");
-        Ok(Value::Table(table))
-    };
-    let (was, is) = (settings(&before)?, settings(&text)?);
-    let mut path = Vec::new();
-    match difference(Some(&was), Some(&is), &mut path) {
-        Some((was, is)) => {
-            let message = format!(
-                "{} is {is}, but {was} in the run that `{}` holds; expected the same, or another `out`",
-                setting_at(config, &path),
-                config.out.display()
-            );
-            Err(TrainError::Config { message })
-        }
-        None if before == text => Ok(()),
-        None => write_file(&dir.config(), text.as_bytes()),
-    }
-}
-
-/// The first place where two run files differ, left in `path`, and what stands there.
-fn difference(
-    was: Option<&Value>,
-    is: Option<&Value>,
-    path: &mut Vec<String>,
-) -> Option<(String, String)> {
-    let mut below = |key: String, was, is| {
-        path.push(key);
-        let found = difference(was, is, path);
-        if found.is_none() {
-            path.pop();
-        }
-        found
-    };
-    match (was, is) {
-        (Some(Value::Table(was)), Some(Value::Table(is))) => {
-            let gone = was.keys().filter(|key| !is.contains_key(*key));
-            let mut keys = is.keys().chain(gone);
-            keys.find_map(|key| below(key.clone(), was.get(key), is.get(key)))
-        }
-        (Some(Value::Array(was)), Some(Value::Array(is))) if was.len() == is.len() => {
-            let mut pairs = was.iter().zip(is).enumerate();
-            pairs.find_map(|(at, (was, is))| below(at.to_string(), Some(was), Some(is)))
-        }
-        (was, is) if was == is => None,
-        (was, is) => {
-            let shown = |value: Option<&Value>| match value {
-                Some(Value::Array(list)) => format!("a list of {}", list.len()),
-                Some(Value::Table(_)) => "a table".to_owned(),
-                Some(value) => format!("`{value}`"),
-                None => "not set".to_owned(),
-            };
-            Some((shown(was), shown(is)))
-        }
-    }
-}
-
-/// A setting as messages name it: those of a stage by the stage's name.
-fn setting_at(config: &RunConfig, path: &[String]) -> String {
-    if let [stages, index, rest @ ..] = path
-        && stages == "stages"
-        && !rest.is_empty()
-        && let Some(stage) = index
-            .parse()
-            .ok()
-            .and_then(|at: usize| config.stages.get(at))
-    {
-        return format!("stage `{}`: `{}`", stage.name(), rest.join("."));
-    }
-    format!("`{}`", path.join("."))
 }
 
 struct Runner<'a> {
@@ -332,15 +244,25 @@ impl Runner<'_> {
             );
             observer.on(&Event::Note { text: &text });
         }
-        while work.state.stage_step < stage.steps {
-            // A critic is measured with the actor; any other model by itself.
-            let actor = match stage.model.as_str() {
-                "critic" if stage.gates_every > 0 => Actor::Frozen(models.get("actor")?),
-                _ => Actor::Training(&work.model),
-            };
-            if may_end(&stage.gates, stage.gates_every, work, actor, gauge)? {
-                break;
-            }
+        // A critic is measured with the actor; any other model by itself.
+        let frozen = match stage.model.as_str() {
+            "critic" if stage.gates_every > 0 => Some(models.get("actor")?),
+            _ => None,
+        };
+        let early = EarlyEnd {
+            gates: &stage.gates,
+            every: stage.gates_every,
+            steps: stage.steps,
+        };
+        let (step, model) = (work.state.stage_step, &work.model);
+        let mut ended = early.met(
+            step,
+            model,
+            Actor::of(frozen, model),
+            gauge,
+            &mut Metrics::new(),
+        )?;
+        while !ended && work.state.stage_step < stage.steps {
             let begin = Instant::now();
             work.note_peak();
             memory::forget_peak();
@@ -363,6 +285,14 @@ impl Runner<'_> {
                 "time/tokens_per_second".into(),
                 json!(outcome.tokens as f64 / seconds),
             );
+            let model = &work.model;
+            ended = early.met(
+                step + 1,
+                model,
+                Actor::of(frozen, model),
+                gauge,
+                &mut metrics,
+            )?;
             self.advance(&stage.name, stage.steps, work, metrics, observer)?;
         }
         Ok(())
@@ -406,11 +336,15 @@ impl Runner<'_> {
         } else {
             Vec::new()
         };
-        while work.state.stage_step < stage.steps {
-            let frozen = Actor::Frozen(actor);
-            if may_end(&stage.gates, stage.gates_every, work, frozen, gauge)? {
-                break;
-            }
+        let frozen = Actor::Frozen(actor);
+        let early = EarlyEnd {
+            gates: &stage.gates,
+            every: stage.gates_every,
+            steps: stage.steps,
+        };
+        let step = work.state.stage_step;
+        let mut ended = early.met(step, &work.model, frozen, gauge, &mut Metrics::new())?;
+        while !ended && work.state.stage_step < stage.steps {
             let step = work.state.stage_step;
             work.note_peak();
             let mut outcome = context.step(step, &mut work.model, &mut work.state.baseline)?;
@@ -429,6 +363,7 @@ impl Runner<'_> {
             if stage.validate_every > 0 && (step + 1).is_multiple_of(stage.validate_every) {
                 self.validate(stage, &validation, actor, work, &mut outcome.metrics)?;
             }
+            ended = early.met(step + 1, &work.model, frozen, gauge, &mut outcome.metrics)?;
             self.advance(&stage.name, stage.steps, work, outcome.metrics, observer)?;
         }
         Ok(())
@@ -570,7 +505,7 @@ impl Runner<'_> {
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
         shared.models.need_after(stage)?;
-        gates(stage, &mut shared.models, &mut shared.gauge, observer)?;
+        check_gates(stage, &mut shared.models, &mut shared.gauge, observer)?;
         let Shared {
             models, evaluator, ..
         } = shared;
@@ -615,63 +550,6 @@ impl Runner<'_> {
         }
         Ok(())
     }
-}
-
-/// Whether the gates of a stage are met before its last step, where it asks for that. A run that
-/// goes on from a checkpoint asks again and gets the same answer.
-fn may_end(
-    gates: &[Gate],
-    every: usize,
-    work: &InStage,
-    actor: Actor<'_>,
-    gauge: &mut Gauge<'_>,
-) -> Result<bool, TrainError> {
-    let step = work.state.stage_step;
-    if gates.is_empty() || every == 0 || step == 0 || !step.is_multiple_of(every) {
-        return Ok(false);
-    }
-    for gate in gates {
-        if gauge.measure(gate, actor, &work.model)? < gate.at_least {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// Measures the gates of a stage that has ended.
-fn gates(
-    stage: &StageConfig,
-    models: &mut Models,
-    gauge: &mut Gauge<'_>,
-    observer: &mut dyn Observer,
-) -> Result<(), TrainError> {
-    for gate in stage.gates() {
-        let (actor, model) = models.of_gate(gate, stage);
-        // Without an actor, a model is measured by itself and differs from stage to stage.
-        let frozen = actor == "actor";
-        let (actor, model) = models.pair(actor, model)?;
-        let actor = if frozen {
-            Actor::Frozen(actor)
-        } else {
-            Actor::Training(actor)
-        };
-        let value = gauge.measure(gate, actor, model)?;
-        if value < gate.at_least {
-            return Err(TrainError::Gate {
-                stage: stage.name().to_owned(),
-                measure: format!("{:?}", gate.measure).to_lowercase(),
-                value,
-                at_least: gate.at_least,
-            });
-        }
-        observer.on(&Event::GateMet {
-            stage: stage.name(),
-            measure: gate.measure,
-            value,
-            at_least: gate.at_least,
-        });
-    }
-    Ok(())
 }
 
 /// A stage's model in training and where it stands: as the checkpoint has them, or as the stage

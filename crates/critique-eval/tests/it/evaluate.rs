@@ -1,7 +1,7 @@
 //! The loop on scripted models.
 
-use critique_core::{Judgment, Problem};
-use critique_eval::{Critic, EvalSettings, evaluate, evaluate_responses};
+use critique_core::{Generate, Judgment, Problem};
+use critique_eval::{Critic, EvalSettings, Known, Memo, evaluate, evaluate_responses};
 use critique_rollout::{Control, FixedResponses, Seeds, respond};
 
 use crate::scripted::{Scripted, Sums, greedy, sum};
@@ -27,6 +27,12 @@ fn always(verdict: &'static str) -> Scripted {
 fn problems() -> Vec<Problem> {
     (1..=6).map(sum).chain([sum(7)]).collect()
 }
+
+const SEEDS: Seeds<'static> = Seeds {
+    run: 17,
+    stage: "eval",
+    step: 0,
+};
 
 fn settings() -> EvalSettings {
     EvalSettings::greedy("sft", 17, 64)
@@ -70,12 +76,7 @@ fn without_a_critic_only_responses_are_asked_for() {
 #[test]
 fn controls_take_the_place_of_a_critic() {
     let actor = actor();
-    let seeds = Seeds {
-        run: 17,
-        stage: "eval",
-        step: 0,
-    };
-    let attempts = respond(&actor, &Sums, &problems(), 1, &greedy(), &seeds)
+    let attempts = respond(&actor, &Sums, &problems(), 1, &greedy(), &SEEDS)
         .unwrap()
         .attempts;
     let of = |control| {
@@ -183,4 +184,38 @@ fn responses_can_come_from_a_file() {
         (got.row.acc_initial, got.row.acc_dis),
         (Some(0.0), Some(1.0))
     );
+}
+
+#[test]
+fn a_memo_asks_the_same_thing_once_and_changes_no_answer() {
+    let (actor, mut known) = (actor(), Known::default());
+    let attempts = respond(&actor, &Sums, &problems(), 1, &greedy(), &SEEDS)
+        .unwrap()
+        .attempts;
+    let row = |who: &dyn Generate, control| {
+        let critic = Critic::Control(control);
+        evaluate_responses(who, critic, &Sums, &problems(), &attempts, &settings()).unwrap()
+    };
+    let asked = || actor.calls.lock().unwrap().len();
+    for (control, calls) in [
+        (Control::AlwaysCorrect, 1),
+        (Control::AlwaysWrong, 1),
+        // These say one or the other.
+        (Control::TrueVerdict, 0),
+        (Control::Random, 0),
+        (Control::Empty, 1),
+    ] {
+        let before = asked();
+        let with = row(&Memo::new(&actor, &mut known), control);
+        assert_eq!(asked() - before, calls, "{control:?}");
+        assert_eq!(with, row(&actor, control));
+    }
+
+    // Other settings are other questions.
+    let warm = EvalSettings::sampled("sft", 17, 1.0, 64);
+    let before = asked();
+    let critic = Critic::Control(Control::Empty);
+    let memo = Memo::new(&actor, &mut known);
+    evaluate_responses(&memo, critic, &Sums, &problems(), &attempts, &warm).unwrap();
+    assert_eq!(asked() - before, 1);
 }

@@ -276,12 +276,21 @@ impl<'a> CpuMemory<'a> {
         let shape = Shape::of(self.config);
         let rows = total.div_ceil(threads).min(ROWS);
         let active = (threads * rows).min(total);
-        // Pages are whole, but the system gives memory for what is written.
+        // Pages are whole, but the system gives memory for what is written. Where many sequences
+        // come one after the other, pages change hands until all of each was written.
+        let many = total > 2 * active;
+        let touched = |tokens| {
+            if many {
+                shape.bytes(tokens)
+            } else {
+                shape.written(tokens)
+            }
+        };
         let asked = active.div_ceil(samples.max(1));
         let stretches = asked.div_ceil(siblings.max(1));
-        let caches = stretches * shape.written(shared_tokens)
-            + asked * shape.written(prompt_tokens - shared_tokens)
-            + active * shape.written(new_tokens);
+        let caches = stretches * touched(shared_tokens)
+            + asked * touched(prompt_tokens - shared_tokens)
+            + active * touched(new_tokens);
         let admitted = (rows.div_ceil(samples) * prompt_tokens).min(PREFILL + prompt_tokens);
         let read = admitted.min(2 * PREFILL).max(rows);
         let (d, d_ff) = (self.config.d_model, self.config.d_ff);
@@ -291,14 +300,14 @@ impl<'a> CpuMemory<'a> {
             after: self.after(read),
             rows: FLOAT * (read + rows) * d,
             scratch: FLOAT * (read * (d + d_ff) + 2 * BLOCK * row_width(keys)),
-            logits: FLOAT * rows * self.config.vocab,
+            // A thread draws from weights that it keeps.
+            logits: FLOAT * (rows + 1) * self.config.vocab,
             ..WorkMemory::default()
         };
         SamplingMemory {
             threads,
             work,
-            // Each sequence draws from weights of its own.
-            given_back: caches + FLOAT * active * self.config.vocab,
+            given_back: caches,
         }
     }
 

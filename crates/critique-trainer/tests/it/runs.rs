@@ -355,6 +355,9 @@ fn a_stage_ends_once_its_gates_are_met_resumed_or_not() {
     let files_of = files(unbroken.path());
     let metrics = String::from_utf8(files_of["metrics.jsonl"].clone()).unwrap();
     assert_eq!(metrics.lines().count(), 10);
+    let measured = |line: &str| line.contains("\"gate/accuracy\":");
+    assert_eq!(metrics.lines().filter(|line| measured(line)).count(), 1);
+    assert!(metrics.lines().last().is_some_and(measured));
     let resumed = tempfile::tempdir().unwrap();
     stop_after(10, &early(resumed.path()));
     finish(&early(resumed.path()));

@@ -1,0 +1,202 @@
+//! Gates: what a stage must reach, and whether it may end before its last step.
+
+use std::ops::Range;
+
+use critique_core::{Attempt, Problem, Sampling, Split};
+use critique_eval::{Critic, EvalSettings, evaluate_responses};
+use critique_model::LanguageModel;
+use critique_rollout::{Control, Seeds, respond};
+use critique_tasks::Task;
+use serde_json::json;
+
+use crate::config::{Gate, Measure, StageConfig};
+use crate::error::TrainError;
+use crate::models::Models;
+use crate::observer::{Event, Metrics, Observer};
+
+/// Measures what gates ask for on the validation split.
+pub(crate) struct Gauge<'a> {
+    task: &'a dyn Task,
+    max_new_tokens: usize,
+    seed: u64,
+    /// Read when a gate first asks for them.
+    problems: Vec<Problem>,
+    /// Responses of the frozen actor to the first of the problems.
+    responses: Vec<Vec<Attempt>>,
+}
+
+impl<'a> Gauge<'a> {
+    pub(crate) fn new(max_new_tokens: usize, task: &'a dyn Task, seed: u64) -> Self {
+        Self {
+            task,
+            max_new_tokens,
+            seed,
+            problems: Vec::new(),
+            responses: Vec::new(),
+        }
+    }
+
+    /// Forgets the actor's responses, for another actor.
+    pub(crate) fn forget_actor(&mut self) {
+        self.responses.clear();
+    }
+
+    /// What a gate asks for of `model`. Critiques are of responses of `actor`; those of a frozen
+    /// one are kept for the next gate.
+    pub(crate) fn measure(
+        &mut self,
+        gate: &Gate,
+        actor: Actor<'_>,
+        model: &LanguageModel,
+    ) -> Result<f64, TrainError> {
+        if self.problems.is_empty() {
+            self.problems = self.task.problems(Split::Validation)?;
+        }
+        let problems = gate.problems.min(self.problems.len());
+        let mut settings = EvalSettings::greedy("gate", self.seed, self.max_new_tokens);
+        let fresh;
+        let (who, critic, attempts) = match gate.measure {
+            Measure::Accuracy => {
+                fresh = self.respond(model, 0.0, 0..problems)?;
+                (model, Critic::Nobody, fresh.as_slice())
+            }
+            Measure::Discriminability | Measure::PerfectRefinement => {
+                let critic = match gate.measure {
+                    Measure::PerfectRefinement => Critic::Control(Control::Perfect),
+                    _ => Critic::Model(model),
+                };
+                // Sampled, since a greedy actor errs in one way only.
+                let (who, attempts) = match actor {
+                    Actor::Training(actor) => {
+                        fresh = self.respond(actor, 0.7, 0..problems)?;
+                        (actor, fresh.as_slice())
+                    }
+                    Actor::Frozen(actor) => {
+                        let known = self.responses.len().min(problems);
+                        let more = self.respond(actor, 0.7, known..problems)?;
+                        self.responses.extend(more);
+                        (actor, &self.responses[..problems])
+                    }
+                };
+                (who, critic, attempts)
+            }
+        };
+        // Judgments need no refinements, which would take most of the time.
+        settings.refinements = usize::from(gate.measure == Measure::PerfectRefinement);
+        let problems = &self.problems[..problems];
+        let row = evaluate_responses(who, critic, self.task, problems, attempts, &settings)?.row;
+        let value = match gate.measure {
+            Measure::Accuracy => row.acc_initial,
+            Measure::Discriminability => row.acc_dis_balanced,
+            Measure::PerfectRefinement => row.acc_refined,
+        };
+        Ok(value.unwrap_or(0.0))
+    }
+
+    /// One response to each of these problems.
+    fn respond(
+        &self,
+        who: &LanguageModel,
+        temperature: f32,
+        problems: Range<usize>,
+    ) -> Result<Vec<Vec<Attempt>>, TrainError> {
+        let sampling = Sampling {
+            temperature,
+            max_new_tokens: self.max_new_tokens,
+            ..Sampling::default()
+        };
+        let seeds = Seeds {
+            run: self.seed,
+            stage: "gate",
+            step: 0,
+        };
+        let problems = &self.problems[problems];
+        Ok(respond(who, self.task, problems, 1, &sampling, &seeds)?.attempts)
+    }
+}
+
+/// Whose responses are criticised.
+#[derive(Clone, Copy)]
+pub(crate) enum Actor<'a> {
+    /// One that stays as it is.
+    Frozen(&'a LanguageModel),
+    /// The model in training.
+    Training(&'a LanguageModel),
+}
+
+impl<'a> Actor<'a> {
+    /// The frozen one where there is one, else the model in training.
+    pub(crate) fn of(frozen: Option<&'a LanguageModel>, model: &'a LanguageModel) -> Self {
+        frozen.map_or(Self::Training(model), Self::Frozen)
+    }
+}
+
+/// Whether the gates of a stage are met before its last step, where it asks for that; what they
+/// measure goes into the metrics of the step before. A run that goes on from a checkpoint asks
+/// again and gets the same answer.
+pub(crate) struct EarlyEnd<'a> {
+    pub(crate) gates: &'a [Gate],
+    pub(crate) every: usize,
+    /// Steps of the stage.
+    pub(crate) steps: usize,
+}
+
+impl EarlyEnd<'_> {
+    /// After `step` steps of the stage.
+    pub(crate) fn met(
+        &self,
+        step: usize,
+        model: &LanguageModel,
+        actor: Actor<'_>,
+        gauge: &mut Gauge<'_>,
+        metrics: &mut Metrics,
+    ) -> Result<bool, TrainError> {
+        let asked = self.every > 0 && step.is_multiple_of(self.every);
+        if self.gates.is_empty() || !asked || step == 0 || step >= self.steps {
+            return Ok(false);
+        }
+        let mut met = true;
+        for gate in self.gates {
+            let value = gauge.measure(gate, actor, model)?;
+            metrics.insert(format!("gate/{}", gate.measure.name()), json!(value));
+            met &= value >= gate.at_least;
+        }
+        Ok(met)
+    }
+}
+
+/// Measures the gates of a stage that has ended.
+pub(crate) fn check_gates(
+    stage: &StageConfig,
+    models: &mut Models,
+    gauge: &mut Gauge<'_>,
+    observer: &mut dyn Observer,
+) -> Result<(), TrainError> {
+    for gate in stage.gates() {
+        let (actor, model) = models.of_gate(gate, stage);
+        // Without an actor, a model is measured by itself and differs from stage to stage.
+        let frozen = actor == "actor";
+        let (actor, model) = models.pair(actor, model)?;
+        let actor = if frozen {
+            Actor::Frozen(actor)
+        } else {
+            Actor::Training(actor)
+        };
+        let value = gauge.measure(gate, actor, model)?;
+        if value < gate.at_least {
+            return Err(TrainError::Gate {
+                stage: stage.name().to_owned(),
+                measure: gate.measure.name().to_owned(),
+                value,
+                at_least: gate.at_least,
+            });
+        }
+        observer.on(&Event::GateMet {
+            stage: stage.name(),
+            measure: gate.measure,
+            value,
+            at_least: gate.at_least,
+        });
+    }
+    Ok(())
+}
