@@ -47,8 +47,11 @@ def rows():
                peer("torch_model.py", size, "--what=train", "--dtype=bf16"), "tok_s")
         score = ours("logprobs", size)
         yield f"logprobs {size}", "PyTorch, f32", score, peer("torch_model.py", size, "--what=score"), "tok_s"
-        yield (f"logprobs {size} bf16", "PyTorch, bf16", score,
+        yield (f"logprobs {size} bf16", "PyTorch, bf16", ours("logprobs", size, "--dtype=bf16"),
                peer("torch_model.py", size, "--what=score", "--dtype=bf16"), "tok_s")
+        yield (f"decode {size} 64 bf16", "transformers.generate, bf16",
+               ours("decode", size, "--batch=64", "--dtype=bf16"),
+               peer("hf_generate.py", size, "--batch=64", "--dtype=bf16"), "tok_s")
         yield (f"decode {size} 64 transformers", "transformers.generate", ours("decode", size, "--batch=64"),
                peer("hf_generate.py", size, "--batch=64"), "tok_s")
         for batch in 1, 16, 64:

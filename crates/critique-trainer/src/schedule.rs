@@ -12,6 +12,14 @@ pub struct Schedule {
     pub shape: Shape,
     /// The end of a fall, as a share of the peak.
     pub floor: f32,
+    /// The step at which the fall ends, after which the rate stays; 0 for the stage's last.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub steps: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(steps: &usize) -> bool {
+    *steps == 0
 }
 
 /// The shape after the rise.
@@ -30,6 +38,7 @@ impl Default for Schedule {
             warmup: 0,
             shape: Shape::Cosine,
             floor: 0.1,
+            steps: 0,
         }
     }
 }
@@ -40,6 +49,7 @@ impl Schedule {
         if step < self.warmup {
             return (step + 1) as f32 / self.warmup as f32;
         }
+        let steps = if self.steps > 0 { self.steps } else { steps };
         match self.shape {
             Shape::Constant => 1.0,
             Shape::Cosine => {
@@ -62,10 +72,20 @@ mod tests {
             warmup: 2,
             shape: Shape::Cosine,
             floor: 0.1,
+            steps: 0,
         };
         let at: Vec<f32> = (0..=12).map(|step| schedule.at(step, 12)).collect();
         assert_eq!(at[..3], [0.5, 1.0, 1.0]);
         assert!((at[7] - 0.55).abs() < 1e-6);
         assert!((at[12] - 0.1).abs() < 1e-6);
+
+        // One that ends before its stage stays where it is.
+        let early = Schedule {
+            steps: 12,
+            ..schedule
+        };
+        let same: Vec<f32> = (0..=12).map(|step| early.at(step, 100)).collect();
+        assert_eq!(at, same);
+        assert_eq!(early.at(60, 100), at[12]);
     }
 }

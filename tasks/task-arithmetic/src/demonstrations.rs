@@ -12,7 +12,8 @@ use crate::noise::Noise;
 /// Kinds of demonstrations:
 ///
 /// - `solutions`: right responses
-/// - `clean_critiques`: right critiques of responses with mistakes anywhere
+/// - `clean_critiques`: right critiques of responses, half of them with mistakes anywhere, half
+///   with the actor's
 /// - `comparisons`: verdicts on random pairs of values, the one skill that RL cannot teach a
 ///   model which lacks it
 /// - `responses`: responses with the actor's mistakes
@@ -71,9 +72,15 @@ fn response(task: &Arithmetic, rng: &mut Rng) -> Demonstration {
     )
 }
 
+/// Mistakes anywhere teach to compare, for they cannot be told from the question; the actor's own
+/// run on from step to step, and teach to trust no value of the response.
 fn clean_critique(task: &Arithmetic, rng: &mut Rng) -> Demonstration {
     let chain = task.draw(rng, Split::Train);
-    let stated = Noise::random_response(rng, &chain);
+    let stated = if rng.chance(0.5) {
+        Noise::random_response(rng, &chain)
+    } else {
+        task.noise.response(rng, &chain)
+    };
     Demonstration::new(
         critique_prompt(task, &chain, &stated),
         ChainCritique::perfect(&chain, &stated).text(),

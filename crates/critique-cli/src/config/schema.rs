@@ -456,6 +456,11 @@ pub(super) const TABLES: [Table; 15] = [
                 Number,
                 "The end of a fall, as a share of the peak.",
             ),
+            (
+                "steps",
+                Count(0),
+                "The step at which the fall ends; 0 for the stage's last.",
+            ),
         ],
     },
     Table {

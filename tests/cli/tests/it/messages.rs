@@ -263,6 +263,15 @@ fn numbers_of_flags_that_make_no_sense_are_refused() {
             &["bench", "logprobs", "--steps", "0"],
             "whole number above 0",
         ),
+        (
+            &["bench", "train", "--dtype", "bf16", "--model", "x"],
+            "`--dtype bf16` is for weights that are not trained; expected `f32`, or `train --lora`",
+        ),
+        (
+            &["bench", "rloo-step", "--dtype", "bf16", "--model", "x"],
+            "expected `f32`",
+        ),
+        (&["generate", "--dtype", "f16"], "expected `f32` or `bf16`"),
         (&["generate", "--n", "0"], "whole number above 0"),
         (
             &["generate", "--max-new-tokens", "0"],
