@@ -209,7 +209,7 @@ impl<'a> Forecast<'a> {
                 }
                 // The critiques are ready-made.
                 Measure::PerfectRefinement => phases.critic = "",
-                Measure::Discriminability => {}
+                Measure::Discriminability => phases.refinements = 0,
             }
             most = most.max(self.sampling(&phases)?);
         }
