@@ -94,7 +94,9 @@ impl Models {
     /// When a model cannot be loaded.
     pub(crate) fn take_up(&mut self, stage: &StageConfig, folder: &Path) -> Result<(), TrainError> {
         self.ensure(stage.model())?;
-        if matches!(stage, StageConfig::Rl(_)) {
+        // A critic in SFT is measured with the actor.
+        let measured = stage.model() == "critic" && stage.gates_every() > 0;
+        if matches!(stage, StageConfig::Rl(_)) || measured {
             self.ensure("actor")?;
         }
         let model = self.read(stage.model(), folder)?;

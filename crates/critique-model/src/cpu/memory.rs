@@ -159,19 +159,8 @@ impl<'a> CpuMemory<'a> {
 
     /// Weights of the base as they are made or read, and the tables of its positions.
     pub fn stored(&self) -> usize {
-        let rotary = self.config.max_position_embeddings * self.config.head_dim;
         let products: usize = self.matrices().map(|(out, input)| out * input).sum();
-        let others = self.config.parameters() - products;
-        FLOAT * (others + self.dtype.words(products) + rotary - self.saved_by_table(self.dtype))
-    }
-
-    /// Floats that an embedding of its own, which is no factor of a product, saves in `dtype`.
-    fn saved_by_table(&self, dtype: Dtype) -> usize {
-        let (vocab, d) = (self.config.vocab, self.config.d_model);
-        match (self.config.tie_word_embeddings, dtype) {
-            (false, Dtype::Bf16) => vocab * d - packed_len(dtype.words(d), vocab),
-            _ => 0,
-        }
+        FLOAT * (self.dtype.words(products) + self.others(self.dtype))
     }
 
     /// Weights of the base, those of products in panels. `trained` adds the panels of the
@@ -186,14 +175,25 @@ impl<'a> CpuMemory<'a> {
         let forward: usize = matrices().map(|(out, input)| packed(input, out)).sum();
         let backward: usize = matrices().map(|(out, input)| packed(out, input)).sum();
         let products: usize = matrices().map(|(out, input)| out * input).sum();
-        let parameters = self.config.parameters();
-        let rotary = self.config.max_position_embeddings * self.config.head_dim;
         let floats = match (trained, self.lora) {
-            (false, _) => parameters - products + forward,
-            (true, Some(_)) => parameters - products + forward + backward,
-            (true, None) => parameters + forward + backward,
+            (false, _) => forward,
+            (true, Some(_)) => forward + backward,
+            (true, None) => products + forward + backward,
         };
-        FLOAT * (floats + rotary - self.saved_by_table(dtype))
+        FLOAT * (floats + self.others(dtype))
+    }
+
+    /// Floats of what takes part in no product: vectors, tables of positions, and an embedding of
+    /// its own, which is packed in bf16 alone.
+    fn others(&self, dtype: Dtype) -> usize {
+        let (vocab, d) = (self.config.vocab, self.config.d_model);
+        let products: usize = self.matrices().map(|(out, input)| out * input).sum();
+        let rotary = self.config.max_position_embeddings * self.config.head_dim;
+        let vectors = self.config.parameters() - products + rotary;
+        match (self.config.tie_word_embeddings, dtype) {
+            (false, Dtype::Bf16) => vectors - vocab * d + packed_len(dtype.words(d), vocab),
+            _ => vectors,
+        }
     }
 
     /// The adapter's weights and their copies; 0 without one.

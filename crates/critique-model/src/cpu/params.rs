@@ -241,10 +241,13 @@ impl Param {
         unpack(panels, wide, &mut words);
         match panels.dtype {
             Dtype::F32 => words,
-            Dtype::Bf16 => words
-                .chunks_exact(wide)
-                .flat_map(|row| values(row.iter().copied()).take(input))
-                .collect(),
+            Dtype::Bf16 => {
+                let mut rows = Vec::with_capacity(self.len());
+                for row in words.chunks_exact(wide) {
+                    rows.extend(values(row.iter().copied()).take(input));
+                }
+                rows
+            }
         }
     }
 

@@ -118,7 +118,13 @@ fn rl_that_is_stopped_anywhere_and_resumed_equals_unbroken() {
 
 #[test]
 fn an_actor_that_comes_from_the_critic_stays_as_it_was_through_a_stop() {
-    let runs = [None, Some(5), Some(8)].map(|stop| {
+    an_actor_from_the_critic(0, [5, 8]);
+    // Where the critic was measured with it, it is that from before the critic's stage.
+    an_actor_from_the_critic(3, [4, 6]);
+}
+
+fn an_actor_from_the_critic(gates_every: usize, stops: [usize; 2]) {
+    let runs = [None, Some(stops[0]), Some(stops[1])].map(|stop| {
         let dir = tempfile::tempdir().unwrap();
         let mut config = short(dir.path());
         config.stages.drain(..1);
@@ -133,6 +139,11 @@ fn an_actor_that_comes_from_the_critic_stays_as_it_was_through_a_stop() {
         for stage in &mut config.stages {
             if let StageConfig::Sft(stage) = stage {
                 stage.eval_as = None;
+                stage.gates_every = gates_every;
+                if gates_every > 0 {
+                    let gate = "measure = \"accuracy\"\nat_least = 0.0";
+                    stage.gates = vec![toml::from_str(gate).unwrap()];
+                }
             }
         }
         if let Some(steps) = stop {
