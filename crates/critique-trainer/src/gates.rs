@@ -41,12 +41,12 @@ impl<'a> Gauge<'a> {
         self.responses.clear();
     }
 
-    /// What a gate asks for of `model`. Critiques are of responses of `actor`; those of a frozen
-    /// one are kept for the next gate.
+    /// What a gate asks for of `model`. Critiques are of responses of the actor, which are kept for
+    /// the next gate; without one, of the model's own.
     pub(crate) fn measure(
         &mut self,
         gate: &Gate,
-        actor: Actor<'_>,
+        actor: Option<&LanguageModel>,
         model: &LanguageModel,
     ) -> Result<f64, TrainError> {
         if self.problems.is_empty() {
@@ -67,11 +67,11 @@ impl<'a> Gauge<'a> {
                 };
                 // Sampled, since a greedy actor errs in one way only.
                 let (who, attempts) = match actor {
-                    Actor::Training(actor) => {
-                        fresh = self.respond(actor, 0.7, 0..problems)?;
-                        (actor, fresh.as_slice())
+                    None => {
+                        fresh = self.respond(model, 0.7, 0..problems)?;
+                        (model, fresh.as_slice())
                     }
-                    Actor::Frozen(actor) => {
+                    Some(actor) => {
                         let known = self.responses.len().min(problems);
                         let more = self.respond(actor, 0.7, known..problems)?;
                         self.responses.extend(more);
@@ -115,22 +115,6 @@ impl<'a> Gauge<'a> {
     }
 }
 
-/// Whose responses are criticised.
-#[derive(Clone, Copy)]
-pub(crate) enum Actor<'a> {
-    /// One that stays as it is.
-    Frozen(&'a LanguageModel),
-    /// The model in training.
-    Training(&'a LanguageModel),
-}
-
-impl<'a> Actor<'a> {
-    /// The frozen one where there is one, else the model in training.
-    pub(crate) fn of(frozen: Option<&'a LanguageModel>, model: &'a LanguageModel) -> Self {
-        frozen.map_or(Self::Training(model), Self::Frozen)
-    }
-}
-
 /// Whether the gates of a stage are met before its last step, where it asks for that; what they
 /// measure goes into the metrics of the step before. A run that goes on from a checkpoint asks
 /// again and gets the same answer.
@@ -139,6 +123,8 @@ pub(crate) struct EarlyEnd<'a> {
     pub(crate) every: usize,
     /// Steps of the stage.
     pub(crate) steps: usize,
+    /// The frozen actor that the model is measured with; without one it is measured by itself.
+    pub(crate) actor: Option<&'a LanguageModel>,
 }
 
 impl EarlyEnd<'_> {
@@ -147,7 +133,6 @@ impl EarlyEnd<'_> {
         &self,
         step: usize,
         model: &LanguageModel,
-        actor: Actor<'_>,
         gauge: &mut Gauge<'_>,
         metrics: &mut Metrics,
     ) -> Result<bool, TrainError> {
@@ -157,7 +142,7 @@ impl EarlyEnd<'_> {
         }
         let mut met = true;
         for gate in self.gates {
-            let value = gauge.measure(gate, actor, model)?;
+            let value = gauge.measure(gate, self.actor, model)?;
             metrics.insert(format!("gate/{}", gate.measure.name()), json!(value));
             met &= value >= gate.at_least;
         }
@@ -177,11 +162,7 @@ pub(crate) fn check_gates(
         // Without an actor, a model is measured by itself and differs from stage to stage.
         let frozen = actor == "actor";
         let (actor, model) = models.pair(actor, model)?;
-        let actor = if frozen {
-            Actor::Frozen(actor)
-        } else {
-            Actor::Training(actor)
-        };
+        let actor = frozen.then_some(actor);
         let value = gauge.measure(gate, actor, model)?;
         if value < gate.at_least {
             return Err(TrainError::Gate {

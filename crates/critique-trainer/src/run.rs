@@ -17,7 +17,7 @@ use crate::checkpoint::{self, Best, TrainerState, read_state};
 use crate::config::{RlStage, RunConfig, SftStage, StageConfig};
 use crate::error::TrainError;
 use crate::evaluation::Evaluator;
-use crate::gates::{Actor, EarlyEnd, Gauge, check_gates};
+use crate::gates::{EarlyEnd, Gauge, check_gates};
 use crate::kept_config::keep_config;
 use crate::memory;
 use crate::models::Models;
@@ -245,23 +245,17 @@ impl Runner<'_> {
             observer.on(&Event::Note { text: &text });
         }
         // A critic is measured with the actor; any other model by itself.
-        let frozen = match stage.model.as_str() {
-            "critic" if stage.gates_every > 0 => Some(models.get("actor")?),
-            _ => None,
-        };
         let early = EarlyEnd {
             gates: &stage.gates,
             every: stage.gates_every,
             steps: stage.steps,
+            actor: match stage.model.as_str() {
+                "critic" if stage.gates_every > 0 => Some(models.get("actor")?),
+                _ => None,
+            },
         };
-        let (step, model) = (work.state.stage_step, &work.model);
-        let mut ended = early.met(
-            step,
-            model,
-            Actor::of(frozen, model),
-            gauge,
-            &mut Metrics::new(),
-        )?;
+        let step = work.state.stage_step;
+        let mut ended = early.met(step, &work.model, gauge, &mut Metrics::new())?;
         while !ended && work.state.stage_step < stage.steps {
             let begin = Instant::now();
             work.note_peak();
@@ -285,14 +279,7 @@ impl Runner<'_> {
                 "time/tokens_per_second".into(),
                 json!(outcome.tokens as f64 / seconds),
             );
-            let model = &work.model;
-            ended = early.met(
-                step + 1,
-                model,
-                Actor::of(frozen, model),
-                gauge,
-                &mut metrics,
-            )?;
+            ended = early.met(step + 1, &work.model, gauge, &mut metrics)?;
             self.advance(&stage.name, stage.steps, work, metrics, observer)?;
         }
         Ok(())
@@ -336,14 +323,14 @@ impl Runner<'_> {
         } else {
             Vec::new()
         };
-        let frozen = Actor::Frozen(actor);
         let early = EarlyEnd {
             gates: &stage.gates,
             every: stage.gates_every,
             steps: stage.steps,
+            actor: Some(actor),
         };
         let step = work.state.stage_step;
-        let mut ended = early.met(step, &work.model, frozen, gauge, &mut Metrics::new())?;
+        let mut ended = early.met(step, &work.model, gauge, &mut Metrics::new())?;
         while !ended && work.state.stage_step < stage.steps {
             let step = work.state.stage_step;
             work.note_peak();
@@ -363,7 +350,7 @@ impl Runner<'_> {
             if stage.validate_every > 0 && (step + 1).is_multiple_of(stage.validate_every) {
                 self.validate(stage, &validation, actor, work, &mut outcome.metrics)?;
             }
-            ended = early.met(step + 1, &work.model, frozen, gauge, &mut outcome.metrics)?;
+            ended = early.met(step + 1, &work.model, gauge, &mut outcome.metrics)?;
             self.advance(&stage.name, stage.steps, work, outcome.metrics, observer)?;
         }
         Ok(())
