@@ -2,6 +2,8 @@
 
 mod check;
 
+pub(crate) use self::check::origin;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

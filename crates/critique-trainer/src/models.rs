@@ -10,7 +10,7 @@ use critique_model::{
 };
 use critique_tasks::{Task, Vocabulary};
 
-use crate::config::{Gate, ModelSource, NewModel, RunConfig, StageConfig};
+use crate::config::{Gate, ModelSource, NewModel, RunConfig, StageConfig, origin};
 use crate::error::TrainError;
 
 /// Models by name.
@@ -167,11 +167,7 @@ impl Models {
 
     /// What a model came from in the first place.
     fn origin(&self, name: &str) -> Option<&ModelSource> {
-        let mut source = self.sources.get(name)?;
-        while let Some(from) = &source.from {
-            source = self.sources.get(from)?;
-        }
-        Some(source)
+        Some(origin(&self.sources, self.sources.get(name)?))
     }
 
     fn runtime_with(&self, dtype: Dtype) -> Runtime {

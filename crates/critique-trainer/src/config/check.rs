@@ -1,10 +1,23 @@
 //! What must hold in a run file beyond its types.
 
+use std::collections::BTreeMap;
+
 use critique_core::Sampling;
 use critique_model::Dtype;
 
 use super::{Gate, ModelSource, RlStage, RunConfig, SftStage, StageConfig};
 use crate::error::TrainError;
+
+/// The model that gives another its weights, once names are checked.
+pub(crate) fn origin<'a>(
+    models: &'a BTreeMap<String, ModelSource>,
+    source: &'a ModelSource,
+) -> &'a ModelSource {
+    let from = |source: &&'a ModelSource| source.from.as_ref().map(|from| &models[from]);
+    std::iter::successors(Some(source), from)
+        .last()
+        .unwrap_or(source)
+}
 
 impl RunConfig {
     /// Checks what the types cannot: names that must exist, numbers that must not be 0.
@@ -123,11 +136,7 @@ impl RunConfig {
 
     /// The model that gives another its weights, through any number of `from`.
     pub fn origin<'a>(&'a self, source: &'a ModelSource) -> &'a ModelSource {
-        let mut source = source;
-        while let Some(from) = &source.from {
-            source = &self.models[from];
-        }
-        source
+        origin(&self.models, source)
     }
 
     fn check_stage(&self, index: usize, stage: &StageConfig) -> Result<(), TrainError> {
