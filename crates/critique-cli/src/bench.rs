@@ -1,13 +1,13 @@
 //! `critique-rl bench`: how fast this machine trains and samples, on random tokens.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Subcommand;
 use critique_core::{Completion, Request, Rng, Sampling, derive_seed};
 use critique_model::{
-    AdamW, CpuEngine, CpuMemory, Dtype, Ends, Engine, Group, KeptMemory, LoraConfig, ModelConfig,
-    NamedTensors, Sampled, TokenRun, read_model,
+    AdamW, Adapter, CpuMemory, DeviceSpec, Dtype, Ends, Engine, Group, KeptMemory, LoraConfig,
+    ModelConfig, NamedTensors, Runtime, Sampled, TokenRun, open_engine, read_model,
 };
 use critique_rewards::advantage::leave_one_out;
 use critique_rewards::{
@@ -18,7 +18,7 @@ use serde::Serialize;
 use critique_trainer::memory;
 
 use crate::failure::Failure;
-use crate::model::{count, dtype, several, threads};
+use crate::model::{FrozenArgs, count, is_folder, several};
 use crate::out::{say, say_json};
 
 /// Measures speed and memory.
@@ -86,12 +86,8 @@ struct Common {
     /// Timed repetitions, after one that is not
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = count)]
     steps: usize,
-    /// Threads; 0 takes as many as the machine has
-    #[arg(long, default_value_t = 0, value_name = "N", value_parser = threads)]
-    threads: usize,
-    /// Type of the weights: f32, or bf16 where they are not trained
-    #[arg(long, default_value = "f32", value_name = "TYPE", value_parser = dtype)]
-    dtype: Dtype,
+    #[command(flatten)]
+    frozen: FrozenArgs,
     /// Measures processor time of all threads instead of the wall clock
     #[arg(long)]
     cpu_time: bool,
@@ -119,10 +115,11 @@ struct Speed {
     step_s: f64,
     /// Tokens a second: sampled ones where there are any, else all.
     tok_s: f64,
-    /// Peak resident memory, in MiB.
+    /// Peak resident memory of the process, in MiB; a GPU's own memory is not in it.
     peak_rss_mb: f64,
-    /// What `train --dry-run` would have said of it, in MiB.
-    predicted_mb: f64,
+    /// What `train --dry-run` would have said of it, in MiB. On the CPU only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    predicted_mb: Option<f64>,
     /// Arithmetic of products with weights, in 10^9 operations a second; a multiply-add is two.
     gflop_s: f64,
 }
@@ -142,7 +139,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             let rows = groups_of(*prompts, *group, *prompt_tokens, *new_tokens);
             let tokens: usize = rows.iter().map(Group::tokens).sum();
             let planned = {
-                let plan = plan(step.engine.config(), common, None);
+                let plan = plan(&step.config, common, None);
                 let sampling =
                     plan.sampling(&sampled(*prompts, *group, *prompt_tokens, *new_tokens));
                 let mut kept = KeptMemory::default();
@@ -158,11 +155,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             };
             let work = Work {
                 tokens: prompts * group * new_tokens,
-                // Sampling and the reference go forward, training thrice as far.
-                passes: 5 * tokens,
+                // Sampling, the reference and, where sampling is not exact, the old policy go
+                // forward, training thrice as far.
+                passes: (5 + usize::from(!step.exact)) * tokens,
                 predicted: begin + planned,
             };
-            let parameters = step.engine.config().parameters();
+            let parameters = step.config.parameters();
             time(common, &work, parameters, |n| step.run(n))
         }
         What::Decode {
@@ -172,9 +170,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             new_tokens,
         } => {
             let begin = memory::resident();
-            let engine = open(common)?;
-            let (vocab, parameters) = (vocab(&engine), engine.config().parameters());
-            let plan = plan(engine.config(), common, None);
+            let (config, engine) = open(common, Trained::Nothing, false)?;
+            let plan = plan(&config, common, None);
             let sampling = plan.sampling(&sampled(*batch, 1, *prompt_tokens, *new_tokens));
             let mut kept = KeptMemory::default();
             kept.sampling(&sampling);
@@ -183,8 +180,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
                 passes: batch * (prompt_tokens + new_tokens),
                 predicted: begin + plan.weights(false) + kept.total() + sampling.given_back,
             };
-            time(common, &work, parameters, |n| {
-                let prompts = random(vocab, n, *batch, *prompt_tokens);
+            time(common, &work, config.parameters(), |n| {
+                let prompts = random(config.vocab, n, *batch, *prompt_tokens);
                 let requests: Vec<Request> = prompts
                     .into_iter()
                     .map(|p| request(p, 1, *new_tokens, n))
@@ -209,16 +206,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
                 target_modules: LoraConfig::all_linear(),
             });
             let begin = memory::resident();
-            if lora.is_none() {
-                only_f32(common)?;
-            }
-            let mut engine = open(common)?;
-            match &lora {
-                Some(lora) => engine.add_adapter(lora, NamedTensors::new(), true, 0)?,
-                None => engine.train_all(),
-            }
-            engine.set_recompute(*recompute);
-            let (vocab, config) = (vocab(&engine), engine.config().clone());
+            let trained = match &lora {
+                None => Trained::Everything,
+                Some(lora) => Trained::Adapter(lora.clone()),
+            };
+            let (config, mut engine) = open(common, trained, *recompute)?;
             let plan = plan(&config, common, lora.as_ref());
             let rows = groups_of(*batch, 1, 1, tokens - 1);
             // Frozen weights have no gradient.
@@ -232,11 +224,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
                     + plan.optimizer()
                     + plan.training(&rows, *recompute).total(),
             };
-            let parameters = config.parameters();
             let weight = -1.0 / (batch * (tokens - 1)) as f32;
             let loss = |_: TokenRun, _: &[f32], grad: &mut [f32]| grad.fill(weight);
-            time(common, &work, parameters, |n| {
-                engine.accumulate(&whole(random(vocab, n, *batch, *tokens)), 1.0, &loss)?;
+            time(common, &work, config.parameters(), |n| {
+                engine.accumulate(&whole(random(config.vocab, n, *batch, *tokens)), 1.0, &loss)?;
                 engine.update(1e-6, &AdamW::default());
                 Ok(())
             })
@@ -247,17 +238,16 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             tokens,
         }) => {
             let begin = memory::resident();
-            let engine = open(common)?;
-            let (vocab, parameters) = (vocab(&engine), engine.config().parameters());
-            let plan = plan(engine.config(), common, None);
+            let (config, engine) = open(common, Trained::Nothing, false)?;
+            let plan = plan(&config, common, None);
             let rows = groups_of(*batch, 1, 1, tokens - 1);
             let work = Work {
                 tokens: batch * tokens,
                 passes: batch * tokens,
                 predicted: begin + plan.weights(false) + plan.scoring(&rows).total(),
             };
-            time(common, &work, parameters, |n| {
-                engine.score(&whole(random(vocab, n, *batch, *tokens)), 1.0)?;
+            time(common, &work, config.parameters(), |n| {
+                engine.score(&whole(random(config.vocab, n, *batch, *tokens)), 1.0)?;
                 Ok(())
             })
         }
@@ -279,11 +269,11 @@ fn plan<'e>(
     common: &Common,
     lora: Option<&'e LoraConfig>,
 ) -> CpuMemory<'e> {
-    let threads = match common.threads {
+    let threads = match common.frozen.threads() {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
-    CpuMemory::new(config, lora, threads).with_dtype(common.dtype)
+    CpuMemory::new(config, lora, threads).with_dtype(common.frozen.dtype())
 }
 
 /// Completions of prompts that have nothing in common.
@@ -316,28 +306,40 @@ const ENDS: Ends<'static> = Ends {
     decode: &no_text,
 };
 
-fn open(common: &Common) -> Result<CpuEngine, Failure> {
-    let (config, weights) = read_model(Path::new(&common.model))?;
-    Ok(CpuEngine::with_dtype(
-        &config,
-        weights,
-        common.threads,
-        common.dtype,
-    )?)
+/// What of the model a benchmark trains.
+enum Trained {
+    Nothing,
+    Everything,
+    Adapter(LoraConfig),
 }
 
-/// Refuses other types where all weights are trained.
-fn only_f32(common: &Common) -> Result<(), Failure> {
-    match common.dtype {
-        Dtype::F32 => Ok(()),
-        Dtype::Bf16 => Err(Failure::usage(
+fn open(
+    common: &Common,
+    trained: Trained,
+    recompute: bool,
+) -> Result<(ModelConfig, Box<dyn Engine>), Failure> {
+    if matches!(trained, Trained::Everything) && common.frozen.dtype() != Dtype::F32 {
+        return Err(Failure::usage(
             "`--dtype bf16` is for weights that are not trained; expected `f32`, or `train --lora`",
-        )),
+        ));
     }
-}
-
-fn vocab(engine: &CpuEngine) -> usize {
-    engine.config().vocab
+    let runtime = Runtime {
+        recompute,
+        ..common.frozen.runtime(0)?
+    };
+    is_folder(&common.model)?;
+    let (config, weights) = read_model(&common.model)?;
+    let train = !matches!(trained, Trained::Nothing);
+    let adapter = match trained {
+        Trained::Adapter(config) => Some(Adapter {
+            config,
+            base_model: None,
+            tensors: NamedTensors::new(),
+        }),
+        _ => None,
+    };
+    let engine = open_engine(&config, weights, adapter, train, &runtime)?;
+    Ok((config, engine))
 }
 
 fn random(vocab: usize, n: usize, rows: usize, tokens: usize) -> Vec<Vec<u32>> {
@@ -376,8 +378,11 @@ fn request(prompt: Vec<u32>, samples: u64, new_tokens: usize, n: usize) -> Reque
 /// One step of RLOO with the KL in the reward, as `TRL`'s trainer takes it: sample, score the
 /// reference, one `AdamW` update.
 struct RlooStep {
-    engine: CpuEngine,
-    reference: CpuEngine,
+    config: ModelConfig,
+    engine: Box<dyn Engine>,
+    reference: Box<dyn Engine>,
+    /// Whether log-probs recorded while sampling are those of the old policy.
+    exact: bool,
     prompts: usize,
     group: u64,
     prompt_tokens: usize,
@@ -392,13 +397,12 @@ impl RlooStep {
         prompt_tokens: usize,
         new_tokens: usize,
     ) -> Result<Self, Failure> {
-        only_f32(common)?;
-        let mut engine = open(common)?;
-        let reference = engine.frozen();
-        engine.train_all();
+        let (config, engine) = open(common, Trained::Everything, false)?;
         Ok(Self {
+            config,
+            reference: engine.snapshot(),
             engine,
-            reference,
+            exact: common.frozen.device()? == DeviceSpec::Cpu,
             prompts,
             group: group as u64,
             prompt_tokens,
@@ -407,7 +411,7 @@ impl RlooStep {
     }
 
     fn run(&mut self, n: usize) -> Result<(), Failure> {
-        let prompts = random(vocab(&self.engine), n, self.prompts, self.prompt_tokens);
+        let prompts = random(self.config.vocab, n, self.prompts, self.prompt_tokens);
         let requests: Vec<Request> = prompts
             .iter()
             .map(|p| request(p.clone(), self.group, self.new_tokens, n))
@@ -422,19 +426,25 @@ impl RlooStep {
             })
             .collect();
         let reference = self.reference.score(&groups, 1.0)?;
+        let old = if self.exact {
+            let recorded = |c: &Vec<Completion>| c.iter().map(|c| c.log_probs.clone()).collect();
+            completions.iter().map(recorded).collect()
+        } else {
+            self.engine.score(&groups, 1.0)?
+        };
         let reward = |c: &Completion| c.tokens.iter().filter(|&&t| t % 10 == 7).count() as f32;
         let advantages: Vec<Vec<f32>> = completions
             .iter()
             .map(|c| leave_one_out(&c.iter().map(reward).collect::<Vec<_>>()))
             .collect();
-        let sequences: Vec<Sequence<'_>> = completions
+        let sequences: Vec<Sequence<'_>> = old
             .iter()
             .flatten()
             .zip(reference.iter().flatten())
             .zip(advantages.iter().flatten())
-            .map(|((c, reference), &advantage)| Sequence {
+            .map(|((log_probs, reference), &advantage)| Sequence {
                 advantage,
-                log_probs: &c.log_probs,
+                log_probs,
                 ref_log_probs: reference,
             })
             .collect();
@@ -449,7 +459,7 @@ impl RlooStep {
         let weight = policy.weight(self.new_tokens);
         let group = self.group as usize;
         let loss = |run: TokenRun, log_probs: &[f32], grad: &mut [f32]| {
-            let old = &completions[run.group][run.completion].log_probs;
+            let old = &old[run.group][run.completion];
             let advantages = &spread[run.group * group + run.completion];
             for (i, (grad, &log_prob)) in grad.iter_mut().zip(log_probs).enumerate() {
                 let t = run.start + i;
@@ -487,13 +497,14 @@ fn time(
         });
     }
     seconds.sort_by(f64::total_cmp);
+    let on_cpu = common.frozen.device()? == DeviceSpec::Cpu;
     let step_s = seconds[seconds.len() / 2];
     let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
     let speed = Speed {
         step_s,
         tok_s: work.tokens as f64 / step_s,
         peak_rss_mb: mib(memory::peak()),
-        predicted_mb: mib(work.predicted + CpuMemory::OVERHEAD),
+        predicted_mb: on_cpu.then(|| mib(work.predicted + CpuMemory::OVERHEAD)),
         gflop_s: 2.0 * (work.passes * parameters) as f64 / step_s / 1e9,
     };
     if common.json {
@@ -504,9 +515,11 @@ fn time(
     } else {
         "seconds"
     };
+    let predicted = speed.predicted_mb;
+    let predicted = predicted.map_or(String::new(), |mib| format!(", {mib:.0} predicted"));
     say(format!(
-        "{:.4} {kind} a step, {:.0} tokens a second, {:.0} GFLOP/s; {:.0} MiB at most, {:.0} predicted",
-        speed.step_s, speed.tok_s, speed.gflop_s, speed.peak_rss_mb, speed.predicted_mb
+        "{:.4} {kind} a step, {:.0} tokens a second, {:.0} GFLOP/s; {:.0} MiB at most{predicted}",
+        speed.step_s, speed.tok_s, speed.gflop_s, speed.peak_rss_mb
     ))
 }
 

@@ -36,6 +36,21 @@ pub(crate) struct FrozenArgs {
 }
 
 impl FrozenArgs {
+    /// The type of weights.
+    pub(crate) fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// Where models run.
+    pub(crate) fn device(&self) -> Result<DeviceSpec, Failure> {
+        Ok(DeviceSpec::parse(&self.runtime.device)?)
+    }
+
+    /// Threads of the CPU engine; 0 takes as many as the machine has.
+    pub(crate) fn threads(&self) -> usize {
+        self.runtime.threads
+    }
+
     /// The runtime that these describe.
     pub(crate) fn runtime(&self, seed: u64) -> Result<Runtime, Failure> {
         Ok(Runtime {
@@ -89,12 +104,12 @@ pub(crate) fn open_engine(
     let adapter = adapter
         .map(|dir| is_folder(dir).and_then(|()| Ok(load_adapter(dir, &config)?)))
         .transpose()?;
-    let engine = critique_model::open_engine(&config, weights, adapter, runtime)?;
+    let engine = critique_model::open_engine(&config, weights, adapter, false, runtime)?;
     Ok((config, engine))
 }
 
 /// Refuses what is no folder before anything is read from it.
-fn is_folder(dir: &Path) -> Result<(), Failure> {
+pub(crate) fn is_folder(dir: &Path) -> Result<(), Failure> {
     if dir.is_dir() {
         return Ok(());
     }

@@ -159,22 +159,15 @@ impl LanguageModel {
     }
 
     /// A model with the same weights of which `training` is trained, with no optimizer state.
-    /// On the CPU the two share memory until one changes.
+    /// The two share memory until one changes.
     ///
     /// # Errors
     ///
     /// When `training` asks for an adapter with other settings than the one that is there.
     pub fn fork(&self, training: &Training) -> Result<Self, ModelError> {
         let (engine, lora) = match (training, &self.lora) {
-            (Training::Frozen, lora) => (
-                self.engine
-                    .frozen(&self.config, lora.as_ref(), &self.runtime)?,
-                lora.clone(),
-            ),
-            (Training::Full, None) => (
-                self.engine.trainable(&self.config, None, &self.runtime)?,
-                None,
-            ),
+            (Training::Frozen, lora) => (self.engine.frozen(), lora.clone()),
+            (Training::Full, None) => (self.engine.trainable(None, &self.runtime)?, None),
             (Training::Full, Some(_)) => {
                 let message =
                     "full training of a model with an adapter; merge the adapter first".to_owned();
@@ -186,8 +179,7 @@ impl LanguageModel {
                 return Err(ModelError::Other { message });
             }
             (Training::Lora(wanted), _) => (
-                self.engine
-                    .trainable(&self.config, Some(wanted), &self.runtime)?,
+                self.engine.trainable(Some(wanted), &self.runtime)?,
                 Some(wanted.clone()),
             ),
         };
@@ -207,18 +199,12 @@ impl LanguageModel {
     }
 
     /// This model, trained no further: gradients and optimizer state are dropped.
-    ///
-    /// # Errors
-    ///
-    /// When the device fails.
-    pub fn into_frozen(mut self) -> Result<Self, ModelError> {
-        match self.engine {
-            Backend::Cpu(engine) => {
-                self.engine = Backend::Cpu(Box::new(engine.into_frozen()));
-                Ok(self)
-            }
-            Backend::Burn(_) => self.fork(&Training::Frozen),
-        }
+    pub fn into_frozen(mut self) -> Self {
+        self.engine = match self.engine {
+            Backend::Cpu(engine) => Backend::Cpu(Box::new(engine.into_frozen())),
+            burn @ Backend::Burn(_) => burn.frozen(),
+        };
+        self
     }
 
     /// The model's shape.
@@ -348,7 +334,8 @@ pub fn read_model(dir: &Path) -> Result<(ModelConfig, WeightFiles), ModelError> 
     Ok((config, weights))
 }
 
-/// An engine for weights and, where given, an adapter on them; nothing is trained.
+/// An engine for weights and, where given, an adapter on them; one without tensors starts
+/// afresh. With `train` it trains the adapter, or all weights where there is none.
 ///
 /// # Errors
 ///
@@ -357,11 +344,12 @@ pub fn open_engine(
     config: &ModelConfig,
     weights: impl Into<Weights>,
     adapter: Option<Adapter>,
+    train: bool,
     runtime: &Runtime,
 ) -> Result<Box<dyn Engine>, ModelError> {
     let adapter = adapter.map(|a| (a.config, a.tensors));
     Ok(
-        match Backend::open(config, weights.into(), adapter, false, runtime)? {
+        match Backend::open(config, weights.into(), adapter, train, runtime)? {
             Backend::Cpu(engine) => engine,
             Backend::Burn(engine) => engine,
         },
@@ -422,28 +410,15 @@ impl Backend {
         )?)))
     }
 
-    fn frozen(
-        &self,
-        config: &ModelConfig,
-        lora: Option<&LoraConfig>,
-        runtime: &Runtime,
-    ) -> Result<Self, ModelError> {
+    fn frozen(&self) -> Self {
         match self {
-            Self::Cpu(engine) => Ok(Self::Cpu(Box::new(engine.frozen()))),
-            Self::Burn(engine) => {
-                let adapter = lora.map(|lora| (lora.clone(), engine.adapter()));
-                Self::open(config, engine.weights().into(), adapter, false, runtime)
-            }
+            Self::Cpu(engine) => Self::Cpu(Box::new(engine.frozen())),
+            Self::Burn(engine) => Self::Burn(Box::new(engine.frozen())),
         }
     }
 
     /// The same weights, trained in full or, with `lora`, by an adapter.
-    fn trainable(
-        &self,
-        config: &ModelConfig,
-        lora: Option<&LoraConfig>,
-        runtime: &Runtime,
-    ) -> Result<Self, ModelError> {
+    fn trainable(&self, lora: Option<&LoraConfig>, runtime: &Runtime) -> Result<Self, ModelError> {
         match self {
             Self::Cpu(engine) => {
                 let mut engine = engine.frozen();
@@ -457,8 +432,8 @@ impl Backend {
                 Ok(Self::Cpu(Box::new(engine)))
             }
             Self::Burn(engine) => {
-                let adapter = lora.map(|lora| (lora.clone(), engine.adapter()));
-                Self::open(config, engine.weights().into(), adapter, true, runtime)
+                let engine = engine.trainable(lora, runtime.seed)?;
+                Ok(Self::Burn(Box::new(engine)))
             }
         }
     }

@@ -371,7 +371,7 @@ mod tests {
         let loss = |_: TokenRun, _: &[f32], grad: &mut [f32]| grad.fill(-1.0);
         critic.engine_mut().accumulate(&groups, 1.0, &loss).unwrap();
         critic.engine_mut().update(0.1, &AdamW::default());
-        models.put("critic", critic.into_frozen().unwrap());
+        models.put("critic", critic.into_frozen());
         let (actor, critic) = models.pair("actor", "critic").unwrap();
         let untouched = LanguageModel::load(dir.path(), &Runtime::default()).unwrap();
         let score = |model: &LanguageModel| model.engine().score(&groups, 1.0).unwrap();

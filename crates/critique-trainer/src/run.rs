@@ -212,7 +212,7 @@ impl Runner<'_> {
         work.note_peak();
         let InStage { model, peak, .. } = work;
         checkpoint::clear(self.dir)?;
-        let frozen = model.into_frozen()?;
+        let frozen = model.into_frozen();
         shared.models.put(stage.model(), frozen);
         observer.on(&Event::StageEnd {
             stage: stage.name(),

@@ -124,6 +124,20 @@ impl Table {
 }
 
 impl Block {
+    /// Its linear layers, in the order of [`ModelConfig::linears`](crate::ModelConfig::linears).
+    pub(super) fn linears_mut(&mut self) -> [&mut Linear; 7] {
+        let (attention, mlp) = (&mut self.self_attn, &mut self.mlp);
+        [
+            &mut attention.q_proj,
+            &mut attention.k_proj,
+            &mut attention.v_proj,
+            &mut attention.o_proj,
+            &mut mlp.gate_proj,
+            &mut mlp.up_proj,
+            &mut mlp.down_proj,
+        ]
+    }
+
     /// - `x`: `[batch * seq, d_model]`, returned in the same shape
     /// - `keep`: is given the new keys and values and gives those to look at
     pub(super) fn forward(

@@ -22,23 +22,44 @@ use crate::weights::Misfits;
 pub(super) fn decoder(
     config: &ModelConfig,
     weights: NamedTensors,
-    adapter: Option<(&LoraConfig, NamedTensors)>,
     device: &Device,
 ) -> Result<Decoder, ModelError> {
     check("weights", &config.expected_tensors(), &weights)?;
-    let (lora, adapter) = adapter.unzip();
-    let adapter = adapter.unwrap_or_default();
-    if let Some(lora) = lora {
-        check("adapter", &adapter_tensors(config, lora)?, &adapter)?;
-    }
     let mut loader = Loader {
         config,
         weights,
-        adapter,
-        scale: lora.map_or(0.0, LoraConfig::scale),
         device,
     };
     Ok(loader.decoder())
+}
+
+/// Puts an adapter on the decoder.
+///
+/// # Errors
+///
+/// As [`decoder`].
+pub(super) fn add_adapter(
+    decoder: &mut Decoder,
+    config: &ModelConfig,
+    lora: &LoraConfig,
+    mut tensors: NamedTensors,
+    device: &Device,
+) -> Result<(), ModelError> {
+    check("adapter", &adapter_tensors(config, lora)?, &tensors)?;
+    for (layer, block) in decoder.model.layers.iter_mut().enumerate() {
+        for (linear, shape) in block.linears_mut().into_iter().zip(config.linears(layer)) {
+            let mut part = |part| {
+                let name = format!("base_model.model.{}.lora_{part}.weight", shape.name);
+                take(&mut tensors, &name, device)
+            };
+            linear.lora = part("A").zip(part("B")).map(|(a, b)| LowRank {
+                a,
+                b,
+                scale: lora.scale(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Refuses tensors that are not exactly those that are wanted.
@@ -61,8 +82,6 @@ pub(super) fn check(
 struct Loader<'a> {
     config: &'a ModelConfig,
     weights: NamedTensors,
-    adapter: NamedTensors,
-    scale: f32,
     device: &'a Device,
 }
 
@@ -116,19 +135,10 @@ impl Loader<'_> {
 
     fn linear(&mut self, shape: &Shape) -> Linear {
         let name = &shape.name;
-        let mut lora = |part| {
-            let name = format!("base_model.model.{name}.lora_{part}.weight");
-            take(&mut self.adapter, &name, self.device)
-        };
-        let lora = lora("A").zip(lora("B")).map(|(a, b)| LowRank {
-            a,
-            b,
-            scale: self.scale,
-        });
         Linear {
             weight: self.weight(&format!("{name}.weight")),
             bias: shape.bias.then(|| self.weight(&format!("{name}.bias"))),
-            lora,
+            lora: None,
         }
     }
 

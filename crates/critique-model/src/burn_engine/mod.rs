@@ -101,32 +101,87 @@ impl BurnEngine {
         seed: u64,
     ) -> Result<Self, ModelError> {
         let device = device.without_autodiff();
-        let (lora, adapter) = lora.unzip();
-        let adapter = lora.as_ref().map(|lora| {
-            let given = adapter.filter(|it| !it.is_empty());
-            (
-                lora,
-                given.unwrap_or_else(|| fresh_adapter(config, lora, seed)),
-            )
-        });
-        let trained = match (trainable, &adapter) {
-            (false, _) => Trained::Nothing,
-            (true, None) => Trained::Everything,
-            (true, Some(_)) => Trained::Adapter,
-        };
-        let decoder = load::decoder(config, weights, adapter, &device)?;
-        Ok(Self {
+        let decoder = load::decoder(config, weights, &device)?;
+        let mut engine = Self {
             config: config.clone(),
             inv_freq: config.rope_inv_freq(),
             decoder,
-            lora,
+            lora: None,
             device,
             limits: BurnLimits::default(),
-            trained,
+            trained: Trained::Nothing,
             gradients: Flat::new(),
             moments: BTreeMap::new(),
             steps: 0,
-        })
+        };
+        if let Some((lora, tensors)) = lora {
+            engine.add_adapter(lora, tensors, seed)?;
+        }
+        if trainable {
+            engine.train();
+        }
+        Ok(engine)
+    }
+
+    fn add_adapter(
+        &mut self,
+        lora: LoraConfig,
+        tensors: NamedTensors,
+        seed: u64,
+    ) -> Result<(), ModelError> {
+        let tensors = if tensors.is_empty() {
+            fresh_adapter(&self.config, &lora, seed)
+        } else {
+            tensors
+        };
+        load::add_adapter(
+            &mut self.decoder,
+            &self.config,
+            &lora,
+            tensors,
+            &self.device,
+        )?;
+        self.lora = Some(lora);
+        Ok(())
+    }
+
+    /// Trains the adapter from here on, or everything where there is none.
+    fn train(&mut self) {
+        self.trained = match self.lora {
+            None => Trained::Everything,
+            Some(_) => Trained::Adapter,
+        };
+    }
+
+    /// A frozen engine that shares this one's weights on the device until one of them changes.
+    pub fn frozen(&self) -> Self {
+        Self {
+            config: self.config.clone(),
+            inv_freq: self.inv_freq.clone(),
+            decoder: self.decoder.clone(),
+            lora: self.lora.clone(),
+            device: self.device.clone(),
+            limits: self.limits,
+            trained: Trained::Nothing,
+            gradients: Flat::new(),
+            moments: BTreeMap::new(),
+            steps: 0,
+        }
+    }
+
+    /// As [`BurnEngine::frozen`], trained from here on: with `lora` by an adapter, the one that
+    /// is there or else a fresh one drawn from `seed`.
+    ///
+    /// # Errors
+    ///
+    /// When the adapter's settings do not fit the model.
+    pub fn trainable(&self, lora: Option<&LoraConfig>, seed: u64) -> Result<Self, ModelError> {
+        let mut engine = self.frozen();
+        if let (Some(lora), None) = (lora, &self.lora) {
+            engine.add_adapter(lora.clone(), NamedTensors::new(), seed)?;
+        }
+        engine.train();
+        Ok(engine)
     }
 
     /// The engine with other bounds on memory.
@@ -309,17 +364,6 @@ impl Engine for BurnEngine {
     }
 
     fn snapshot(&self) -> Box<dyn Engine> {
-        Box::new(Self {
-            config: self.config.clone(),
-            inv_freq: self.inv_freq.clone(),
-            decoder: self.decoder.clone(),
-            lora: self.lora.clone(),
-            device: self.device.clone(),
-            limits: self.limits,
-            trained: Trained::Nothing,
-            gradients: Flat::new(),
-            moments: BTreeMap::new(),
-            steps: 0,
-        })
+        Box::new(self.frozen())
     }
 }

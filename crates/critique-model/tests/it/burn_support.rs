@@ -22,6 +22,49 @@ pub(crate) fn device() -> DeviceSpec {
     DeviceSpec::parse(name.as_deref().unwrap_or("flex")).unwrap()
 }
 
+/// How far results may be off.
+pub(crate) struct Bounds {
+    /// Log-probs, in nats.
+    pub(crate) log_probs: f32,
+    /// Log-probs of two engines that train side by side, in nats.
+    pub(crate) drift: f32,
+    /// Gradients, of the largest.
+    pub(crate) gradients: f32,
+    /// The norm of all gradients, of itself.
+    pub(crate) norm: f32,
+    /// Moments, of the largest.
+    pub(crate) moments: f32,
+    /// Old and new log-probs of one policy: the same operations on the same shapes.
+    pub(crate) same: f32,
+}
+
+/// Whether products round what they multiply to TF32, 10 bits in place of 23.
+pub(crate) fn tf32() -> bool {
+    matches!(device(), DeviceSpec::Cuda(_))
+}
+
+pub(crate) fn bounds() -> Bounds {
+    if tf32() {
+        Bounds {
+            log_probs: 0.1,
+            drift: 0.3,
+            gradients: 2e-2,
+            norm: 2e-2,
+            moments: 0.1,
+            same: 1e-4,
+        }
+    } else {
+        Bounds {
+            log_probs: 1e-4,
+            drift: 2e-3,
+            gradients: 2e-5,
+            norm: 1e-3,
+            moments: 1e-3,
+            same: 0.0,
+        }
+    }
+}
+
 pub(crate) fn golden(path: &str) -> PathBuf {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     root.join("../../tests/golden").join(path)

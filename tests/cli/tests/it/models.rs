@@ -186,3 +186,31 @@ fn a_missing_model_is_named() {
         "error: `no such model` is not there; expected a model folder in Hugging Face layout"
     );
 }
+
+#[test]
+fn benchmarks_run_on_both_engines() {
+    let dir = golden("models/qwen2-tied");
+    let lengths = ["--prompt-tokens", "4", "--new-tokens", "4"];
+    let sequences = ["--batch", "2", "--tokens", "8"];
+    let works = [
+        [&["logprobs"][..], &sequences].concat(),
+        [&["train"][..], &sequences].concat(),
+        [&["train", "--lora", "2"][..], &sequences].concat(),
+        [&["decode", "--batch", "2"][..], &lengths].concat(),
+        [
+            &["rloo-step", "--prompts", "2", "--group", "2"][..],
+            &lengths,
+        ]
+        .concat(),
+    ];
+    for work in works {
+        for device in ["cpu", "flex"] {
+            let model = ["--model", dir.to_str().unwrap(), "--device", device];
+            let args = [&["bench"], &*work, &model, &["--steps", "1", "--json"]].concat();
+            let speed: Value = serde_json::from_str(&run(&args).ok()).unwrap();
+            assert!(speed["step_s"].as_f64().unwrap() > 0.0, "{args:?}: {speed}");
+            // Only the CPU engine's memory is predicted.
+            assert_eq!(speed.get("predicted_mb").is_some(), device == "cpu");
+        }
+    }
+}
