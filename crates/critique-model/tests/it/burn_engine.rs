@@ -327,6 +327,38 @@ fn a_fresh_adapter_changes_nothing_until_it_is_trained() {
 }
 
 #[test]
+fn a_copy_keeps_its_weights_while_the_other_is_trained() {
+    let (config, weights) = uneven(Architecture::Qwen2);
+    let base = engine(&config, weights.clone(), None, false);
+    let groups = groups(3);
+    let plain = base.score(&groups, 1.0).unwrap();
+    let (lora, _) = adapter(&config);
+    for lora in [None, Some(&lora)] {
+        let mut trained = base.trainable(lora, 7).unwrap();
+        let frozen = trained.frozen();
+        assert_eq!(trained.score(&groups, 1.0).unwrap(), plain);
+        trained.accumulate(&groups, 1.0, &bent).unwrap();
+        assert_eq!(
+            trained.gradients().len(),
+            trained.optimizer_state().1.len() / 2
+        );
+        assert!(trained.update(0.05, &AdamW::default()) > 0.0);
+        assert!(distance(flat(&trained.score(&groups, 1.0).unwrap()), flat(&plain)) > 1e-3);
+        for copy in [&base, &frozen] {
+            assert_eq!(copy.score(&groups, 1.0).unwrap(), plain);
+        }
+        // What was frozen again goes on from where training left it, with the same adapter.
+        let again = trained.frozen().trainable(lora, 8).unwrap();
+        assert_eq!(
+            again.score(&groups, 1.0).unwrap(),
+            trained.score(&groups, 1.0).unwrap()
+        );
+        assert_eq!(again.optimizer_steps(), 0);
+    }
+    assert_eq!(tensor_distance(&base.weights(), &weights).0, 0.0);
+}
+
+#[test]
 fn training_goes_on_from_saved_state_as_if_never_stopped() {
     let (config, weights) = uneven(Architecture::Qwen2);
     let optimizer = AdamW::default();
