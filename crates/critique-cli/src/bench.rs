@@ -6,8 +6,8 @@ use std::time::Instant;
 use clap::Subcommand;
 use critique_core::{Completion, Request, Rng, Sampling, derive_seed};
 use critique_model::{
-    AdamW, Adapter, CpuMemory, DeviceSpec, Dtype, Ends, Engine, Group, KeptMemory, LoraConfig,
-    ModelConfig, NamedTensors, Runtime, Sampled, TokenRun, open_engine, read_model,
+    AdamW, CpuMemory, DeviceSpec, Dtype, Ends, Engine, Group, KeptMemory, LoraConfig, ModelConfig,
+    Runtime, Sampled, TokenRun, Training, open_engine,
 };
 use critique_rewards::advantage::leave_one_out;
 use critique_rewards::{
@@ -18,7 +18,7 @@ use serde::Serialize;
 use critique_trainer::memory;
 
 use crate::failure::Failure;
-use crate::model::{FrozenArgs, count, is_folder, several};
+use crate::model::{FrozenArgs, count, read, several};
 use crate::out::{say, say_json};
 
 /// Measures speed and memory.
@@ -78,6 +78,20 @@ enum What {
     Logprobs(Scored),
 }
 
+impl What {
+    fn common(&self) -> &Common {
+        match self {
+            Self::RlooStep { common, .. }
+            | Self::Decode { common, .. }
+            | Self::Train {
+                scored: Scored { common, .. },
+                ..
+            }
+            | Self::Logprobs(Scored { common, .. }) => common,
+        }
+    }
+}
+
 #[derive(Debug, clap::Args)]
 struct Common {
     /// A folder in Hugging Face layout; it needs no tokenizer
@@ -126,6 +140,7 @@ struct Speed {
 
 #[expect(clippy::too_many_lines, reason = "four benchmarks side by side")]
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let runtime = &args.what.common().frozen.runtime(0)?;
     match &args.what {
         What::RlooStep {
             common,
@@ -135,11 +150,18 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             new_tokens,
         } => {
             let begin = memory::resident();
-            let mut step = RlooStep::new(common, *prompts, *group, *prompt_tokens, *new_tokens)?;
+            let mut step = RlooStep::new(
+                common,
+                runtime,
+                *prompts,
+                *group,
+                *prompt_tokens,
+                *new_tokens,
+            )?;
             let rows = groups_of(*prompts, *group, *prompt_tokens, *new_tokens);
             let tokens: usize = rows.iter().map(Group::tokens).sum();
             let planned = {
-                let plan = plan(&step.config, common, None);
+                let plan = plan(&step.config, runtime, None);
                 let sampling =
                     plan.sampling(&sampled(*prompts, *group, *prompt_tokens, *new_tokens));
                 let mut kept = KeptMemory::default();
@@ -161,7 +183,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
                 predicted: begin + planned,
             };
             let parameters = step.config.parameters();
-            time(common, &work, parameters, |n| step.run(n))
+            time(common, runtime, &work, parameters, |n| step.run(n))
         }
         What::Decode {
             common,
@@ -170,8 +192,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             new_tokens,
         } => {
             let begin = memory::resident();
-            let (config, engine) = open(common, Trained::Nothing, false)?;
-            let plan = plan(&config, common, None);
+            let (config, engine) = open(common, runtime, &Training::Frozen)?;
+            let plan = plan(&config, runtime, None);
             let sampling = plan.sampling(&sampled(*batch, 1, *prompt_tokens, *new_tokens));
             let mut kept = KeptMemory::default();
             kept.sampling(&sampling);
@@ -180,7 +202,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
                 passes: batch * (prompt_tokens + new_tokens),
                 predicted: begin + plan.weights(false) + kept.total() + sampling.given_back,
             };
-            time(common, &work, config.parameters(), |n| {
+            time(common, runtime, &work, config.parameters(), |n| {
                 let prompts = random(config.vocab, n, *batch, *prompt_tokens);
                 let requests: Vec<Request> = prompts
                     .into_iter()
@@ -206,12 +228,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
                 target_modules: LoraConfig::all_linear(),
             });
             let begin = memory::resident();
-            let trained = match &lora {
-                None => Trained::Everything,
-                Some(lora) => Trained::Adapter(lora.clone()),
+            let training = lora.clone().map_or(Training::Full, Training::Lora);
+            let runtime = &Runtime {
+                recompute: *recompute,
+                ..*runtime
             };
-            let (config, mut engine) = open(common, trained, *recompute)?;
-            let plan = plan(&config, common, lora.as_ref());
+            let (config, mut engine) = open(common, runtime, &training)?;
+            let plan = plan(&config, runtime, lora.as_ref());
             let rows = groups_of(*batch, 1, 1, tokens - 1);
             // Frozen weights have no gradient.
             let passes = 2 + usize::from(lora.is_none()) + usize::from(*recompute);
@@ -226,7 +249,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             };
             let weight = -1.0 / (batch * (tokens - 1)) as f32;
             let loss = |_: TokenRun, _: &[f32], grad: &mut [f32]| grad.fill(weight);
-            time(common, &work, config.parameters(), |n| {
+            time(common, runtime, &work, config.parameters(), |n| {
                 engine.accumulate(&whole(random(config.vocab, n, *batch, *tokens)), 1.0, &loss)?;
                 engine.update(1e-6, &AdamW::default());
                 Ok(())
@@ -238,15 +261,15 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             tokens,
         }) => {
             let begin = memory::resident();
-            let (config, engine) = open(common, Trained::Nothing, false)?;
-            let plan = plan(&config, common, None);
+            let (config, engine) = open(common, runtime, &Training::Frozen)?;
+            let plan = plan(&config, runtime, None);
             let rows = groups_of(*batch, 1, 1, tokens - 1);
             let work = Work {
                 tokens: batch * tokens,
                 passes: batch * tokens,
                 predicted: begin + plan.weights(false) + plan.scoring(&rows).total(),
             };
-            time(common, &work, config.parameters(), |n| {
+            time(common, runtime, &work, config.parameters(), |n| {
                 engine.score(&whole(random(config.vocab, n, *batch, *tokens)), 1.0)?;
                 Ok(())
             })
@@ -266,14 +289,14 @@ struct Work {
 
 fn plan<'e>(
     config: &'e ModelConfig,
-    common: &Common,
+    runtime: &Runtime,
     lora: Option<&'e LoraConfig>,
 ) -> CpuMemory<'e> {
-    let threads = match common.frozen.threads() {
+    let threads = match runtime.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
-    CpuMemory::new(config, lora, threads).with_dtype(common.frozen.dtype())
+    CpuMemory::new(config, lora, threads).with_dtype(runtime.dtype)
 }
 
 /// Completions of prompts that have nothing in common.
@@ -306,39 +329,18 @@ const ENDS: Ends<'static> = Ends {
     decode: &no_text,
 };
 
-/// What of the model a benchmark trains.
-enum Trained {
-    Nothing,
-    Everything,
-    Adapter(LoraConfig),
-}
-
 fn open(
     common: &Common,
-    trained: Trained,
-    recompute: bool,
+    runtime: &Runtime,
+    training: &Training,
 ) -> Result<(ModelConfig, Box<dyn Engine>), Failure> {
-    if matches!(trained, Trained::Everything) && common.frozen.dtype() != Dtype::F32 {
+    if *training == Training::Full && runtime.dtype != Dtype::F32 {
         return Err(Failure::usage(
             "`--dtype bf16` is for weights that are not trained; expected `f32`, or `train --lora`",
         ));
     }
-    let runtime = Runtime {
-        recompute,
-        ..common.frozen.runtime(0)?
-    };
-    is_folder(&common.model)?;
-    let (config, weights) = read_model(&common.model)?;
-    let train = !matches!(trained, Trained::Nothing);
-    let adapter = match trained {
-        Trained::Adapter(config) => Some(Adapter {
-            config,
-            base_model: None,
-            tensors: NamedTensors::new(),
-        }),
-        _ => None,
-    };
-    let engine = open_engine(&config, weights, adapter, train, &runtime)?;
+    let (config, weights) = read(&common.model)?;
+    let engine = open_engine(&config, weights, None, training, runtime)?;
     Ok((config, engine))
 }
 
@@ -392,17 +394,19 @@ struct RlooStep {
 impl RlooStep {
     fn new(
         common: &Common,
+        runtime: &Runtime,
         prompts: usize,
         group: usize,
         prompt_tokens: usize,
         new_tokens: usize,
     ) -> Result<Self, Failure> {
-        let (config, engine) = open(common, Trained::Everything, false)?;
+        let (config, engine) = open(common, runtime, &Training::Full)?;
         Ok(Self {
             config,
-            reference: engine.snapshot(),
+            // Read for itself: a copy of a model in training keeps what training needs.
+            reference: open(common, runtime, &Training::Frozen)?.1,
             engine,
-            exact: common.frozen.device()? == DeviceSpec::Cpu,
+            exact: runtime.device == DeviceSpec::Cpu,
             prompts,
             group: group as u64,
             prompt_tokens,
@@ -481,6 +485,7 @@ impl RlooStep {
 /// Times repetitions and prints the median.
 fn time(
     common: &Common,
+    runtime: &Runtime,
     work: &Work,
     parameters: usize,
     mut step: impl FnMut(usize) -> Result<(), Failure>,
@@ -497,14 +502,14 @@ fn time(
         });
     }
     seconds.sort_by(f64::total_cmp);
-    let on_cpu = common.frozen.device()? == DeviceSpec::Cpu;
     let step_s = seconds[seconds.len() / 2];
     let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
     let speed = Speed {
         step_s,
         tok_s: work.tokens as f64 / step_s,
         peak_rss_mb: mib(memory::peak()),
-        predicted_mb: on_cpu.then(|| mib(work.predicted + CpuMemory::OVERHEAD)),
+        predicted_mb: (runtime.device == DeviceSpec::Cpu)
+            .then(|| mib(work.predicted + CpuMemory::OVERHEAD)),
         gflop_s: 2.0 * (work.passes * parameters) as f64 / step_s / 1e9,
     };
     if common.json {

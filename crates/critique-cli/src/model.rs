@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use critique_model::{
-    DeviceSpec, Dtype, Engine, LanguageModel, ModelConfig, Runtime, load_adapter, read_model,
+    DeviceSpec, Dtype, Engine, LanguageModel, ModelConfig, Runtime, Training, WeightFiles,
+    load_adapter, read_model,
 };
 
 use crate::failure::Failure;
@@ -36,21 +37,6 @@ pub(crate) struct FrozenArgs {
 }
 
 impl FrozenArgs {
-    /// The type of weights.
-    pub(crate) fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-
-    /// Where models run.
-    pub(crate) fn device(&self) -> Result<DeviceSpec, Failure> {
-        Ok(DeviceSpec::parse(&self.runtime.device)?)
-    }
-
-    /// Threads of the CPU engine; 0 takes as many as the machine has.
-    pub(crate) fn threads(&self) -> usize {
-        self.runtime.threads
-    }
-
     /// The runtime that these describe.
     pub(crate) fn runtime(&self, seed: u64) -> Result<Runtime, Failure> {
         Ok(Runtime {
@@ -99,17 +85,23 @@ pub(crate) fn open_engine(
     adapter: Option<&Path>,
     runtime: &Runtime,
 ) -> Result<(ModelConfig, Box<dyn Engine>), Failure> {
-    is_folder(dir)?;
-    let (config, weights) = read_model(dir)?;
+    let (config, weights) = read(dir)?;
     let adapter = adapter
         .map(|dir| is_folder(dir).and_then(|()| Ok(load_adapter(dir, &config)?)))
         .transpose()?;
-    let engine = critique_model::open_engine(&config, weights, adapter, false, runtime)?;
+    let engine =
+        critique_model::open_engine(&config, weights, adapter, &Training::Frozen, runtime)?;
     Ok((config, engine))
 }
 
+/// The shape and the weights of a folder.
+pub(crate) fn read(dir: &Path) -> Result<(ModelConfig, WeightFiles), Failure> {
+    is_folder(dir)?;
+    Ok(read_model(dir)?)
+}
+
 /// Refuses what is no folder before anything is read from it.
-pub(crate) fn is_folder(dir: &Path) -> Result<(), Failure> {
+fn is_folder(dir: &Path) -> Result<(), Failure> {
     if dir.is_dir() {
         return Ok(());
     }

@@ -334,8 +334,8 @@ pub fn read_model(dir: &Path) -> Result<(ModelConfig, WeightFiles), ModelError> 
     Ok((config, weights))
 }
 
-/// An engine for weights and, where given, an adapter on them; one without tensors starts
-/// afresh. With `train` it trains the adapter, or all weights where there is none.
+/// An engine for weights and, where given, an adapter on them. Where there is an adapter, that is
+/// what is trained; [`Training::Lora`] starts one where there is none.
 ///
 /// # Errors
 ///
@@ -344,10 +344,14 @@ pub fn open_engine(
     config: &ModelConfig,
     weights: impl Into<Weights>,
     adapter: Option<Adapter>,
-    train: bool,
+    training: &Training,
     runtime: &Runtime,
 ) -> Result<Box<dyn Engine>, ModelError> {
-    let adapter = adapter.map(|a| (a.config, a.tensors));
+    let train = *training != Training::Frozen;
+    let adapter = match (adapter, training) {
+        (None, Training::Lora(lora)) => Some((lora.clone(), NamedTensors::new())),
+        (adapter, _) => adapter.map(|a| (a.config, a.tensors)),
+    };
     Ok(
         match Backend::open(config, weights.into(), adapter, train, runtime)? {
             Backend::Cpu(engine) => engine,
