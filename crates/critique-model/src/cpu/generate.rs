@@ -81,10 +81,9 @@ pub(crate) fn generate(
     let together = threads > 1 && samples <= FEW * threads && engine.config.parameters() >= LARGE;
     // No thread takes so many that another has none.
     let most = samples.div_ceil(threads).clamp(1, ROWS);
-    let bundles = bundles(requests, &prefixes, most);
+    let queue = Queue::new(bundles(requests, &prefixes, most));
     let rows = if together { ROWS } else { most };
     let crew = Crew::new(threads);
-    let next = AtomicUsize::new(0);
     let out: Vec<Vec<Option<Completion>>> =
         requests.iter().map(|r| vec![None; r.seeds.len()]).collect();
     let out = Mutex::new(out);
@@ -109,14 +108,11 @@ pub(crate) fn generate(
             rows,
             budget,
         };
-        worker.run(
-            || bundles.get(next.fetch_add(1, Ordering::Relaxed)),
-            |request, sample, completion| {
-                out.lock()
-                    .expect("no thread panics while it holds the results")[request][sample] =
-                    Some(completion);
-            },
-        );
+        worker.run(&queue, |request, sample, completion| {
+            out.lock()
+                .expect("no thread panics while it holds the results")[request][sample] =
+                Some(completion);
+        });
         let Worker { work, logits, .. } = worker;
         engine.pool.give(State { work, head, logits });
     };
@@ -125,7 +121,7 @@ pub(crate) fn generate(
     } else {
         std::thread::scope(|scope| {
             let work = &work;
-            for _ in 1..threads.min(bundles.len()) {
+            for _ in 1..threads.min(queue.bundles.len()) {
                 scope.spawn(work);
             }
             work();
@@ -179,6 +175,34 @@ fn bundles(requests: &[Request], prefixes: &Prefixes, most: usize) -> Vec<Vec<Jo
     bundles
 }
 
+/// Bundles that no thread has taken yet.
+struct Queue {
+    bundles: Vec<Vec<Job>>,
+    next: AtomicUsize,
+}
+
+impl Queue {
+    fn new(bundles: Vec<Vec<Job>>) -> Self {
+        Self {
+            bundles,
+            next: AtomicUsize::new(0),
+        }
+    }
+
+    /// The next bundle, unless its first job has more samples than `room`: a thread that cannot
+    /// begin it leaves it to others.
+    fn take(&self, room: usize) -> Option<&[Job]> {
+        let begins = |at: usize| {
+            let bundle = self.bundles.get(at)?;
+            (bundle[0].samples.len() <= room).then_some(at + 1)
+        };
+        let taken = self
+            .next
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, begins);
+        taken.ok().map(|at| &self.bundles[at][..])
+    }
+}
+
 /// One thread's sequences and memory.
 struct Worker<'a> {
     net: Net<'a>,
@@ -202,20 +226,12 @@ struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    fn run(
-        &mut self,
-        mut next: impl FnMut() -> Option<&'a Vec<Job>>,
-        mut done: impl FnMut(usize, usize, Completion),
-    ) {
+    fn run(&mut self, queue: &'a Queue, mut done: impl FnMut(usize, usize, Completion)) {
         loop {
-            let mut admitted = Vec::new();
+            let mut admitted: Vec<&Job> = Vec::new();
             let mut tokens = 0;
-            while let Some(job) = self.waiting(&mut next) {
-                let rows = self.active.len()
-                    + admitted
-                        .iter()
-                        .map(|j: &&Job| j.samples.len())
-                        .sum::<usize>();
+            let mut rows = self.active.len();
+            while let Some(job) = self.waiting(queue, self.rows - rows) {
                 let empty = rows == 0;
                 let fits = rows + job.samples.len() <= self.rows
                     && tokens < PREFILL
@@ -225,25 +241,25 @@ impl<'a> Worker<'a> {
                 }
                 let prompt = self.requests[job.request].prompt.len();
                 tokens += prompt - self.prefixes.held(job.request);
+                rows += job.samples.len();
                 admitted.push(job);
                 self.waiting.pop_front();
             }
             if !admitted.is_empty() {
                 self.admit(&admitted, &mut done);
             }
-            if self.active.is_empty() && self.waiting(&mut next).is_none() {
-                return;
-            }
             if !self.active.is_empty() {
                 self.step(&mut done);
+            } else if self.waiting(queue, self.rows).is_none() {
+                return;
             }
         }
     }
 
-    /// The job that comes next.
-    fn waiting(&mut self, next: &mut impl FnMut() -> Option<&'a Vec<Job>>) -> Option<&'a Job> {
+    /// The job that comes next, where there is room for that many samples.
+    fn waiting(&mut self, queue: &'a Queue, room: usize) -> Option<&'a Job> {
         if self.waiting.is_empty()
-            && let Some(bundle) = next()
+            && let Some(bundle) = queue.take(room)
         {
             self.waiting.extend(bundle);
         }
