@@ -6,11 +6,12 @@
 )]
 
 use std::arch::x86_64::{
-    __m256, __m256i, __m512, __m512bh, __m512i, __mmask16, _mm256_and_si256, _mm256_castps_si256,
-    _mm256_castsi256_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_epi32, _mm256_set1_ps,
-    _mm256_setzero_ps, _mm256_slli_epi32, _mm256_storeu_ps, _mm512_and_si512, _mm512_castps_si512,
-    _mm512_castsi512_ps, _mm512_dpbf16_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps,
-    _mm512_maskz_loadu_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32,
+    __m256, __m256i, __m512, __m512bh, __m512i, __mmask16, _MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch,
+    _mm256_and_si256, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
+    _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_slli_epi32, _mm256_storeu_ps,
+    _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_dpbf16_ps, _mm512_fmadd_ps,
+    _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_set1_epi32,
+    _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32,
 };
 use std::mem::transmute;
 
@@ -47,6 +48,20 @@ fn even_256(pairs: __m256) -> __m256 {
     _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_castps_si256(pairs)))
 }
 
+/// Steps along `k` between one look ahead and the next.
+const STEPS: usize = 8;
+
+/// What a tile fetches while it computes, for the tiles after it. Fetching never fails, wherever
+/// a pointer leads.
+struct Ahead {
+    /// Its share of the next panel of B.
+    b: *const f32,
+    /// Cache lines of it in a look ahead.
+    lines: usize,
+    /// Where the next tile of C begins, a row for each look ahead.
+    c: *const f32,
+}
+
 /// A module with `rows(call, first, last, n)` for rows `first..last` of a product, all panels, of
 /// which `step` is what a chain takes from two words. Tiles are as tall as 24 accumulators allow;
 /// few rows take several panels at once, to have enough independent chains.
@@ -74,9 +89,24 @@ macro_rules! avx512 {
                         1
                     };
                     let cols = PANEL.min(n - panel * PANEL);
-                    for (top, bottom) in even(m, tiles) {
+                    for (at, (top, bottom)) in even(m, tiles).enumerate() {
+                        let (next_row, next_panel) = if bottom < m {
+                            (first + bottom, panel)
+                        } else {
+                            (first, panel + take)
+                        };
+                        let done = at * call.k / tiles * PANEL;
+                        // A single tile would fetch no sooner than the CPU does by itself.
+                        let share = if tiles > 1 { 2 * STEPS } else { 0 };
+                        let ahead = Ahead {
+                            b: call.b.wrapping_add((panel + 1) * call.b_stride + done),
+                            lines: share.div_ceil(tiles),
+                            c: call
+                                .c
+                                .wrapping_add(next_row * call.c_row + next_panel * PANEL),
+                        };
                         // SAFETY: the caller found these features; `gemm` checked the bounds.
-                        unsafe { tile(call, first + top, bottom - top, panel, take, cols) }
+                        unsafe { tile(call, &ahead, first + top, bottom - top, panel, take, cols) }
                     }
                     panel += take;
                 }
@@ -85,6 +115,7 @@ macro_rules! avx512 {
             #[target_feature(enable = $features)]
             unsafe fn tile(
                 call: &Call,
+                ahead: &Ahead,
                 row: usize,
                 rows: usize,
                 panel: usize,
@@ -94,24 +125,24 @@ macro_rules! avx512 {
                 // SAFETY: passed on from the caller.
                 unsafe {
                     match (rows, take) {
-                        (1, 8) => kernel::<1, 8>(call, row, panel, cols),
+                        (1, 8) => kernel::<1, 8>(call, ahead, row, panel, cols),
                         (1, 6) => {
-                            kernel::<1, 3>(call, row, panel, cols);
-                            kernel::<1, 3>(call, row, panel + 3, cols);
+                            kernel::<1, 3>(call, ahead, row, panel, cols);
+                            kernel::<1, 3>(call, ahead, row, panel + 3, cols);
                         }
                         (2, 6) => {
-                            kernel::<2, 3>(call, row, panel, cols);
-                            kernel::<2, 3>(call, row, panel + 3, cols);
+                            kernel::<2, 3>(call, ahead, row, panel, cols);
+                            kernel::<2, 3>(call, ahead, row, panel + 3, cols);
                         }
-                        (2, 3) => kernel::<2, 3>(call, row, panel, cols),
-                        (3, 3) => kernel::<3, 3>(call, row, panel, cols),
-                        (4, 3) => kernel::<4, 3>(call, row, panel, cols),
-                        (4, 2) => kernel::<4, 2>(call, row, panel, cols),
-                        (5, 2) => kernel::<5, 2>(call, row, panel, cols),
-                        (6, 2) => kernel::<6, 2>(call, row, panel, cols),
+                        (2, 3) => kernel::<2, 3>(call, ahead, row, panel, cols),
+                        (3, 3) => kernel::<3, 3>(call, ahead, row, panel, cols),
+                        (4, 3) => kernel::<4, 3>(call, ahead, row, panel, cols),
+                        (4, 2) => kernel::<4, 2>(call, ahead, row, panel, cols),
+                        (5, 2) => kernel::<5, 2>(call, ahead, row, panel, cols),
+                        (6, 2) => kernel::<6, 2>(call, ahead, row, panel, cols),
                         _ => {
                             for panel in panel..panel + take {
-                                tall(call, row, rows, panel, cols);
+                                tall(call, ahead, row, rows, panel, cols);
                             }
                         }
                     }
@@ -119,22 +150,29 @@ macro_rules! avx512 {
             }
 
             #[target_feature(enable = $features)]
-            unsafe fn tall(call: &Call, row: usize, rows: usize, panel: usize, cols: usize) {
+            unsafe fn tall(
+                call: &Call,
+                ahead: &Ahead,
+                row: usize,
+                rows: usize,
+                panel: usize,
+                cols: usize,
+            ) {
                 // SAFETY: passed on from the caller.
                 unsafe {
                     match rows {
-                        1 => kernel::<1, 1>(call, row, panel, cols),
-                        2 => kernel::<2, 1>(call, row, panel, cols),
-                        3 => kernel::<3, 1>(call, row, panel, cols),
-                        4 => kernel::<4, 1>(call, row, panel, cols),
-                        5 => kernel::<5, 1>(call, row, panel, cols),
-                        6 => kernel::<6, 1>(call, row, panel, cols),
-                        7 => kernel::<7, 1>(call, row, panel, cols),
-                        8 => kernel::<8, 1>(call, row, panel, cols),
-                        9 => kernel::<9, 1>(call, row, panel, cols),
-                        10 => kernel::<10, 1>(call, row, panel, cols),
-                        11 => kernel::<11, 1>(call, row, panel, cols),
-                        12 => kernel::<12, 1>(call, row, panel, cols),
+                        1 => kernel::<1, 1>(call, ahead, row, panel, cols),
+                        2 => kernel::<2, 1>(call, ahead, row, panel, cols),
+                        3 => kernel::<3, 1>(call, ahead, row, panel, cols),
+                        4 => kernel::<4, 1>(call, ahead, row, panel, cols),
+                        5 => kernel::<5, 1>(call, ahead, row, panel, cols),
+                        6 => kernel::<6, 1>(call, ahead, row, panel, cols),
+                        7 => kernel::<7, 1>(call, ahead, row, panel, cols),
+                        8 => kernel::<8, 1>(call, ahead, row, panel, cols),
+                        9 => kernel::<9, 1>(call, ahead, row, panel, cols),
+                        10 => kernel::<10, 1>(call, ahead, row, panel, cols),
+                        11 => kernel::<11, 1>(call, ahead, row, panel, cols),
+                        12 => kernel::<12, 1>(call, ahead, row, panel, cols),
                         _ => unreachable!("tiles have at most 12 rows"),
                     }
                 }
@@ -144,6 +182,7 @@ macro_rules! avx512 {
             #[target_feature(enable = $features)]
             unsafe fn kernel<const M: usize, const P: usize>(
                 call: &Call,
+                ahead: &Ahead,
                 row: usize,
                 panel: usize,
                 cols: usize,
@@ -169,23 +208,45 @@ macro_rules! avx512 {
                         *a = call.a.wrapping_add((row + i) * call.a_row);
                     }
                     let mut b = call.b.add(panel * call.b_stride);
-                    for _ in 0..call.k {
-                        let mut rows = [_mm512_setzero_ps(); M];
-                        for i in 0..M {
-                            rows[i] = _mm512_set1_ps(*a[i]);
-                            a[i] = a[i].wrapping_add(call.a_col);
-                        }
-                        for p in 0..P {
-                            let at = b.wrapping_add(p * call.b_stride);
-                            let halves = [_mm512_loadu_ps(at), _mm512_loadu_ps(at.add(16))];
-                            for i in 0..M {
-                                for half in 0..2 {
-                                    let ($sum, $a, $b) = (acc[i][p][half], rows[i], halves[half]);
-                                    acc[i][p][half] = $step;
+                    let (mut next_b, mut next_c) = (ahead.b, ahead.c);
+                    for first in (0..call.k).step_by(STEPS) {
+                        if P == 1 {
+                            if first < M * STEPS {
+                                _mm_prefetch::<_MM_HINT_ET0>(next_c.cast());
+                                _mm_prefetch::<_MM_HINT_ET0>(next_c.wrapping_add(16).cast());
+                                next_c = next_c.wrapping_add(call.c_row);
+                            }
+                            for _ in 0..ahead.lines {
+                                _mm_prefetch::<_MM_HINT_T0>(next_b.cast());
+                                next_b = next_b.wrapping_add(16);
+                            }
+                            // Rows of A that lie side by side are fetched by the CPU itself.
+                            if call.a_col != 1 {
+                                for step in 2 * STEPS..3 * STEPS {
+                                    let a = a[M - 1].wrapping_add(step * call.a_col);
+                                    _mm_prefetch::<_MM_HINT_T0>(a.cast());
                                 }
                             }
                         }
-                        b = b.wrapping_add(PANEL);
+                        for _ in first..call.k.min(first + STEPS) {
+                            let mut rows = [_mm512_setzero_ps(); M];
+                            for i in 0..M {
+                                rows[i] = _mm512_set1_ps(*a[i]);
+                                a[i] = a[i].wrapping_add(call.a_col);
+                            }
+                            for p in 0..P {
+                                let at = b.wrapping_add(p * call.b_stride);
+                                let halves = [_mm512_loadu_ps(at), _mm512_loadu_ps(at.add(16))];
+                                for i in 0..M {
+                                    for half in 0..2 {
+                                        let ($sum, $a, $b) =
+                                            (acc[i][p][half], rows[i], halves[half]);
+                                        acc[i][p][half] = $step;
+                                    }
+                                }
+                            }
+                            b = b.wrapping_add(PANEL);
+                        }
                     }
                     for (i, acc) in acc.iter().enumerate() {
                         for (p, acc) in acc.iter().enumerate() {
