@@ -1,22 +1,22 @@
 //! Keys and values of tokens already read, in pages that never move.
 //!
-//! Pages lie in slabs so large that allocators ask the system for each and give it back at once
-//! ([`SLAB`]): between two calls nothing is left of them, and of a page only what is written
-//! takes memory.
+//! Pages lie in slabs of memory that comes from the system and goes back to it: between two calls
+//! nothing is left of them. Of a page only what is written takes memory, unless so much is
+//! expected that huge pages of the system are worth their waste ([`Shape::huge`]).
 
 use std::sync::{Arc, Mutex};
 
 use super::attention::Span;
 use super::gemm::PANEL;
+use super::region::Region;
 use crate::config::ModelConfig;
 
 /// Tokens of a page.
 const PAGE: usize = 64;
-/// Bytes of a slab, at least: from here on glibc never takes memory from its heaps, where freed
-/// pages would stay, cut up by what lies between them.
+/// Bytes of a slab, at least.
 const SLAB: usize = 32 << 20;
-/// Floats of a page of the system.
-const SYSTEM_PAGE: usize = 4096 / 4;
+/// Bytes of a thread's keys and values from which on they lie in huge pages.
+const MANY: usize = 16 << 20;
 
 /// Sizes of a page's parts.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +59,12 @@ impl Shape {
         self.page_floats() * 4 * tokens.next_multiple_of(PANEL) / PAGE
     }
 
+    /// Whether a thread that samples `rows` completions at once, `tokens` long with their prompts,
+    /// has its keys and values in huge pages.
+    pub(crate) fn huge(self, rows: usize, tokens: usize) -> bool {
+        rows * self.bytes(tokens) >= MANY
+    }
+
     /// Where one head's keys and values start in a page.
     fn at(self, layer: usize, kv_head: usize) -> (usize, usize) {
         let k = (layer * self.kv_heads + kv_head) * (self.keys() + self.values());
@@ -70,34 +76,19 @@ impl Shape {
 #[derive(Debug)]
 pub(crate) struct Pages {
     shape: Shape,
-    slabs: Vec<Slab>,
+    huge: bool,
+    slabs: Vec<Region>,
     /// Pages that were handed out so far; those that came back are in `free`.
     used: usize,
     free: Arc<Mutex<Vec<usize>>>,
 }
 
-/// Zeroed floats; pages begin at `first`, on a page of the system.
-#[derive(Debug)]
-struct Slab {
-    data: Vec<f32>,
-    first: usize,
-}
-
-impl Slab {
-    fn new(floats: usize) -> Self {
-        let data = vec![0.0; floats.max(SLAB / 4) + SYSTEM_PAGE];
-        let first = data.as_ptr().align_offset(4 * SYSTEM_PAGE);
-        Self {
-            first: first.min(SYSTEM_PAGE),
-            data,
-        }
-    }
-}
-
 impl Pages {
-    pub(crate) fn new(shape: Shape) -> Self {
+    /// Pages of this shape, in huge pages of the system or small ones.
+    pub(crate) fn new(shape: Shape, huge: bool) -> Self {
         Self {
             shape,
+            huge,
             slabs: Vec::new(),
             used: 0,
             free: Arc::default(),
@@ -109,7 +100,12 @@ impl Pages {
         let back = self.free.lock().expect("no thread panics here").pop();
         back.unwrap_or_else(|| {
             if self.used == self.slabs.len() * self.a_slab() {
-                self.slabs.push(Slab::new(self.shape.page_floats()));
+                let floats = self.shape.page_floats() * self.a_slab();
+                self.slabs.push(if self.huge {
+                    Region::huge(floats)
+                } else {
+                    Region::zeros(floats)
+                });
             }
             self.used += 1;
             self.used - 1
@@ -124,18 +120,17 @@ impl Pages {
     fn place(&self, page: usize) -> (usize, std::ops::Range<usize>) {
         let (slab, at) = (page / self.a_slab(), page % self.a_slab());
         let floats = self.shape.page_floats();
-        let first = self.slabs[slab].first + at * floats;
-        (slab, first..first + floats)
+        (slab, at * floats..(at + 1) * floats)
     }
 
     fn page(&self, page: usize) -> &[f32] {
         let (slab, floats) = self.place(page);
-        &self.slabs[slab].data[floats]
+        &self.slabs[slab][floats]
     }
 
     fn page_mut(&mut self, page: usize) -> &mut [f32] {
         let (slab, floats) = self.place(page);
-        &mut self.slabs[slab].data[floats]
+        &mut self.slabs[slab][floats]
     }
 }
 
@@ -247,7 +242,7 @@ mod tests {
 
     #[test]
     fn pages_come_back_and_are_handed_out_again() {
-        let mut pages = Pages::new(shape());
+        let mut pages = Pages::new(shape(), false);
         for _ in 0..5 {
             let (mut one, mut other) = (Cache::default(), Cache::default());
             one.reserve(&mut pages, PAGE + 1);
@@ -257,17 +252,27 @@ mod tests {
     }
 
     #[test]
-    fn slabs_are_too_large_for_heaps_and_pages_start_on_pages_of_the_system() {
-        let mut pages = Pages::new(shape());
-        let mut cache = Cache::default();
-        let more_than_a_slab = pages.a_slab() + 1;
-        cache.reserve(&mut pages, more_than_a_slab * PAGE);
-        assert_eq!(pages.slabs.len(), 2);
-        for slab in &pages.slabs {
-            assert!(4 * slab.data.capacity() >= SLAB);
+    fn caches_reach_over_several_slabs() {
+        for huge in [false, true] {
+            let mut pages = Pages::new(shape(), huge);
+            let mut cache = Cache::default();
+            let tokens = (pages.a_slab() + 1) * PAGE;
+            cache.reserve(&mut pages, tokens);
+            assert_eq!(pages.slabs.len(), 2);
+            let (k, v) = ([1.0; 64], [2.0; 64]);
+            cache.write(&mut pages, 2, tokens - 1, &k, &v);
+            cache.advance(tokens);
+            let last = cache.spans(&pages, 2, 1, tokens).last().unwrap();
+            let at = (PAGE - 1) / PANEL * 32 * PANEL + (PAGE - 1) % PANEL;
+            assert_eq!((last.k[at], last.v[(PAGE - 1) * PANEL]), (1.0, 2.0));
         }
-        for &page in &cache.pages {
-            assert_eq!(pages.page(page).as_ptr().align_offset(4 * SYSTEM_PAGE), 0);
-        }
+    }
+
+    #[test]
+    fn many_keys_and_values_lie_in_huge_pages() {
+        let page = 4 * shape().page_floats();
+        let rows = MANY / page;
+        assert!(shape().huge(rows + 1, 1) && !shape().huge(rows - 1, 1));
+        assert!(shape().huge(1, MANY / page * PAGE + PAGE));
     }
 }

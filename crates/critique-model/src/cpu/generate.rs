@@ -84,6 +84,10 @@ pub(crate) fn generate(
     let queue = Queue::new(bundles(requests, &prefixes, most));
     let rows = if together { ROWS } else { most };
     let crew = Crew::new(threads);
+    let shape = Shape::of(&engine.config);
+    let tokens = |request: &Request| request.prompt.len() + request.sampling.max_new_tokens;
+    let longest = requests.iter().map(tokens).max().unwrap_or(0);
+    let huge = shape.huge(rows.min(samples), longest.min(context));
     let out: Vec<Vec<Option<Completion>>> =
         requests.iter().map(|r| vec![None; r.seeds.len()]).collect();
     let out = Mutex::new(out);
@@ -100,7 +104,7 @@ pub(crate) fn generate(
             prefixes: &prefixes,
             ends,
             work,
-            pages: Pages::new(Shape::of(&engine.config)),
+            pages: Pages::new(shape, huge),
             logits,
             active: Vec::new(),
             waiting: VecDeque::new(),
@@ -447,5 +451,25 @@ fn grow(
         );
     } else {
         active.push(sequence);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_takes_what_it_has_room_to_begin() {
+        let job = |samples| Job {
+            request: 0,
+            samples: 0..samples,
+        };
+        let queue = Queue::new(vec![vec![job(4), job(4)], vec![job(1)]]);
+        // Too full for the first, it leaves all to the others.
+        assert!(queue.take(3).is_none());
+        assert_eq!(queue.take(4).unwrap().len(), 2);
+        assert!(queue.take(0).is_none());
+        assert_eq!(queue.take(64).unwrap().len(), 1);
+        assert!(queue.take(64).is_none());
     }
 }

@@ -11,6 +11,7 @@ use super::generate::{FEW, LARGE, ROWS};
 use super::head::chunk_rows;
 use super::layout::{Batch, batches};
 use super::read::PREFILL;
+use super::region::HUGE_PAGE;
 use super::team::strips;
 use crate::config::ModelConfig;
 use crate::dtype::Dtype;
@@ -279,8 +280,9 @@ impl<'a> CpuMemory<'a> {
         // Pages are whole, but the system gives memory for what is written. Where many sequences
         // come one after the other, pages change hands until all of each was written.
         let many = total > 2 * active;
+        let huge = shape.huge(rows, prompt_tokens + new_tokens);
         let touched = |tokens| {
-            if many {
+            if many || huge {
                 shape.bytes(tokens)
             } else {
                 shape.written(tokens)
@@ -290,7 +292,8 @@ impl<'a> CpuMemory<'a> {
         let stretches = asked.div_ceil(siblings.max(1));
         let caches = stretches * touched(shared_tokens)
             + asked * touched(prompt_tokens - shared_tokens)
-            + active * touched(new_tokens);
+            + active * touched(new_tokens)
+            + if huge { threads * HUGE_PAGE } else { 0 };
         let admitted = (rows.div_ceil(samples) * prompt_tokens).min(PREFILL + prompt_tokens);
         let read = admitted.min(2 * PREFILL).max(rows);
         let (d, d_ff) = (self.config.d_model, self.config.d_ff);

@@ -24,6 +24,7 @@ mod params;
 mod pass;
 mod prefixes;
 mod read;
+mod region;
 pub(crate) mod simd;
 mod sums;
 mod team;

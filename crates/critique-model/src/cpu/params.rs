@@ -14,6 +14,7 @@ use super::gemm::{
     Aligned, Matrix, PANEL, Panels, pack, pack_panel, packed_len, pair_columns, pair_rows, unpack,
     unpair,
 };
+use super::region::{HUGE_PAGE, Region};
 use super::team::{Cuts, Team};
 use crate::config::ModelConfig;
 use crate::dtype::Dtype;
@@ -23,8 +24,8 @@ use crate::weights::Weights;
 
 /// Floats that a thread reads and lays out at a time, about.
 const PIECE: usize = 1 << 19;
-/// Floats on a cache line.
-const LINE: usize = 16;
+/// Bytes of a float.
+const FLOAT: usize = 4;
 
 /// Values of one tensor, shared between an engine and its snapshots until one changes them. They
 /// are there in rows or in panels for `x Wᵀ`; the other layouts are made when needed.
@@ -69,7 +70,7 @@ enum Packed {
     /// In memory of its own.
     Own(Aligned),
     /// In memory that all weights of a model were read into; it is never changed.
-    Part(Arc<Vec<f32>>, Range<usize>),
+    Part(Arc<Region>, Range<usize>),
 }
 
 impl Packed {
@@ -516,12 +517,15 @@ fn read_params(
         0 => vec![0.0; tensor.1.iter().product()],
         _ => Vec::new(),
     };
-    // All panels lie in one stretch of memory, which threads touch first as they fill it: unlike
-    // `Aligned`, a plain vector comes zeroed from the system. It starts on a cache line too.
-    let mut memory = vec![0.0; LINE + tensors.iter().map(panels).sum::<usize>()];
-    let start = memory.as_ptr().align_offset(4 * LINE).min(LINE);
+    // All panels lie in one stretch of memory, which threads touch first as they fill it.
+    let floats = tensors.iter().map(panels).sum();
+    let mut memory = if FLOAT * floats < HUGE_PAGE {
+        Region::zeros(floats)
+    } else {
+        Region::huge(floats)
+    };
     let mut rows: Vec<Vec<f32>> = tensors.iter().map(rows).collect();
-    let mut cuts = Cuts::of(&mut memory[start..], 1);
+    let mut cuts = Cuts::of(&mut memory, 1);
     let mut parts = Vec::new();
     for (tensor, rows) in tensors.iter().zip(&mut rows) {
         parts.push((tensor, cuts.take(panels(tensor)), rows));
@@ -539,7 +543,7 @@ fn read_params(
     first_error(team.run(fill))?;
 
     let memory = Arc::new(memory);
-    let mut end = start;
+    let mut end = 0;
     let param = |(tensor, rows): ((String, Vec<usize>), Vec<f32>)| {
         let range = end..end + panels(&tensor);
         end = range.end;
