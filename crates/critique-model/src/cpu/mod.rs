@@ -11,6 +11,7 @@
 
 mod adamw;
 mod attention;
+mod awake;
 mod backward;
 mod cache;
 mod crew;
