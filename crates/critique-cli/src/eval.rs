@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use critique_core::{Generate, Split};
 use critique_eval::{Critic, EvalSettings, Evaluation, Metric, Row, Summary, evaluate_responses};
-use critique_rollout::{RolloutRecord, Scored, Seeds, record, respond};
+use critique_rollout::{Seeds, record, respond};
 
 use crate::failure::Failure;
 use crate::model::{FrozenArgs, count, load, temperature};
@@ -263,15 +263,8 @@ fn write_rollouts(
     seeds: &Seeds<'_>,
     done: &Evaluation,
 ) -> Result<(), Failure> {
-    let all = done
-        .groups
-        .iter()
-        .flat_map(|group| group.members.iter().map(move |member| (group, member)));
-    let records: Vec<RolloutRecord> = all
-        .map(|(group, member)| RolloutRecord::new(seeds, group, member, Scored::default()))
-        .collect();
-    if records.is_empty() {
+    if done.groups.is_empty() {
         return Ok(());
     }
-    record::write(&dir.join(format!("{name}.jsonl")), &records).map_err(Failure::failed)
+    record::write(&dir.join(format!("{name}.jsonl")), done.records(seeds)).map_err(Failure::failed)
 }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use critique_core::{Attempt, Generate, Judgment, Problem, Rollout, Sampling};
 use critique_rollout::{
-    Case, Control, RolloutGroup, Seeds, cases, control_critiques, critique, refine, respond,
+    Case, Control, RolloutGroup, RolloutRecord, Scored, Seeds, cases, control_critiques, critique,
+    refine, respond,
 };
 use critique_tasks::Task;
 
@@ -94,6 +95,15 @@ impl Evaluation {
     /// The rollouts alone.
     pub fn rollouts(&self) -> impl Iterator<Item = &Rollout> {
         self.groups.iter().flat_map(RolloutGroup::rollouts)
+    }
+
+    /// The rollouts as they are kept, made one by one.
+    pub fn records<'a>(&'a self, seeds: &'a Seeds<'a>) -> impl Iterator<Item = RolloutRecord> + 'a {
+        let all = self
+            .groups
+            .iter()
+            .flat_map(|group| group.members.iter().map(move |member| (group, member)));
+        all.map(|(group, member)| RolloutRecord::new(seeds, group, member, Scored::default()))
     }
 }
 

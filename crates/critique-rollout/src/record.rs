@@ -5,7 +5,8 @@
 //! tokens are counted, not listed. Seeds are hexadecimal texts, since many JSON readers round
 //! numbers of 64 bits.
 
-use std::io::Write;
+use std::borrow::Borrow;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use critique_core::{Attempt, Completion, Judgment, Verdict};
@@ -232,37 +233,43 @@ pub fn write_step(
     run_dir: &Path,
     stage: &str,
     step: u64,
-    records: &[RolloutRecord],
+    records: impl IntoIterator<Item = impl Borrow<RolloutRecord>>,
 ) -> Result<PathBuf, RolloutError> {
     let path = step_path(run_dir, stage, step);
     write(&path, records)?;
     Ok(path)
 }
 
-/// Writes records to a file of any name, as [`write_step`] does.
+/// Writes records to a file of any name, as [`write_step`] does. They are written one by one, so
+/// that those of an iterator need never be in memory together.
 ///
 /// # Errors
 ///
 /// When the folder or file cannot be written.
-pub fn write(path: &Path, records: &[RolloutRecord]) -> Result<(), RolloutError> {
+pub fn write(
+    path: &Path,
+    records: impl IntoIterator<Item = impl Borrow<RolloutRecord>>,
+) -> Result<(), RolloutError> {
     write_whole(path, records).map_err(|source| RolloutError::Write {
         path: path.to_owned(),
         source,
     })
 }
 
-fn write_whole(path: &Path, records: &[RolloutRecord]) -> std::io::Result<()> {
+fn write_whole(
+    path: &Path,
+    records: impl IntoIterator<Item = impl Borrow<RolloutRecord>>,
+) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
     let partial = path.with_extension("jsonl.partial");
-    let mut bytes = Vec::new();
+    let mut file = BufWriter::new(std::fs::File::create(&partial)?);
     for record in records {
-        serde_json::to_writer(&mut bytes, record)?;
-        bytes.push(b'\n');
+        serde_json::to_writer(&mut file, record.borrow())?;
+        file.write_all(b"\n")?;
     }
-    let mut file = std::fs::File::create(&partial)?;
-    file.write_all(&bytes)?;
+    let file = file.into_inner()?;
     file.sync_all()?;
     std::fs::rename(&partial, path)
 }

@@ -3,7 +3,7 @@
 use critique_core::{Attempt, Generate, Problem};
 use critique_eval::{Critic, EvalSettings, Evaluation, Known, Memo, Summary, evaluate_responses};
 use critique_model::LanguageModel;
-use critique_rollout::{RolloutRecord, Scored, Seeds, record, respond};
+use critique_rollout::{Seeds, record, respond};
 use critique_tasks::Task;
 
 use crate::config::EvalConfig;
@@ -133,17 +133,9 @@ fn write(dir: &RunDir, name: &str, seed: u64, evaluation: &Evaluation) -> Result
         stage: "eval",
         step: 0,
     };
-    let records: Vec<RolloutRecord> = evaluation
-        .groups
-        .iter()
-        .flat_map(|g| {
-            g.members
-                .iter()
-                .map(|m| RolloutRecord::new(&seeds, g, m, Scored::default()))
-        })
-        .collect();
-    if !records.is_empty() {
-        record::write(&dir.eval().join(format!("{name}.jsonl")), &records)?;
+    if !evaluation.groups.is_empty() {
+        let path = dir.eval().join(format!("{name}.jsonl"));
+        record::write(&path, evaluation.records(&seeds))?;
     }
     let path = dir.summary();
     let mut summary = if path.exists() {

@@ -15,8 +15,10 @@ use crate::config::ModelConfig;
 const PAGE: usize = 64;
 /// Bytes of a slab, at least.
 const SLAB: usize = 32 << 20;
-/// Bytes of a thread's keys and values from which on they lie in huge pages.
+/// Bytes of a thread's keys and values from which on they lie in huge pages, where sequences have
+/// at least `LONG` tokens: of shorter ones a good part of each page may stay unwritten.
 const MANY: usize = 16 << 20;
+const LONG: usize = 4 * PAGE;
 
 /// Sizes of a page's parts.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +64,7 @@ impl Shape {
     /// Whether a thread that samples `rows` completions at once, `tokens` long with their prompts,
     /// has its keys and values in huge pages.
     pub(crate) fn huge(self, rows: usize, tokens: usize) -> bool {
-        rows * self.bytes(tokens) >= MANY
+        tokens >= LONG && rows * self.bytes(tokens) >= MANY
     }
 
     /// Where one head's keys and values start in a page.
@@ -269,10 +271,10 @@ mod tests {
     }
 
     #[test]
-    fn many_keys_and_values_lie_in_huge_pages() {
-        let page = 4 * shape().page_floats();
-        let rows = MANY / page;
-        assert!(shape().huge(rows + 1, 1) && !shape().huge(rows - 1, 1));
-        assert!(shape().huge(1, MANY / page * PAGE + PAGE));
+    fn many_keys_and_values_of_long_sequences_lie_in_huge_pages() {
+        let rows = MANY.div_ceil(shape().bytes(LONG));
+        assert!(shape().huge(rows, LONG));
+        assert!(!shape().huge(rows - 1, LONG));
+        assert!(!shape().huge(5 * rows, LONG - 1));
     }
 }
