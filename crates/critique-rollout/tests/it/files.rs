@@ -109,7 +109,7 @@ fn records_survive_the_disk() {
 #[test]
 fn a_damaged_record_is_named_by_line() {
     let folder = tempfile::tempdir().unwrap();
-    let path = record::write_step(folder.path(), "sft", 1, &records()).unwrap();
+    let path = record::write_step(folder.path(), "sft", 1, records()).unwrap();
     let text = fs::read_to_string(&path).unwrap();
     let refusal = |text: String| {
         fs::write(&path, text).unwrap();
