@@ -9,12 +9,13 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::awake::{SetOnDrop, wait_until};
 use super::gemm::{Into, Matrix, PANEL, Panels, gemm};
 use super::team::pieces;
 
 /// Weights of a product from which on it is shared: reading fewer takes less than handing over.
 const WORTH_SHARING: usize = 1 << 16;
+/// Turns of waiting before a thread offers its processor to others.
+const PATIENCE: usize = 1 << 12;
 
 /// A leader, who runs the pass, and helpers.
 #[derive(Debug)]
@@ -174,6 +175,27 @@ impl<'a> Job<'a> {
             let cols = a.len() / *rows;
             // Sums begin with what `c` holds: 0 where they are fresh.
             gemm(Matrix::rows(a, *rows, cols, cols), *b, c, b.n, Into::Sum);
+        }
+    }
+}
+
+/// Sets a flag at the end of a scope, also by a panic: nobody waits for who is gone.
+struct SetOnDrop<'f>(&'f AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+fn wait_until(condition: impl Fn() -> bool) {
+    let mut turns = 0;
+    while !condition() {
+        turns += 1;
+        if turns % PATIENCE == 0 {
+            std::thread::yield_now();
+        } else {
+            std::hint::spin_loop();
         }
     }
 }

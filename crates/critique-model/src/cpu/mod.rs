@@ -11,7 +11,6 @@
 
 mod adamw;
 mod attention;
-mod awake;
 mod backward;
 mod cache;
 mod crew;

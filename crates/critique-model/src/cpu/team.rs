@@ -5,21 +5,14 @@
 //! may depend on it. Within a region a part is a strip of rows, a block of a gradient's rows, or
 //! an attention head.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 
-use super::awake::SetOnDrop;
-
 /// Rows of a strip: what they compute fits the second-level cache.
 const STRIP: usize = 128;
-
-/// Times that a thread looks for work in vain before it offers its processor to others.
-const PATIENCE: usize = 64;
 
 /// Threads that run passes. Engines with as many threads share them.
 #[derive(Debug, Clone)]
@@ -58,19 +51,8 @@ impl Team {
     }
 
     /// Runs a pass on the team; [`each`] within it uses all threads.
-    ///
-    /// Regions are short, and to wake a thread that sleeps takes as long as some of them. So
-    /// threads look for work without sleeping until the pass ends.
     pub(crate) fn run<T: Send>(&self, pass: impl FnOnce() -> T + Send) -> T {
-        self.pool.install(|| {
-            let _busy = Busy::new();
-            let done = AtomicBool::new(false);
-            rayon::scope(|scope| {
-                scope.spawn_broadcast(|_, _| stay_awake(&done));
-                let _done = SetOnDrop(&done);
-                pass()
-            })
-        })
+        self.pool.install(pass)
     }
 
     /// Cuts `rows` rows into strips.
@@ -89,55 +71,10 @@ pub(crate) fn strips(rows: usize, threads: usize) -> Vec<Range<usize>> {
 
 /// Runs `job` on every part, on the threads of the team that runs the pass.
 pub(crate) fn each<T: Send>(parts: Vec<T>, job: impl Fn(T) + Sync + Send) {
-    let job = |part| {
-        let _busy = Busy::new();
-        job(part);
-    };
     if parts.len() == 1 {
         parts.into_iter().for_each(job);
     } else {
         parts.into_par_iter().with_max_len(1).for_each(job);
-    }
-}
-
-/// Counts what a thread has begun of passes while it waits for others.
-struct Busy;
-
-thread_local! {
-    static BEGUN: Cell<usize> = const { Cell::new(0) };
-}
-
-impl Busy {
-    fn new() -> Self {
-        BEGUN.set(BEGUN.get() + 1);
-        Self
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        BEGUN.set(BEGUN.get() - 1);
-    }
-}
-
-/// Does what other threads leave to do, until `done`. A thread that comes by here while it waits
-/// for a part of a pass goes back at once, since that pass may be waiting for it.
-fn stay_awake(done: &AtomicBool) {
-    if BEGUN.get() > 0 {
-        return;
-    }
-    let mut idle = 0;
-    while !done.load(Ordering::Acquire) {
-        if rayon::yield_now() == Some(rayon::Yield::Executed) {
-            idle = 0;
-            continue;
-        }
-        idle += 1;
-        if idle % PATIENCE == 0 {
-            std::thread::yield_now();
-        } else {
-            std::hint::spin_loop();
-        }
     }
 }
 
@@ -199,34 +136,6 @@ mod tests {
             }
         }
         assert_eq!(Team::new(2).strips(1000).len(), 8);
-    }
-
-    #[test]
-    fn a_pass_that_panics_lets_its_threads_go() {
-        let team = Team::new(4);
-        let pass = || team.run(|| each((0..8).collect(), |part| assert!(part != 5)));
-        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(pass)).is_err());
-        assert_eq!(team.run(|| 7), 7);
-    }
-
-    #[test]
-    fn passes_run_within_and_beside_one_another() {
-        let team = Team::new(2);
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    for _ in 0..50 {
-                        let mut sums = [0; 6];
-                        team.run(|| {
-                            each(sums.iter_mut().collect(), |sum| {
-                                *sum = team.run(|| 1);
-                            });
-                        });
-                        assert_eq!(sums, [1; 6]);
-                    }
-                });
-            }
-        });
     }
 
     #[test]
