@@ -14,7 +14,7 @@ use super::gemm::{
     Aligned, Matrix, PANEL, Panels, pack, pack_panel, packed_len, pair_columns, pair_rows, unpack,
     unpair,
 };
-use super::region::{HUGE_PAGE, Region};
+use super::region::Region;
 use super::team::{Cuts, Team};
 use crate::config::ModelConfig;
 use crate::dtype::Dtype;
@@ -24,8 +24,6 @@ use crate::weights::Weights;
 
 /// Floats that a thread reads and lays out at a time, about.
 const PIECE: usize = 1 << 19;
-/// Bytes of a float.
-const FLOAT: usize = 4;
 
 /// Values of one tensor, shared between an engine and its snapshots until one changes them. They
 /// are there in rows or in panels for `x Wᵀ`; the other layouts are made when needed.
@@ -518,12 +516,7 @@ fn read_params(
         _ => Vec::new(),
     };
     // All panels lie in one stretch of memory, which threads touch first as they fill it.
-    let floats = tensors.iter().map(panels).sum();
-    let mut memory = if FLOAT * floats < HUGE_PAGE {
-        Region::zeros(floats)
-    } else {
-        Region::huge(floats)
-    };
+    let mut memory = Region::huge(tensors.iter().map(panels).sum());
     let mut rows: Vec<Vec<f32>> = tensors.iter().map(rows).collect();
     let mut cuts = Cuts::of(&mut memory, 1);
     let mut parts = Vec::new();

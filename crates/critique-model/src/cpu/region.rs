@@ -4,9 +4,7 @@ use std::ops::{Deref, DerefMut};
 
 use memmap2::MmapMut;
 
-/// Bytes of a float.
-const FLOAT: usize = 4;
-/// Bytes of a huge page, up to which a region may waste.
+/// Bytes of a huge page, which a region may waste at most.
 pub(crate) const HUGE_PAGE: usize = 2 << 20;
 
 /// Zeroed floats straight from the system, on whole pages, which take memory as they are touched
@@ -19,10 +17,11 @@ impl Region {
     ///
     /// When the system has no such memory, as allocators do.
     pub(crate) fn zeros(len: usize) -> Self {
-        Self(MmapMut::map_anon((FLOAT * len).max(1)).expect("the system gives memory"))
+        let bytes = size_of::<f32>() * len.max(1);
+        Self(MmapMut::map_anon(bytes).expect("the system gives memory"))
     }
 
-    /// As [`Region::zeros`], in huge pages where the system has them (2 MB on x86-64). A core knows
+    /// As [`Region::zeros`], in huge pages where it is as large as one and the system has them. A core knows
     /// by heart where some thousand pages lie; of 4 KB each these hold a few megabytes, and whoever
     /// reads hundreds in a row waits at each page.
     ///
@@ -31,9 +30,11 @@ impl Region {
     /// See there.
     pub(crate) fn huge(len: usize) -> Self {
         let region = Self::zeros(len);
-        // A wish. Systems that cannot fulfil it refuse, and only speed differs.
         #[cfg(target_os = "linux")]
-        let _ = region.0.advise(memmap2::Advice::HugePage);
+        if region.0.len() >= HUGE_PAGE {
+            // A wish. Systems that cannot fulfil it refuse, and only speed differs.
+            let _ = region.0.advise(memmap2::Advice::HugePage);
+        }
         region
     }
 }
@@ -41,14 +42,12 @@ impl Region {
 impl Deref for Region {
     type Target = [f32];
     fn deref(&self) -> &[f32] {
-        let len = self.0.len() / FLOAT;
-        bytemuck::cast_slice(&self.0[..FLOAT * len])
+        bytemuck::cast_slice(&self.0)
     }
 }
 
 impl DerefMut for Region {
     fn deref_mut(&mut self) -> &mut [f32] {
-        let len = self.0.len() / FLOAT;
-        bytemuck::cast_slice_mut(&mut self.0[..FLOAT * len])
+        bytemuck::cast_slice_mut(&mut self.0)
     }
 }
