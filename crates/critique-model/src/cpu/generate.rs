@@ -85,7 +85,7 @@ pub(crate) fn generate(
     let rows = if together { ROWS } else { most };
     let crew = Crew::new(threads);
     let shape = Shape::of(&engine.config);
-    let tokens = |request: &Request| request.prompt.len() + request.sampling.max_new_tokens;
+    let tokens = |r: &Request| r.prompt.len().saturating_add(r.sampling.max_new_tokens);
     let longest = requests.iter().map(tokens).max().unwrap_or(0);
     let huge = shape.huge(rows.min(samples), longest.min(context));
     let out: Vec<Vec<Option<Completion>>> =
