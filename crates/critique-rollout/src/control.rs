@@ -28,10 +28,15 @@ pub enum Control {
     Perfect,
     /// Writes nothing: the actor is asked again without a critique.
     Empty,
+    /// Says `Correct` behind steps that say the opposite, where the task can write that: whether
+    /// the actor obeys the verdict.
+    ContradictoryCorrect,
+    /// Says `Wrong` behind steps that say the opposite, and helps wrongly.
+    ContradictoryWrong,
 }
 
 impl Control {
-    /// Every control.
+    /// Every control that stands beside a trained critic.
     pub const ALL: [Self; 6] = [
         Self::AlwaysCorrect,
         Self::AlwaysWrong,
@@ -50,6 +55,8 @@ impl Control {
             Self::TrueVerdict => "true_verdict",
             Self::Perfect => "perfect",
             Self::Empty => "empty",
+            Self::ContradictoryCorrect => "contradictory_correct",
+            Self::ContradictoryWrong => "contradictory_wrong",
         }
     }
 }
@@ -89,6 +96,9 @@ fn text(
     case: &Case,
     seeds: &Seeds<'_>,
 ) -> Result<String, RolloutError> {
+    let no_oracle = || RolloutError::NoOracle {
+        problem: case.problem.id.clone(),
+    };
     let says_correct = match control {
         Control::AlwaysCorrect => true,
         Control::AlwaysWrong => false,
@@ -100,9 +110,13 @@ fn text(
         Control::Empty => return Ok(String::new()),
         Control::Perfect => {
             let written = task.oracle_critique(&case.problem, &case.response.text);
-            return written.ok_or_else(|| RolloutError::NoOracle {
-                problem: case.problem.id.clone(),
-            });
+            return written.ok_or_else(no_oracle);
+        }
+        Control::ContradictoryCorrect | Control::ContradictoryWrong => {
+            let correct = control == Control::ContradictoryCorrect;
+            let (problem, response) = (&case.problem, &case.response.text);
+            let written = task.contradicting_critique(problem, response, correct);
+            return written.ok_or_else(no_oracle);
         }
     };
     let verdict = if says_correct { "Correct" } else { "Wrong" };

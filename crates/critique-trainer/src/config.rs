@@ -459,6 +459,11 @@ pub enum Measure {
     Discriminability,
     /// Share of right greedy refinements by perfect critiques of responses sampled at T = 0.7.
     PerfectRefinement,
+    /// Share of greedy refinements that do what the verdict of a critique says although all of its
+    /// steps say the opposite: told `Correct`, repeat the response; told `Wrong`, change it. The
+    /// lower of the two shares, on responses sampled at T = 0.7 that the task can write such
+    /// critiques of.
+    Obedience,
 }
 
 impl Measure {
@@ -468,6 +473,7 @@ impl Measure {
             Self::Accuracy => "accuracy",
             Self::Discriminability => "discriminability",
             Self::PerfectRefinement => "perfect_refinement",
+            Self::Obedience => "obedience",
         }
     }
 }

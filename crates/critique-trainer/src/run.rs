@@ -391,6 +391,10 @@ impl Runner<'_> {
             ("eval/acc_refined", row.acc_refined),
             ("eval/acc_dis", row.acc_dis),
             ("eval/acc_dis_balanced", row.acc_dis_balanced),
+            ("eval/acc_dis_correct", row.acc_dis_correct),
+            ("eval/acc_dis_incorrect", row.acc_dis_incorrect),
+            ("eval/delta_c2i", row.delta_c2i),
+            ("eval/delta_i2c", row.delta_i2c),
             ("eval/parse_rate", row.parse_rate),
         ];
         for (name, value) in figures {

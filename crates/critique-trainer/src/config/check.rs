@@ -200,8 +200,8 @@ impl RunConfig {
                 }
             }
             StageConfig::Rl(stage) => {
-                if stage.model != "critic" {
-                    return wrong(format!("`model` is `{}`; RL trains `critic`", stage.model));
+                if stage.model == "actor" {
+                    return wrong("`model` is `actor`, which is frozen; RL trains a critic".into());
                 }
                 let rollout = &self.rollout;
                 let counts = [
