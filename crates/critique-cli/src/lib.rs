@@ -16,6 +16,7 @@
 //! ```
 
 mod bench;
+mod compare;
 mod completions;
 mod config;
 mod data;
@@ -66,6 +67,7 @@ enum Command {
     Quickstart(quickstart::Args),
     Train(train::Args),
     Eval(eval::Args),
+    Compare(compare::Args),
     Replay(replay::Args),
     Generate(generate::Args),
     Score(score::Args),
@@ -87,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Quickstart(args) => quickstart::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Score(args) => score::run(&args),

@@ -1,7 +1,7 @@
 //! Critics that are no models: the floors and ceilings that a trained critic is held against
 //! (METHOD 5.4, 6.9, table 9 row 30).
 
-use critique_core::{Completion, Critique, FinishReason, Rng};
+use critique_core::{Completion, Critique, FinishReason, Problem, Rng};
 use critique_tasks::Task;
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +58,16 @@ impl Control {
             Self::ContradictoryCorrect => "contradictory_correct",
             Self::ContradictoryWrong => "contradictory_wrong",
         }
+    }
+
+    /// Whether it can be had for these problems: the perfect one needs a task that writes
+    /// perfect critiques, all others need nothing.
+    pub fn is_possible(self, task: &dyn Task, problems: &[Problem]) -> bool {
+        let written = |problem: &Problem| {
+            let response = task.gold_response(problem);
+            task.oracle_critique(problem, &response).is_some()
+        };
+        self != Self::Perfect || problems.iter().all(written)
     }
 }
 

@@ -519,6 +519,15 @@ impl Runner<'_> {
             evaluator.run("no_critic", actor, Critic::Nobody, self.dir, observer)?;
             if self.config.eval.controls {
                 for control in Control::ALL {
+                    if !control.is_possible(self.task, &evaluator.problems) {
+                        let name = control.name();
+                        observer.on(&Event::Note {
+                            text: &format!(
+                                "the task writes no perfect critiques, so there is no row `{name}`"
+                            ),
+                        });
+                        continue;
+                    }
                     evaluator.run(
                         control.name(),
                         actor,

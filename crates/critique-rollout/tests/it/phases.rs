@@ -216,4 +216,12 @@ fn perfect_critiques_must_come_from_the_task() {
     let cases = answered(&actor(), &Silent, &[sum(1)]);
     let refused = control_critiques(Control::Perfect, &Silent, &cases, &SEEDS).unwrap_err();
     assert!(matches!(&refused, RolloutError::NoOracle { problem } if problem == "sums/1"));
+    let possible = |task: &dyn Task| -> Vec<Control> {
+        let all = Control::ALL.into_iter();
+        all.filter(|control| control.is_possible(task, &[sum(1)]))
+            .collect()
+    };
+    assert_eq!(possible(&Sums), Control::ALL);
+    assert_eq!(possible(&Silent).len(), Control::ALL.len() - 1);
+    assert!(!possible(&Silent).contains(&Control::Perfect));
 }

@@ -4,6 +4,7 @@
     reason = "helpers of tests stop where they cannot go on"
 )]
 
+mod compare;
 mod layering;
 mod messages;
 mod models;
