@@ -3,13 +3,13 @@
 use std::ops::Range;
 
 use critique_core::{Attempt, Problem, Sampling, Split};
-use critique_eval::{Critic, EvalSettings, Evaluation, evaluate_responses};
+use critique_eval::{Critic, Evaluation, evaluate_responses};
 use critique_model::LanguageModel;
 use critique_rollout::{Control, Seeds, respond};
 use critique_tasks::Task;
 use serde_json::json;
 
-use crate::config::{Gate, Measure, StageConfig};
+use crate::config::{Gate, Lengths, Measure, StageConfig};
 use crate::error::TrainError;
 use crate::models::Models;
 use crate::observer::{Event, Metrics, Observer};
@@ -17,7 +17,7 @@ use crate::observer::{Event, Metrics, Observer};
 /// Measures what gates ask for on the validation split.
 pub(crate) struct Gauge<'a> {
     task: &'a dyn Task,
-    max_new_tokens: usize,
+    lengths: Lengths,
     seed: u64,
     /// Read when a gate first asks for them.
     problems: Vec<Problem>,
@@ -26,10 +26,10 @@ pub(crate) struct Gauge<'a> {
 }
 
 impl<'a> Gauge<'a> {
-    pub(crate) fn new(max_new_tokens: usize, task: &'a dyn Task, seed: u64) -> Self {
+    pub(crate) fn new(lengths: Lengths, task: &'a dyn Task, seed: u64) -> Self {
         Self {
             task,
-            max_new_tokens,
+            lengths,
             seed,
             problems: Vec::new(),
             responses: Vec::new(),
@@ -97,7 +97,7 @@ impl<'a> Gauge<'a> {
         attempts: &[Vec<Attempt>],
         refinements: usize,
     ) -> Result<Evaluation, TrainError> {
-        let mut settings = EvalSettings::greedy("gate", self.seed, self.max_new_tokens);
+        let mut settings = self.lengths.settings("gate", self.seed, 0.0);
         settings.refinements = refinements;
         let problems = &self.problems[..attempts.len()];
         Ok(evaluate_responses(
@@ -152,7 +152,7 @@ impl<'a> Gauge<'a> {
     ) -> Result<Vec<Vec<Attempt>>, TrainError> {
         let sampling = Sampling {
             temperature,
-            max_new_tokens: self.max_new_tokens,
+            max_new_tokens: self.lengths.response,
             ..Sampling::default()
         };
         let seeds = Seeds {

@@ -12,5 +12,6 @@ mod quickstart;
 #[cfg(unix)]
 mod replay;
 mod resume;
+mod rl;
 mod support;
 mod tools;
