@@ -1,4 +1,4 @@
-//! Which way a critic went in training (METHOD 6.5).
+//! Which way a critic went in training (figure 3 of the paper).
 
 use serde::{Deserialize, Serialize};
 

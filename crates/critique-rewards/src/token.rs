@@ -1,5 +1,5 @@
 //! From one advantage a rollout to one a token, with the KL penalty in the reward
-//! (METHOD 3.7 steps 2 to 4).
+//! (docs/method.md, "From rollouts to tokens").
 //!
 //! Left out: discounting and value functions (γ = 1, no value model in the method).
 
@@ -177,7 +177,8 @@ impl TokenCredit {
 }
 
 /// Returns of each token of a critique, `G_t = Σ_{s≥t} ρ_s`, where the token rewards are
-/// `ρ_t = −β·kl_t`, plus the rollout's advantage at the last token (METHOD 3.7 steps 2, 3).
+/// `ρ_t = −β·kl_t`, plus the rollout's advantage at the last token
+/// (docs/method.md, "From rollouts to tokens").
 ///
 /// # Panics
 ///
@@ -216,7 +217,7 @@ fn moments(rows: &[Vec<f64>]) -> (f64, f64) {
 }
 
 /// Subtracts the mean and divides by the standard deviation, the variance being at least
-/// 1e-8 (METHOD 3.7 step 4).
+/// 1e-8 (docs/method.md, "From rollouts to tokens").
 fn whiten(rows: &mut [Vec<f64>], mean: f64, variance: f64) {
     let scale = variance.max(1e-8).sqrt().recip();
     for value in rows.iter_mut().flatten() {

@@ -66,7 +66,7 @@ pub fn cases(problems: &[Problem], attempts: Vec<Vec<Attempt>>) -> Vec<Case> {
 }
 
 /// Keeps one right and one wrong response of each problem, chosen by the seed, and drops
-/// problems that lack either (METHOD 7.3).
+/// problems that lack either (docs/method.md, "Stages").
 pub fn balanced(cases: Vec<Case>, seed: u64) -> Vec<Case> {
     let mut samples: BTreeMap<&str, [Vec<usize>; 2]> = BTreeMap::new();
     for case in &cases {
@@ -88,7 +88,7 @@ pub fn balanced(cases: Vec<Case>, seed: u64) -> Vec<Case> {
 }
 
 /// Splits cases into those whose response is right and the others. With an oracle at hand,
-/// only the others are criticised, and right responses are kept (METHOD 6.6).
+/// only the others are criticised, and right responses are kept (figure 5 of the paper).
 pub fn split_by_verdict(cases: Vec<Case>) -> (Vec<Case>, Vec<Case>) {
     cases
         .into_iter()
