@@ -4,6 +4,8 @@
     reason = "helpers of tests stop where they cannot go on"
 )]
 
+#[cfg(unix)]
+mod critique;
 mod layering;
 mod messages;
 mod models;
