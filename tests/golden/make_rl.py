@@ -116,7 +116,7 @@ def trl_loss(which, inputs, new, **settings):
 
 
 def plain_loss(advantages, new, old, low, high, how):
-    """The same loss as METHOD writes it, as a check on the stand-in: mean of each sequence, then of the sequences."""
+    """The same loss as docs/method.md writes it, as a check on the stand-in: mean of each sequence, then of the sequences."""
     ratio = (new - old).exp()
     token = -torch.minimum(ratio * advantages, ratio.clamp(1 - low, 1 + high) * advantages)
     sums = [row[:n].sum() for row, n in zip(token, LENGTHS)]
@@ -126,7 +126,7 @@ def plain_loss(advantages, new, old, low, high, how):
 
 
 def method_advantages(old, ref, beta):
-    """METHOD: leave-one-out advantage at the last token, minus beta * k1 at every token, summed from the right, whitened."""
+    """docs/method.md: leave-one-out advantage at the last token, minus beta * k1 at every token, summed from the right, whitened."""
     rewards = torch.tensor(REWARDS).view(GROUPS, SIZE)
     rloo = (rewards - (rewards.sum(1, keepdim=True) - rewards) / (SIZE - 1)).flatten()
     token_rewards = -beta * (old - ref) * MASK

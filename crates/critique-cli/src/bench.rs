@@ -25,6 +25,10 @@ use crate::out::{say, say_json};
 ///
 /// Works on random tokens; end-of-text tokens are ignored.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples_of!(
+    "critique-rl bench decode --model models/SmolLM2-135M-Instruct --batch 8",
+    "critique-rl bench train --model models/SmolLM2-135M-Instruct --lora 16 --json",
+))]
 pub(crate) struct Args {
     #[command(subcommand)]
     what: What,

@@ -15,6 +15,11 @@ use crate::run_file::RunFile;
 
 /// Shows settings, and what a run file may hold.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples_of!(
+    "critique-rl config show run.toml",
+    "critique-rl config show runs/gsm8k/config.resolved.toml",
+    "critique-rl config schema > run-file.schema.json",
+))]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,

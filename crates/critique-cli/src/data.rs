@@ -1,5 +1,9 @@
 //! `critique-rl data`: data sets on this machine and on the Hub.
 
+mod classes;
+mod critiques;
+
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -9,13 +13,20 @@ use critique_tasks::dataset::specs;
 use critique_tasks::inspect::{compare, inspect};
 use critique_tasks::{Task, TaskError};
 
+use self::classes::Classes;
 use crate::failure::Failure;
 use crate::out;
 use crate::settings::closest;
 use crate::tasks::build;
 
-/// Fetches and inspects data sets.
+/// Fetches and inspects data sets, and makes critiques to learn from.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples_of!(
+    "critique-rl data fetch gsm8k",
+    "critique-rl data inspect gsm8k path=data/gsm8k --against data/critiques.jsonl",
+    "critique-rl data critiques --task gsm8k path=data/gsm8k --actor models/small --critic models/large \\\n    \
+       --balanced --out data/critiques.jsonl",
+))]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -31,7 +42,10 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
     },
-    /// Counts rows and finds questions that stand twice
+    /// Makes a file of critiques to learn from by SFT
+    Critiques(critiques::Args),
+    /// Counts rows and finds questions that stand twice; says of a file of critiques how many are
+    /// of each class
     Inspect {
         /// A task, a task file, or a file or folder of rows with `question` and `answer`
         #[arg(value_name = "NAME|PATH")]
@@ -54,22 +68,22 @@ enum Command {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     match &args.command {
         Command::Fetch { name, to } => fetch_one(name, to.as_deref()),
+        Command::Critiques(args) => critiques::run(args),
         Command::Inspect {
             name,
             options,
-            against,
+            against: None,
+            json,
+            ..
+        } => inspect_one(name, options, *json),
+        Command::Inspect {
+            name,
+            options,
+            against: Some(other),
             against_option,
             json,
         } => {
             let (name, task) = rows_of(name, options)?;
-            let Some(other) = against else {
-                let found = inspect(&name, &*task)?;
-                return if *json {
-                    out::say_json(&found)
-                } else {
-                    out::say(found.to_string())
-                };
-            };
             let (other, rows) = rows_of(other, against_option)?;
             let found = compare((&name, &*task), (&other, &*rows))?;
             if *json {
@@ -79,6 +93,32 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             }
         }
     }
+}
+
+fn inspect_one(name: &str, options: &[String], json: bool) -> Result<(), Failure> {
+    let (name, task) = rows_of(name, options)?;
+    let found = inspect(&name, &*task)?;
+    let path = Path::new(&name);
+    let classes = if path.is_file() {
+        Classes::read(path)?
+    } else {
+        None
+    };
+    if json {
+        let mut found = serde_json::to_value(&found).map_err(Failure::failed)?;
+        if let Some(classes) = classes {
+            found["critiques"] = serde_json::to_value(classes).map_err(Failure::failed)?;
+        }
+        return out::say_json(&found);
+    }
+    let mut text = found.to_string().trim_end().to_owned();
+    if let Some(classes) = classes {
+        let _ = write!(text, "\n{classes}");
+        if let Some(warning) = classes.warning() {
+            let _ = write!(text, "\nnote: {warning}");
+        }
+    }
+    out::say(text)
 }
 
 fn fetch_one(name: &str, to: Option<&Path>) -> Result<(), Failure> {

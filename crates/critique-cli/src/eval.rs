@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use critique_core::{Generate, Split};
+use critique_core::{Generate, Problem, Split};
 use critique_eval::{
     Critic, EvalSettings, Evaluation, Known, Memo, Metric, Row, Summary, evaluate_responses,
 };
 use critique_rollout::{Control, Seeds, record, respond};
+use critique_tasks::Task;
 
 use crate::failure::Failure;
 use crate::model::{FrozenArgs, count, load, temperature};
@@ -20,6 +21,11 @@ use crate::{out, tables};
 /// Shows the evaluations of a run folder (`eval runs/x`), or evaluates an actor with a critic
 /// (`eval --actor DIR --critic DIR --task NAME key=value`).
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples_of!(
+    "critique-rl eval runs/gsm8k",
+    "critique-rl eval --actor models/actor --critic runs/gsm8k/stages/stage2 --task gsm8k path=data/gsm8k --problems 100",
+    "critique-rl eval runs/gsm8k --fail-under stage2.acc_refined=0.6",
+))]
 pub(crate) struct Args {
     /// A run folder; with `--actor`, options of the task
     #[arg(value_name = "RUN_DIR|KEY=VALUE")]
@@ -74,11 +80,34 @@ pub(crate) struct Args {
     runtime: FrozenArgs,
 }
 
+/// A split on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Part {
+pub(crate) enum Part {
     Train,
     Validation,
     Test,
+}
+
+impl Part {
+    /// The first `count` problems of the split, of which there must be some; 0 takes all.
+    pub(crate) fn problems(self, task: &dyn Task, count: usize) -> Result<Vec<Problem>, Failure> {
+        let split = match self {
+            Self::Train => Split::Train,
+            Self::Validation => Split::Validation,
+            Self::Test => Split::Test,
+        };
+        let mut problems = task.problems(split)?;
+        if problems.is_empty() {
+            return Err(Failure::usage(format!(
+                "the task has no {} split",
+                crate::tasks::split_name(split)
+            )));
+        }
+        if count > 0 {
+            problems.truncate(count);
+        }
+        Ok(problems)
+    }
 }
 
 /// A figure that must be reached.
@@ -195,21 +224,7 @@ fn of_run(words: &[String]) -> Result<Summary, Failure> {
 fn evaluate(args: &Args, actor: &Path, task: &str) -> Result<Summary, Failure> {
     let (_, task) = build(task, &args.words)?;
     let runtime = args.runtime.runtime(args.seed)?;
-    let split = match args.split {
-        Part::Train => Split::Train,
-        Part::Validation => Split::Validation,
-        Part::Test => Split::Test,
-    };
-    let mut problems = task.problems(split)?;
-    if problems.is_empty() {
-        return Err(Failure::usage(format!(
-            "the task has no {} split",
-            crate::tasks::split_name(split)
-        )));
-    }
-    if args.problems > 0 {
-        problems.truncate(args.problems);
-    }
+    let problems = args.split.problems(&*task, args.problems)?;
     let actor = load(actor, None, &runtime)?;
     let critic = args
         .critic

@@ -34,12 +34,25 @@ const KINDS: [Kind; 3] = [
     }),
 ];
 
-/// Three problems as they went before and after: nothing if either evaluation left no rollouts.
+/// A problem that is shown.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown {
+    pub(crate) question: String,
+    /// The actor's first answer.
+    pub(crate) response: String,
+    /// Whether the verifier accepts it.
+    pub(crate) is_right: bool,
+    /// Whether the actor had room to refine it.
+    pub(crate) is_refined: bool,
+}
+
+/// Three problems as they went before and after, as text and for hints: nothing if either
+/// evaluation left no rollouts.
 pub(crate) fn before_and_after(
     dir: &RunDir,
     before: &str,
     after: &str,
-) -> Result<Option<String>, Failure> {
+) -> Result<Option<(String, Vec<Shown>)>, Failure> {
     let path = |name: &str| dir.eval().join(format!("{name}.jsonl"));
     if !path(before).is_file() || !path(after).is_file() {
         return Ok(None);
@@ -54,9 +67,13 @@ pub(crate) fn before_and_after(
         .collect();
     let mut text =
         format!("Three problems, with the critic before ({before}) and after ({after}):\n");
-    let mut shown = Vec::new();
+    let mut shown: Vec<(&RolloutRecord, &RolloutRecord)> = Vec::new();
     for (title, fits) in KINDS {
-        let fresh = |pair: &&(&RolloutRecord, &RolloutRecord)| !shown.contains(&pair.0.problem);
+        let fresh = |pair: &&(&RolloutRecord, &RolloutRecord)| {
+            shown
+                .iter()
+                .all(|(other, _)| other.problem != pair.0.problem)
+        };
         let fitting = pairs
             .iter()
             .filter(fresh)
@@ -67,10 +84,19 @@ pub(crate) fn before_and_after(
             None => ("another problem", pairs.iter().find(fresh)),
         };
         let Some((first, second)) = pair else { break };
-        shown.push(first.problem.clone());
+        shown.push((first, second));
         let _ = write!(text, "\n{}. {title}\n{}", shown.len(), one(first, second));
     }
-    Ok((!shown.is_empty()).then_some(text))
+    let all: Vec<Shown> = shown
+        .into_iter()
+        .map(|(record, after)| Shown {
+            question: record.question.clone(),
+            response: record.response.clone(),
+            is_right: record.verdict.is_correct(),
+            is_refined: !after.refinements.is_empty(),
+        })
+        .collect();
+    Ok((!all.is_empty()).then_some((text, all)))
 }
 
 fn one(first: &RolloutRecord, second: &RolloutRecord) -> String {

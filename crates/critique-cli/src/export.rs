@@ -17,6 +17,10 @@ const SHARD_BYTES: u64 = 5_000_000_000;
 /// As transformers, vLLM and others load it. A folder that holds an adapter stays one unless
 /// `--merge` adds it to its base model.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples_of!(
+    "critique-rl export runs/gsm8k/stages/stage2 --out exported",
+    "critique-rl export runs/gsm8k/stages/stage2 --merge --dtype bf16 --out exported",
+))]
 pub(crate) struct Args {
     /// A model or adapter: a stage or checkpoint of a run folder, or any such folder
     #[arg(value_name = "DIR")]

@@ -10,6 +10,7 @@ use critique_tasks::TaskError;
 use critique_trainer::TrainError;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
+use crate::folder::what_would_do;
 use crate::out;
 
 /// What a failure means to the caller.
@@ -163,7 +164,16 @@ impl From<io::Error> for Failure {
 
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
-        Self::new(exit_of_model(&error), error)
+        let would_do = would_do(&error);
+        Self::new(exit_of_model(&error), error).with_help(would_do)
+    }
+}
+
+/// What a person can do whose model folder has not the file that was to be read.
+fn would_do(error: &ModelError) -> Option<String> {
+    match error {
+        ModelError::Read { path, .. } => what_would_do(path.parent()?),
+        _ => None,
     }
 }
 
@@ -189,7 +199,11 @@ impl From<TrainError> for Failure {
             TrainError::Task(error) => exit_of_task(error),
             _ => Exit::Failed,
         };
-        Self::new(exit, error)
+        let would_do = match &error {
+            TrainError::Model(error) => would_do(error),
+            _ => None,
+        };
+        Self::new(exit, error).with_help(would_do)
     }
 }
 

@@ -1,6 +1,5 @@
 //! `critique-rl generate`: a model continues a prompt.
 
-use std::io::Read;
 use std::path::PathBuf;
 
 use critique_core::{
@@ -10,13 +9,20 @@ use critique_model::Ends;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::input::piped;
 use crate::model::{FrozenArgs, count, load, open_engine, share, some_share, temperature};
 use crate::out;
 
 /// Lets a model continue a prompt.
 ///
-/// The prompt is given by `--prompt`, `--chat`, `--ids` or on standard input.
+/// The prompt is given by `--prompt`, `--chat`, `--ids` or on standard input, of which one newline
+/// at the end is left out: the one that shells and editors add.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples_of!(
+    "critique-rl generate --model models/SmolLM2-135M-Instruct --prompt 'What is 2 + 2?'",
+    "critique-rl generate --model models/base --raw --max-new-tokens 32 < prompt.txt",
+    "critique-rl generate --model models/base --adapter runs/gsm8k/stages/stage2 --chat chat.json --n 4 --temperature 0.7 --json",
+))]
 pub(crate) struct Args {
     /// A folder in Hugging Face layout, or of a PEFT adapter that names its base model
     #[arg(long, value_name = "DIR")]
@@ -195,7 +201,7 @@ fn prompt(args: &Args) -> Result<Asked, Failure> {
     }
     let text = match &args.prompt {
         Some(text) => text.clone(),
-        None => piped()?,
+        None => piped("prompt", "`--prompt`, `--chat`, `--ids`")?,
     };
     if args.raw {
         return Ok(Asked::Raw(text));
@@ -210,18 +216,6 @@ fn prompt(args: &Args) -> Result<Asked, Failure> {
         messages,
         prefill: String::new(),
     }))
-}
-
-fn piped() -> Result<String, Failure> {
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text)?;
-    let text = text.trim_end_matches('\n');
-    if text.is_empty() {
-        return Err(Failure::usage(
-            "there is no prompt; expected `--prompt`, `--chat`, `--ids`, or text on standard input",
-        ));
-    }
-    Ok(text.to_owned())
 }
 
 fn messages(text: &str) -> Result<Vec<Message>, serde_json::Error> {

@@ -15,10 +15,18 @@
 //! }
 //! ```
 
+/// Lines of examples for the end of `--help`.
+macro_rules! examples_of {
+    ($($line:literal),+ $(,)?) => {
+        concat!("Examples:", $("\n  ", $line),+)
+    };
+}
+
 mod bench;
 mod compare;
 mod completions;
 mod config;
+mod critique;
 mod data;
 mod devices;
 mod dry_run;
@@ -26,7 +34,10 @@ mod eval;
 mod examples;
 mod export;
 mod failure;
+mod folder;
 mod generate;
+mod hints;
+mod input;
 mod model;
 mod out;
 mod progress;
@@ -69,6 +80,7 @@ enum Command {
     Eval(eval::Args),
     Compare(compare::Args),
     Replay(replay::Args),
+    Critique(critique::Args),
     Generate(generate::Args),
     Score(score::Args),
     Tasks(tasks::Args),
@@ -91,6 +103,7 @@ pub fn main() -> ExitCode {
         Command::Eval(args) => eval::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Critique(args) => critique::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Tasks(args) => tasks::run(&args),
@@ -111,4 +124,48 @@ pub fn main() -> ExitCode {
 fn end(failure: &Failure) -> ExitCode {
     failure.show();
     ExitCode::from(failure.exit_code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words of a line, without what the shell takes out of it.
+    fn words(line: &str) -> Vec<String> {
+        let line = line.split(['<', '>']).next().unwrap_or_default();
+        let mut words = Vec::new();
+        for (index, part) in line.split('\'').enumerate() {
+            if index % 2 == 1 {
+                words.push(part.to_owned());
+            } else {
+                let plain = part.split_whitespace().filter(|word| *word != "\\");
+                words.extend(plain.map(str::to_owned));
+            }
+        }
+        words
+    }
+
+    fn examples(command: &clap::Command) -> Vec<String> {
+        let help = command.get_after_help().map(ToString::to_string);
+        let help = help.unwrap_or_default().replace("\\\n", " ");
+        let lines = help.lines().skip(1).map(|line| line.trim().to_owned());
+        lines.collect()
+    }
+
+    #[test]
+    fn every_example_of_the_help_is_a_command() {
+        let mut cli = <Cli as clap::CommandFactory>::command();
+        cli.build();
+        for command in cli.get_subcommands() {
+            let name = command.get_name();
+            let below = command.get_subcommands().flat_map(examples);
+            let examples: Vec<String> = examples(command).into_iter().chain(below).collect();
+            let small = ["devices", "completions", "help"].contains(&name);
+            assert!(small || !examples.is_empty(), "{name} has no examples");
+            for example in examples {
+                let parsed = Cli::try_parse_from(words(&example));
+                parsed.unwrap_or_else(|error| panic!("{example}\n{error}"));
+            }
+        }
+    }
 }

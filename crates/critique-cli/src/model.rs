@@ -1,6 +1,6 @@
 //! Models as the command line names them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use critique_model::{
     DeviceSpec, Dtype, Engine, LanguageModel, ModelConfig, Runtime, Training, WeightFiles,
@@ -8,6 +8,7 @@ use critique_model::{
 };
 
 use crate::failure::Failure;
+use crate::folder::what_would_do;
 
 /// Where models run.
 #[derive(Debug, clap::Args)]
@@ -100,21 +101,20 @@ pub(crate) fn read(dir: &Path) -> Result<(ModelConfig, WeightFiles), Failure> {
     Ok(read_model(dir)?)
 }
 
-/// Refuses what is no folder before anything is read from it.
+/// Refuses what is no model folder, as far as that shows, before anything is read from it.
 fn is_folder(dir: &Path) -> Result<(), Failure> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    let found = if dir.exists() {
-        "is a file"
-    } else {
-        "is not there"
+    let would_do = what_would_do(dir);
+    let found = match (dir.is_dir(), dir.exists()) {
+        (true, _) if would_do.is_none() => return Ok(()),
+        (true, _) => "is no model folder",
+        (false, true) => "is a file",
+        (false, false) => "is not there",
     };
-    let shown: PathBuf = dir.into();
-    Err(Failure::failed(format!(
+    let failure = Failure::failed(format!(
         "`{}` {found}; expected a model folder in Hugging Face layout",
-        shown.display()
-    )))
+        dir.display()
+    ));
+    Err(failure.with_help(would_do))
 }
 
 /// A whole number above 0.

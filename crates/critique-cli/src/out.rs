@@ -27,6 +27,15 @@ pub(crate) fn tell(text: impl AsRef<str>) {
     );
 }
 
+/// A number with so many decimals; one that rounds to 0 has no sign.
+pub(crate) fn number(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    match text.strip_prefix('-') {
+        Some(rest) if rest.bytes().all(|b| b == b'0' || b == b'.') => rest.to_owned(),
+        _ => text,
+    }
+}
+
 /// Whether standard error shows colours.
 pub(crate) fn colours() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
@@ -55,4 +64,18 @@ pub(crate) fn columns<const N: usize>(
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_has_no_sign() {
+        assert_eq!(number(-0.0001, 3), "0.000");
+        assert_eq!(number(-0.0, 1), "0.0");
+        assert_eq!(number(-0.0006, 3), "-0.001");
+        assert_eq!(number(-10.0, 0), "-10");
+        assert_eq!(number(f64::NAN, 3), "NaN");
+    }
 }

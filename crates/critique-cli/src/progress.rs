@@ -217,7 +217,7 @@ fn numbers(metrics: &Metrics) -> String {
             .get(key)?
             .as_f64()
             .filter(|_| !(reinforced && key == "loss"))?;
-        Some(format!("{word} {value:.3}"))
+        Some(format!("{word} {}", out::number(value, 3)))
     };
     shown
         .into_iter()

@@ -1,6 +1,6 @@
 //! `critique-rl quickstart`: the whole method from nothing, by a run file that is built in.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use critique_eval::{Row, Summary};
 use critique_trainer::Resume;
@@ -9,7 +9,7 @@ use toml::Value;
 use crate::failure::Failure;
 use crate::run_file::RunFile;
 use crate::settings::Setting;
-use crate::{examples, out, session, tables};
+use crate::{examples, hints, out, session, tables};
 
 /// The run file of the whole demonstration, and of one that is over in less than a minute.
 const FULL: &str = include_str!("quickstart.toml");
@@ -25,11 +25,23 @@ const ROWS: [(&str, &str); 6] = [
     ("stage2", "stage II"),
 ];
 
+/// The stage that ends the method, and its row.
+const LAST: &str = "stage2";
+
+/// What a person must know who reads the figures of a quick run.
+const NOTHING_LEARNT: &str = "This is a quick run: a few steps of tiny models show that all works, \
+                              and nothing about learning. Figures near 0 are right here.";
+
 /// Runs the whole method on arithmetic, from random weights, in minutes.
 ///
 /// Makes arithmetic problems, trains an actor and a critic on them from random weights, and shows
 /// what stage I and stage II did. Stopped, it goes on where it was.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples_of!(
+    "critique-rl quickstart",
+    "critique-rl quickstart --seed 2 --out runs/second",
+    "critique-rl quickstart --quick",
+))]
 pub(crate) struct Args {
     /// Draws everything that is random
     #[arg(long, default_value_t = 1, value_name = "N", env = "CRITIQUE_RL_SEED", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
@@ -56,17 +68,32 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     };
     let file = RunFile::resolve(name, text, settings(args))?;
     let (_, task) = file.task()?;
+    if args.quick {
+        out::tell(NOTHING_LEARNT);
+    }
     let done = session::execute(&file, &*task, &Resume::Auto)?;
     if args.json {
         return out::say_json(&done.report(&file.config));
     }
+    if args.quick {
+        out::say(format!("\n{NOTHING_LEARNT}"))?;
+    }
     if let Some(summary) = &done.summary {
         out::say(format!("\n{}", tables::of(&named(summary))))?;
     }
-    if let Some(text) = examples::before_and_after(&done.dir, "sft", "stage2")? {
+    let mut shown = Vec::new();
+    if let Some((text, examples)) = examples::before_and_after(&done.dir, "sft", LAST)? {
         out::say(format!("\n{text}"))?;
+        shown = examples;
     }
-    out::say(whats_next(done.dir.root(), args.quick, done.seconds))
+    let root = done.dir.root();
+    let hints = hints::after_quickstart(root, LAST, args.quick, &shown);
+    out::say(format!(
+        "\nRun folder: {} ({:.0} s)\n\n{}",
+        root.display(),
+        done.seconds,
+        hints::text(&hints)
+    ))
 }
 
 fn settings(args: &Args) -> Vec<Setting> {
@@ -105,24 +132,4 @@ fn named(summary: &Summary) -> Summary {
     let mut rows: Vec<(usize, Row)> = summary.rows.iter().filter_map(rename).collect();
     rows.sort_by_key(|(place, _)| *place);
     Summary::new(rows.into_iter().map(|(_, row)| row).collect())
-}
-
-fn whats_next(dir: &Path, quick: bool, seconds: f64) -> String {
-    let shown = dir.display();
-    let full = if quick {
-        "\n  critique-rl quickstart\n      the whole run, with real figures"
-    } else {
-        ""
-    };
-    format!(
-        "\nRun folder: {shown} ({seconds:.0} s)\n\nWhat to try next:{full}
-  critique-rl eval \"{shown}\"
-      all rows: also those of critics that are no models
-  printf 'Criticise: 94+3+4-7\\n+3=97\\n+4=01\\n-7=84' | critique-rl generate --model \"{shown}/stages/stage2\"
-      what the critic says of a wrong answer
-  critique-rl config show \"{shown}/config.resolved.toml\"
-      every setting of this run; copy it, change it, and `critique-rl train` it
-  critique-rl tasks list
-      other tasks; `critique-rl tasks new my-task` starts one of your own"
-    )
 }

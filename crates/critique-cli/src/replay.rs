@@ -22,6 +22,10 @@ use crate::progress::Progress;
 /// stage began with, and the updates in between, which are taken once more in memory. The run
 /// folder is not changed. Exit code 1 if the rollout differs from its record.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples_of!(
+    "critique-rl replay runs/gsm8k stage1/12/gsm8k-train-00017/0.3 --tokens",
+    "critique-rl replay runs/gsm8k eval/0/gsm8k-test-00017/0.0 --row stage1",
+))]
 pub(crate) struct Args {
     /// The run folder
     #[arg(value_name = "RUN")]
@@ -170,7 +174,8 @@ fn size(completion: Option<&Completion>) -> String {
         return ", not sampled".into();
     };
     let sum: f64 = completion.log_probs.iter().map(|&l| f64::from(l)).sum();
-    format!(", {} tokens, log-prob {sum:.4}", completion.tokens.len())
+    let sum = out::number(sum, 4);
+    format!(", {} tokens, log-prob {sum}", completion.tokens.len())
 }
 
 /// A line a token: id, log-prob in nats, text.
@@ -178,7 +183,8 @@ fn listed(completion: &Completion, texts: &[String]) -> String {
     let mut lines = String::new();
     let tokens = completion.tokens.iter().zip(&completion.log_probs);
     for ((id, log_prob), text) in tokens.zip(texts) {
-        let _ = writeln!(lines, "    {id:>7}  {log_prob:>11.6}  {text:?}");
+        let log_prob = out::number(f64::from(*log_prob), 6);
+        let _ = writeln!(lines, "    {id:>7}  {log_prob:>11}  {text:?}");
     }
     lines
 }

@@ -9,12 +9,13 @@ use std::path::Path;
 
 use critique_model::DeviceSpec;
 use critique_tasks::{Task, TaskError, build_from_table};
-use critique_trainer::{RlStage, RunConfig, SftStage, TrainError};
+use critique_trainer::{ModelSource, RlStage, RunConfig, SftStage, TrainError};
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 use toml::{Table, Value};
 
 use crate::failure::{Exit, Failure};
+use crate::folder::what_would_do;
 use crate::settings::{Setting, closest};
 
 /// A run file after all settings, and where its parts came from.
@@ -152,8 +153,20 @@ impl RunFile {
                 })
             }
             TrainError::Task(error) => self.task_failure(error),
+            TrainError::File { ref path, .. } => {
+                let would_do = self.is_model(path).then(|| what_would_do(path)).flatten();
+                Failure::from(error).with_help(would_do)
+            }
             error => error.into(),
         }
+    }
+
+    /// Whether the run file names this path as a model or an adapter.
+    fn is_model(&self, path: &Path) -> bool {
+        let named = |source: &ModelSource| {
+            source.path.as_deref() == Some(path) || source.adapter.as_deref() == Some(path)
+        };
+        self.config.models.values().any(named)
     }
 
     /// The place that a message speaks of: stage `NAME`, and the first path in backticks.

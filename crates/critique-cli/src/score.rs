@@ -17,6 +17,9 @@ const BATCH: usize = 64;
 /// Reads JSON lines `{"ids":[…]}` from standard input and writes `{"logprobs":[…]}` for each: the
 /// log-prob in nats of each next token, one fewer than there are ids.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples_of!(
+    "critique-rl score --model models/base < ids.jsonl",
+))]
 pub(crate) struct Args {
     /// A folder in Hugging Face layout; it needs no tokenizer
     #[arg(long, value_name = "DIR")]

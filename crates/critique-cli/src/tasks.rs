@@ -15,6 +15,12 @@ use crate::settings::{closest, table_of};
 
 /// Lists, shows, checks and starts tasks.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples_of!(
+    "critique-rl tasks list",
+    "critique-rl tasks show gsm8k sample=true",
+    "critique-rl tasks check my-task.toml",
+    "critique-rl tasks new my-task",
+))]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,

@@ -13,6 +13,11 @@ use crate::{dry_run, out, session, tables};
 /// Later settings overrule earlier ones: the run file, then `CRITIQUE_RL_DEVICE`, `_OUT`, `_SEED`
 /// and `_THREADS` of the environment, then `key.path=value` here.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples_of!(
+    "critique-rl train run.toml",
+    "critique-rl train run.toml --dry-run",
+    "critique-rl train run.toml seed=2 stages.stage1.lr=1e-6 device=cuda:0",
+))]
 pub(crate) struct Args {
     /// The run file
     #[arg(value_name = "RUN.toml")]

@@ -12,6 +12,11 @@ use crate::out;
 ///
 /// Says whether a prediction equals a gold answer, and by which rule.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples_of!(
+    "critique-rl verify '\\frac12' 0.5",
+    "critique-rl verify 12 'so he has #### 12 eggs' --kind gsm8k",
+    "critique-rl verify --jsonl < requests.jsonl",
+))]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a flag of its own on the command line"

@@ -34,7 +34,8 @@ pub enum Judgment {
     Wrong,
     /// The critique gives a score, in the units of the task's scorer (open-ended tasks).
     Score(f32),
-    /// No claim, or contradicting ones; scored as a wrong judgment (METHOD 10).
+    /// No claim, or contradicting ones; scored as a wrong judgment
+    /// (docs/method.md, "The judgment").
     Unparsed,
 }
 

@@ -1,4 +1,4 @@
-//! Which way a critic went in training, and which way it leans (METHOD 6.5).
+//! Which way a critic went in training, and which way it leans (figure 3 of the paper).
 
 use std::fmt;
 

@@ -30,7 +30,8 @@ pub struct EvalSettings {
     pub refinement: Sampling,
     /// Refinements of each critique; with 0 a row has judgments alone.
     pub refinements: usize,
-    /// Whether right responses are kept without a critique, as an oracle would (METHOD 6.6).
+    /// Whether right responses are kept without a critique, as an oracle would (figure 5 of the
+    /// paper).
     pub oracle: bool,
 }
 

@@ -1,7 +1,7 @@
 //! How good is this critic: metrics, statistics and floors; no training.
 //!
-//! [`evaluate`] runs the loop on problems; an [`Outcome`] is what became of one of them, a
-//! [`Row`] sums outcomes up (METHOD 5.2) with 95 % intervals, and a [`Summary`] of rows is
+//! [`evaluate`] runs the loop on problems; an [`Outcome`] is what became of one of them, a [`Row`]
+//! sums outcomes up (docs/method.md, "Figures") with 95 % intervals, and a [`Summary`] of rows is
 //! `eval/summary.json` and a table.
 //!
 //! ```

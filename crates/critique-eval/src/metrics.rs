@@ -1,4 +1,4 @@
-//! The metrics of METHOD 5.2, each a function of sums over outcomes.
+//! The metrics of docs/method.md, "Figures", each a function of sums over outcomes.
 
 use critique_core::Judgment;
 use serde::{Deserialize, Serialize};
@@ -182,7 +182,7 @@ impl Tally {
 pub enum Metric {
     /// Accuracy of the responses: Σ o / N.
     AccInitial,
-    /// Acc@Refine: Σ n / N. Without a critic, that of the responses (METHOD 5.2).
+    /// Acc@Refine: Σ n / N. Without a critic, that of the responses (docs/method.md, "Figures").
     AccRefined,
     /// Δ = Acc@Refine − Acc(responses) = Δ^{i→c} − Δ^{c→i}.
     Delta,
@@ -195,7 +195,7 @@ pub enum Metric {
     /// Δ^{i→c} as a share of the wrong responses.
     I2cOfIncorrect,
     /// Acc@Dis: share of critiques whose verdict is right; one without a verdict is wrong
-    /// (METHOD 10).
+    /// (docs/method.md, "Figures").
     AccDis,
     /// Acc@Dis over critiques with a verdict: the released code's denominator.
     AccDisParsed,
@@ -212,7 +212,7 @@ pub enum Metric {
     Mcc,
     /// Share of right verdicts whose refinement is right too.
     Relevance,
-    /// Acc@Dis of the better constant critic: max(acc, 1 − acc) (METHOD 5.4).
+    /// Acc@Dis of the better constant critic: max(acc, 1 − acc) (docs/method.md, "Figures").
     ConstantFloor,
     /// Share of critiques that call the response right.
     SaidCorrect,

@@ -1,4 +1,4 @@
-//! More samples at test time: Pass@K and majority votes (METHOD 5.2).
+//! More samples at test time: Pass@K and majority votes (docs/method.md, "Figures").
 
 use critique_core::Attempt;
 

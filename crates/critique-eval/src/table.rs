@@ -124,8 +124,8 @@ pub fn signed(number: f64, decimals: usize) -> String {
 }
 
 impl Row {
-    /// Whether its responses have scores instead of verdicts (METHOD 6.12). Scores begin at 1,
-    /// where shares end.
+    /// Whether its responses have scores instead of verdicts (appendix E of the paper). Scores
+    /// begin at 1, where shares end.
     pub fn gives_scores(&self) -> bool {
         self.acc_initial.is_some_and(|mean| mean > 1.0)
     }

@@ -55,7 +55,7 @@ pub struct TokenRun {
 /// `log_probs` are those of a run of completion tokens under the current policy, in nats;
 /// `grad` receives d loss / d log-prob of each. Runs are as long as an engine likes, and come
 /// in any order and from several threads, so the derivative of one token may depend on its own
-/// log-prob only (which is all that the losses of METHOD 3.7 need).
+/// log-prob only (which is all that the losses of docs/method.md, "Loss" need).
 pub trait TokenLoss: Sync {
     /// Fills `grad`.
     fn gradient(&self, run: TokenRun, log_probs: &[f32], grad: &mut [f32]);

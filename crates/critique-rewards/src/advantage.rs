@@ -1,4 +1,4 @@
-//! From the rewards of a batch to one advantage a rollout (METHOD 3.7 step 1).
+//! From the rewards of a batch to one advantage a rollout (docs/method.md, "Advantages").
 //!
 //! Groups may differ in size, since rollouts without a score are dropped before. A group of
 //! one has no siblings to be compared with, so group baselines give it advantage 0. Sums
@@ -278,7 +278,8 @@ pub fn is_flat(group: &[f32]) -> bool {
     group.len() > 1 && group.iter().all(|reward| *reward == group[0])
 }
 
-/// RLOO: `A_j = R_j − (Σ_l R_l − R_j) / (k − 1)` (METHOD 3.7 step 1). A group of one gives 0.
+/// RLOO: `A_j = R_j − (Σ_l R_l − R_j) / (k − 1)` (docs/method.md, "Advantages"). A group of one
+/// gives 0.
 pub fn leave_one_out(rewards: &[f32]) -> Vec<f32> {
     let siblings = rewards.len() as f64 - 1.0;
     if siblings < 1.0 {

@@ -1,5 +1,5 @@
 //! The clipped policy loss of one token, its derivative, and its weight in the batch
-//! (METHOD 3.7 step 5).
+//! (docs/method.md, "Loss").
 //!
 //! An engine that holds the weights calls [`PolicyLoss::value_and_gradient`] for each token
 //! and passes the derivative on to the log-probs. A token's weight depends on the counts of

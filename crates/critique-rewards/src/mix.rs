@@ -1,4 +1,4 @@
-//! The reward of a rollout (METHOD 3.1 to 3.3, 3.8 and 6.12).
+//! The reward of a rollout (docs/method.md, "Rewards").
 //!
 //! Left out: the released code's clip of rewards to [-10, 10], which no mix here reaches.
 
@@ -45,7 +45,8 @@ pub struct RewardMix {
     /// The values of `r_dis`.
     pub dis_values: DisValues,
     /// Width δ, in units of the scorer, for critiques that give a score:
-    /// `r_dis = max(0, 1 − |score − oracle's score| / δ)` (METHOD 6.12). The paper names no value.
+    /// `r_dis = max(0, 1 − |score − oracle's score| / δ)` (appendix E of the paper). The paper
+    /// names no value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dis_delta: Option<f32>,
     /// Multiplies `r_dis` where the response is right.
@@ -81,7 +82,7 @@ pub enum Mode {
     /// Nothing: the weighted rewards are added up (Eq 9).
     Additive,
     /// A wrong or missing verdict makes the whole reward `wrong` (the released code,
-    /// METHOD 3.8).
+    /// docs/method.md, "Rewards").
     Gated {
         /// The reward of a wrong or missing verdict.
         #[serde(default = "minus_one")]

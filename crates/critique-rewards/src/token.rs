@@ -1,5 +1,5 @@
 //! From one advantage a rollout to one a token, with the KL penalty in the reward
-//! (METHOD 3.7 steps 2 to 4).
+//! (docs/method.md, "From rollouts to tokens").
 //!
 //! Left out: discounting and value functions (γ = 1, no value model in the method).
 
@@ -287,7 +287,8 @@ impl TokenCredit {
 }
 
 /// Returns of each token of a critique, `G_t = Σ_{s≥t} ρ_s`, where the token rewards are
-/// `ρ_t = −β·kl_t`, plus the rollout's advantage at the last token (METHOD 3.7 steps 2, 3).
+/// `ρ_t = −β·kl_t`, plus the rollout's advantage at the last token
+/// (docs/method.md, "From rollouts to tokens").
 ///
 /// # Panics
 ///
@@ -320,7 +321,8 @@ fn moments<'a, I: Iterator<Item = &'a Vec<f64>>>(rows: impl Fn() -> I) -> (f64, 
     (mean, variance)
 }
 
-/// What whitening divides by, the variance being at least 1e-8 (METHOD 3.7 step 4).
+/// What whitening divides by, the variance being at least 1e-8 (docs/method.md,
+/// "From rollouts to tokens").
 fn deviation(variance: f64) -> f64 {
     variance.max(1e-8).sqrt()
 }

@@ -1,4 +1,4 @@
-//! The released code's reading of verdicts, for comparison only (METHOD 1.5, defects D1, D2).
+//! The released code's reading of verdicts, for comparison only (docs/method.md, "The judgment").
 //!
 //! It looks for substrings in an order that depends on the truth: a critique that holds both
 //! verdicts is right either way, and `Correctable` is `Correct`.

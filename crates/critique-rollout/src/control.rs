@@ -1,5 +1,5 @@
 //! Critics that are no models: the floors and ceilings that a trained critic is held against
-//! (METHOD 5.4, 6.9, table 9 row 30).
+//! (`constant_floor` in docs/method.md, "Figures").
 
 use critique_core::{Completion, Critique, FinishReason, Problem, Rng};
 use critique_tasks::Task;

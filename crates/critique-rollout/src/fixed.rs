@@ -15,9 +15,9 @@ use crate::seeds::Seeds;
 /// Responses from a file of JSON lines, by problem.
 ///
 /// A line is `{"id": …, "responses": [{"text": …}, …]}`, or a record of the released code
-/// (METHOD 3.9) of which `question` and `origin_response` are read. Their texts are whole
-/// responses, the actor's prefill included; they are verified anew. Records are told
-/// apart by id, or by question where they have none of ours.
+/// (docs/method.md, "Stages") of which `question` and `origin_response` are read. Their texts are
+/// whole responses, the actor's prefill included; they are verified anew. Records are told apart by
+/// id, or by question where they have none of ours.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FixedResponses {
     path: PathBuf,

@@ -70,7 +70,7 @@ pub fn cases(problems: &[Problem], attempts: Vec<Vec<Attempt>>) -> Vec<Case> {
 }
 
 /// Keeps one right and one wrong response of each problem, chosen by the seed, and drops
-/// problems that lack either (METHOD 7.3). `samples` is how many samples a problem counts each
+/// problems that lack either (docs/method.md, "Stages"). `samples` is how many samples a problem counts each
 /// time it stands in the batch; every time is a choice of its own.
 ///
 /// # Panics
@@ -101,7 +101,7 @@ pub fn balanced(cases: Vec<Case>, samples: usize, seed: u64) -> Vec<Case> {
 }
 
 /// Splits cases into those whose response is right and the others. With an oracle at hand,
-/// only the others are criticised, and right responses are kept (METHOD 6.6).
+/// only the others are criticised, and right responses are kept (figure 5 of the paper).
 pub fn split_by_verdict(cases: Vec<Case>) -> (Vec<Case>, Vec<Case>) {
     cases
         .into_iter()

@@ -1,4 +1,5 @@
-//! What a critique claims (METHOD 10), and what of it the actor reads (METHOD 1.3).
+//! What a critique claims (docs/method.md, "The judgment"), and what of it the actor reads
+//! (docs/method.md, "Prompts").
 
 use critique_core::Judgment;
 
@@ -24,7 +25,7 @@ pub fn parse_judgment(text: &str) -> Judgment {
 }
 
 /// Reads the score of a critique in an open-ended task: that of its one `Score:` line, a
-/// decimal number from 1 to 10, with or without `/10` (METHOD 6.12).
+/// decimal number from 1 to 10, with or without `/10` (appendix E of the paper).
 pub fn parse_score(text: &str) -> Judgment {
     let number = only_value(text, SCORE)
         .map(|value| {

@@ -1,4 +1,4 @@
-//! The three prompts of the method (METHOD 1.3): answer, criticise, refine.
+//! The three prompts of the method (docs/method.md, "Prompts"): answer, criticise, refine.
 
 use critique_core::{Message, Problem, Prompt, Role};
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,9 @@ pub struct PromptStyle {
     pub response: String,
     /// How the actor's response begins.
     pub response_prefill: String,
+    /// What ends the actor's response after its last word, such as a newline, where all the
+    /// responses that models learn from end so. [`PromptStyle::as_response`] writes it.
+    pub response_end: String,
     /// What the critic is asked; names `{question}` and `{response}`.
     pub critique: String,
     /// What the actor is asked after its response; names `{critique}`.
@@ -30,6 +33,7 @@ impl Default for PromptStyle {
                        The answer is [your answer]."
                 .into(),
             response_prefill: "Let's break it down step by step:\n\n".into(),
+            response_end: String::new(),
             critique: "Below are a question and a solution written one step a line. Check the \
                        solution step by step: repeat each step, say whether it is correct, and \
                        explain why. At the end say whether the final answer is correct.\n\n\
@@ -96,6 +100,21 @@ impl PromptStyle {
             ("{response}", solution),
         ];
         Prompt::from_user(fill(&self.critique, &texts))
+    }
+
+    /// A response from elsewhere as the actor would have written it, for the prompts below: with
+    /// the prefill, whether or not the text has it, and with the task's end in place of the blanks
+    /// and newlines around it. A small critic reads a response that ends otherwise as another text.
+    pub fn as_response(&self, text: &str) -> String {
+        let text = text.trim();
+        let said = text
+            .strip_prefix(self.response_prefill.trim())
+            .unwrap_or(text)
+            .trim_start();
+        if said.is_empty() {
+            return self.response_prefill.clone();
+        }
+        format!("{}{said}{}", self.response_prefill, self.response_end)
     }
 
     /// Asks the actor to mend its response by a critique.
@@ -166,6 +185,26 @@ mod tests {
                 .content
                 .ends_with("Solution:\n1 + 1 = 2")
         );
+    }
+
+    #[test]
+    fn blanks_around_a_response_change_nothing() {
+        let style = PromptStyle {
+            response_end: "\n".into(),
+            ..PromptStyle::default()
+        };
+        let whole = format!("{}1 + 1\n= 2\n", style.response_prefill);
+        for text in [
+            "1 + 1\n= 2",
+            "\n 1 + 1\n= 2 \n\n",
+            "Let's break it down step by step: 1 + 1\n= 2",
+            &whole,
+        ] {
+            assert_eq!(style.as_response(text), whole, "{text:?}");
+        }
+        let plain = PromptStyle::default();
+        assert!(plain.as_response("it is 2\n").ends_with(":\n\nit is 2"));
+        assert_eq!(style.as_response(" \n"), style.response_prefill);
     }
 
     #[test]

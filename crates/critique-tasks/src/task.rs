@@ -37,9 +37,9 @@ pub trait Task: Send + Sync {
         None
     }
 
-    /// The oracle's score (METHOD 1.1 and 6.12): 1 for a correct text and 0 for any other,
-    /// or the scorer's value where the task has no single right answer. NaN says that the scorer
-    /// gave none; [`Task::scores`] says why.
+    /// The oracle's score (docs/method.md, "Setting", and appendix E of the paper): 1 for a correct
+    /// text and 0 for any other, or the scorer's value where the task has no single right answer.
+    /// NaN says that the scorer gave none; [`Task::scores`] says why.
     fn score(&self, problem: &Problem, text: &str) -> f32 {
         if self.verify(problem, text).is_correct() {
             1.0
@@ -85,7 +85,7 @@ pub trait Task: Send + Sync {
         None
     }
 
-    /// The three prompts (METHOD 1.3).
+    /// The three prompts (docs/method.md, "Prompts").
     fn prompts(&self) -> PromptStyle {
         PromptStyle::default()
     }

@@ -137,7 +137,7 @@ pub struct RolloutConfig {
     /// Refinements by each critique; their rewards are averaged.
     pub refinements: usize,
     /// Keeps one right and one wrong response of each problem and drops problems without both
-    /// (METHOD 7.3); wants several `responses`.
+    /// (docs/method.md, "Stages"); wants several `responses`.
     pub balanced: bool,
     /// Reads the actor's responses from this file of JSON lines instead of sampling them:
     /// `responses` of each problem, drawn anew for every step where it has more.
@@ -339,7 +339,7 @@ fn one() -> usize {
     1
 }
 
-/// Reinforcement learning of the critic (METHOD 3.2 to 3.7).
+/// Reinforcement learning of the critic (docs/method.md, "Stages" to "Loss").
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RlStage {

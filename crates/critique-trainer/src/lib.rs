@@ -60,7 +60,7 @@ pub use config::{
 pub use error::TrainError;
 pub use models::Models;
 pub use observer::{Event, Metrics, Observer, Silent};
-pub use replay::{Difference, Replay, TokenTexts, replay, replay_evaluation};
+pub use replay::{Difference, Replay, TokenTexts, models_after, replay, replay_evaluation};
 pub use run::{Resume, read_config, run};
 pub use run_dir::RunDir;
 pub use schedule::{Schedule, Shape};

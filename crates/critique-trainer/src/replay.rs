@@ -490,6 +490,23 @@ fn record_in(path: &Path, id: &RolloutId) -> Result<RolloutRecord, TrainError> {
     })
 }
 
+/// The models of a run as they were after its first `stages` stages, read from its folder; `config`
+/// is the run file that it holds.
+///
+/// # Errors
+///
+/// When a stage has left no model, or what the run was made from is no longer there.
+pub fn models_after(
+    dir: &RunDir,
+    config: &RunConfig,
+    task: &dyn Task,
+    stages: usize,
+) -> Result<Models, TrainError> {
+    let mut models = Models::new(config, task)?;
+    models_before(dir, config, stages, &mut models)?;
+    Ok(models)
+}
+
 /// The models as they were when stage `index` began, those that earlier stages left read from
 /// the run folder.
 fn models_before(

@@ -1,5 +1,5 @@
 //! One step of reinforcement learning: rollouts, rewards, advantages, policy updates
-//! (METHOD 3.4 and 3.7).
+//! (docs/method.md, "Stages" to "Loss").
 
 use std::sync::Mutex;
 use std::time::Instant;

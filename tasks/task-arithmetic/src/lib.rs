@@ -200,6 +200,7 @@ impl Task for Arithmetic {
         PromptStyle {
             response: "{question}".into(),
             response_prefill: String::new(),
+            response_end: "\n".into(),
             critique: "Criticise: {question}\n{response}".into(),
             refinement: "Refine: {critique}".into(),
             refinement_prefill: String::new(),

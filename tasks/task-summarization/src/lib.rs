@@ -1,4 +1,5 @@
-//! News summaries, judged by a score instead of a verifier (METHOD 6.12, CNN/DailyMail).
+//! News summaries, judged by a score instead of a verifier (appendix E of the paper,
+//! CNN/DailyMail).
 //!
 //! There is no gold answer: a [`Scorer`](critique_tasks::Scorer) gives a summary 1 to 10, the
 //! critic ends its comments with a line `Score: N`, and how near the two are is the reward of

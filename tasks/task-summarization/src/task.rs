@@ -190,6 +190,7 @@ fn prompts() -> PromptStyle {
                    says, and name who did what, where and when.\n\nArticle:\n{question}"
             .into(),
         response_prefill: String::new(),
+        response_end: String::new(),
         critique: "Below are an article and a summary of it. Judge the summary.\n\n\
                    Use exactly this form:\n\
                    Faithfulness: <does it say what the article says, and nothing else?>\n\

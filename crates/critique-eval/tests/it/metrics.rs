@@ -1,4 +1,4 @@
-//! METHOD 5.2 on a population that can be counted by hand.
+//! The figures of docs/method.md on a population that can be counted by hand.
 
 use critique_core::{Judgment, Verdict};
 use critique_eval::{Collapse, Lean, Metric, Outcome, Row, Tally, Tokens, collapse};

@@ -1,4 +1,4 @@
-//! The rewards of METHOD 3.1, 3.8 and 6.12, case by case.
+//! The rewards of docs/method.md, "Rewards", case by case.
 
 use critique_core::{
     Attempt, Completion, Critique, FinishReason, Judgment, Problem, Rollout, Verdict,

@@ -13,7 +13,7 @@ const V: &str = "Correctness of the final answer";
 
 /// Verdict and text; `{V}` stands for the words of a verdict line.
 const ROWS: &[(Judgment, &str)] = &[
-    // The form of METHOD 1.4, and what models make of it.
+    // The form of docs/method.md, "Prompts", and what models make of it.
     (C, "{V}: Correct"),
     (W, "{V}: Wrong"),
     (C, "{V}: [Correct]"),

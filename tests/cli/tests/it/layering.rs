@@ -205,3 +205,36 @@ fn each_layer_knows_those_below_it_only() {
         );
     }
 }
+
+/// Comments that name a section of `docs/method.md` name one that is there.
+#[test]
+fn sections_that_comments_name_are_there() {
+    let root = crate::support::workspace();
+    let method = std::fs::read_to_string(root.join("docs/method.md")).unwrap();
+    let mut waiting = vec![root.join("crates"), root.join("tasks")];
+    let mut named = 0;
+    while let Some(path) = waiting.pop() {
+        if path.is_dir() && !path.ends_with("target") {
+            waiting.extend(
+                std::fs::read_dir(&path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
+        }
+        if path.extension().is_none_or(|end| end != "rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        for rest in text.split("docs/method.md, \"").skip(1) {
+            let section = rest.split('"').next().unwrap();
+            let heading = format!("\n## {section}\n");
+            assert!(
+                method.contains(&heading),
+                "{}: no section `{section}`",
+                path.display()
+            );
+            named += 1;
+        }
+    }
+    assert!(named > 20, "{named}");
+}

@@ -5,6 +5,8 @@
 )]
 
 mod compare;
+#[cfg(unix)]
+mod critique;
 mod layering;
 mod messages;
 mod models;

@@ -214,3 +214,38 @@ fn benchmarks_run_on_both_engines() {
         }
     }
 }
+
+#[test]
+fn a_name_of_the_hub_gets_the_command_that_downloads_it() {
+    let fetches =
+        "`hf download Qwen/Qwen2.5-0.5B-Instruct --local-dir models/Qwen2.5-0.5B-Instruct`";
+    let args = [
+        "generate",
+        "--prompt",
+        "1",
+        "--model",
+        "Qwen/Qwen2.5-0.5B-Instruct",
+    ];
+    let stderr = run(&args).fails(1);
+    assert!(
+        stderr.contains("`Qwen/Qwen2.5-0.5B-Instruct` is not there"),
+        "{stderr}"
+    );
+    assert!(stderr.contains(fetches), "{stderr}");
+
+    // So does a model of a run file, beside the key that names it.
+    let text = std::fs::read_to_string(
+        crate::support::workspace().join("configs/gsm8k-smollm2-lora.toml"),
+    );
+    let (folder, path) = crate::support::run_file(&text.unwrap());
+    let args = [
+        "train",
+        path.to_str().unwrap(),
+        "task.sample=true",
+        "--dry-run",
+    ];
+    let stderr = crate::support::run_in(folder.path(), &args).fails(1);
+    assert!(stderr.contains("`models.actor.path` names it"), "{stderr}");
+    let fetches = "`hf download HuggingFaceTB/SmolLM2-135M-Instruct --local-dir models/SmolLM2-135M-Instruct`";
+    assert!(stderr.contains(fetches), "{stderr}");
+}

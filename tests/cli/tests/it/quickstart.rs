@@ -1,7 +1,14 @@
 //! The newcomer's command, end to end.
 
+#[cfg(unix)]
+use std::io::{BufRead, BufReader};
+#[cfg(unix)]
+use std::path::Path;
+
 use serde_json::Value;
 
+#[cfg(unix)]
+use crate::support::{finished, shell, wait};
 use crate::support::{run, run_in};
 
 #[test]
@@ -62,9 +69,13 @@ fn quickstart_trains_evaluates_and_tells() {
         "1. ",
         "  critique",
         "What to try next",
+        "nothing about learning",
     ] {
         assert!(stdout.contains(part), "{part} in {stdout}");
     }
+    assert!(stderr.starts_with("This is a quick run: "), "{stderr}");
+    #[cfg(unix)]
+    every_hint_works(folder.path(), &stdout);
     // The critic that came out is a model like any other.
     let stage2 = out.join("stages/stage2");
     let said = run(&[
@@ -91,4 +102,61 @@ fn quickstart_trains_evaluates_and_tells() {
         std::fs::read(exported.join(file)).unwrap() == std::fs::read(stage2.join(file)).unwrap()
     };
     assert!(same("config.json") && same("tokenizer.json") && same("model.safetensors"));
+}
+
+/// Pastes what the quickstart says to try next into a shell.
+#[cfg(unix)]
+fn every_hint_works(folder: &Path, stdout: &str) {
+    let (_, hints) = stdout.split_once("What to try next:\n").unwrap();
+    let commands: Vec<&str> = hints
+        .lines()
+        .filter_map(|line| line.strip_prefix("  "))
+        .filter(|line| !line.starts_with(' '))
+        .collect();
+    let of = |part: &str| -> &str {
+        let found = commands.iter().find(|command| command.contains(part));
+        found.unwrap_or_else(|| panic!("{part} in {hints}"))
+    };
+    // The whole run takes minutes; that it starts will do.
+    let whole = of(" quickstart");
+    let mut child = shell(folder, &format!("exec {whole}")).spawn().unwrap();
+    let told = BufReader::new(child.stderr.take().unwrap());
+    let starts = told
+        .lines()
+        .any(|line| line.unwrap().starts_with("stage 1/"));
+    child.kill().unwrap();
+    wait(child);
+    assert!(starts, "{whole}");
+
+    for command in commands.iter().filter(|command| **command != whole) {
+        let stdout = finished(shell(folder, command)).ok();
+        assert!(!stdout.trim().is_empty(), "{command}");
+        if command.contains(" critique ") {
+            assert!(stdout.contains("\njudgment: "), "{command}: {stdout}");
+            let refines = command.contains(" --refine ");
+            assert_eq!(
+                refines,
+                stdout.contains("\nrefinement:\n"),
+                "{command}: {stdout}"
+            );
+        }
+    }
+    // The critic says of the problem that was shown what it said in its evaluation.
+    let tried = of(" critique ");
+    let records = std::fs::read_to_string(folder.join("a run/eval/stage2.jsonl")).unwrap();
+    let of_hint = |record: &Value| {
+        let question = record["question"].as_str().unwrap();
+        tried.ends_with(question) || tried.ends_with(&format!("'{question}'"))
+    };
+    let record = records
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .find(of_hint)
+        .unwrap();
+    let response = record["response"].as_str().unwrap();
+    if format!("{}\n", response.trim()) == response {
+        let critique = record["critique"].as_str().unwrap().trim();
+        let said = finished(shell(folder, tried)).ok();
+        assert!(said.starts_with(critique), "{said} of {record}");
+    }
 }

@@ -69,8 +69,20 @@ fn binary() -> &'static Path {
 /// The command with these arguments, in an environment of its own.
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(binary());
+    command.args(args);
+    alone(command)
+}
+
+/// A line that a person pastes into a shell.
+#[cfg(unix)]
+pub(crate) fn shell(folder: &Path, line: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", line]).current_dir(folder);
+    alone(command)
+}
+
+fn alone(mut command: Command) -> Command {
     command
-        .args(args)
         .env("NO_COLOR", "1")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -82,7 +94,12 @@ pub(crate) fn command(args: &[&str]) -> Command {
 }
 
 pub(crate) fn run(args: &[&str]) -> Ran {
-    finish(command(args).output().unwrap())
+    finished(command(args))
+}
+
+/// Runs to the end.
+pub(crate) fn finished(mut command: Command) -> Ran {
+    finish(command.output().unwrap())
 }
 
 /// Runs in a folder.

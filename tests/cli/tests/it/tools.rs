@@ -257,3 +257,33 @@ fn a_reader_that_goes_away_is_no_failure() {
     let ran = crate::support::wait(child);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
 }
+
+#[test]
+fn help_ends_with_examples() {
+    for command in ["train", "eval", "critique", "generate", "data", "verify"] {
+        let stdout = run(&[command, "--help"]).ok();
+        let (_, examples) = stdout.split_once("\nExamples:\n").unwrap();
+        assert!(
+            examples.starts_with(&format!("  critique-rl {command}")),
+            "{stdout}"
+        );
+    }
+    run(&["data", "critiques", "--help"]).ok();
+}
+
+#[test]
+fn a_file_of_critiques_says_how_many_are_of_each_class() {
+    let folder = tempfile::tempdir().unwrap();
+    let row = |verdict: &str| {
+        format!(
+            "{{\"question\": \"What is 1 + 1?\", \"response\": \"3\", \"critique\": \"Correctness of the final answer: {verdict}\"}}\n"
+        )
+    };
+    let rows = row("Wrong").repeat(19) + &row("Correct");
+    std::fs::write(folder.path().join("critiques.jsonl"), rows).unwrap();
+    let args = ["data", "inspect", "./critiques.jsonl"];
+    let stdout = run_in(folder.path(), &args).ok();
+    let wanted = "\n20 critiques: 1 say `Correct`, 19 say `Wrong`, 0 have no verdict\n\
+                  note: 95 % of them say `Wrong`, and a critic that learns from them will say so of any response\n";
+    assert!(stdout.ends_with(wanted), "{stdout}");
+}
