@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::algebra::{Id, Node, Pool};
+use crate::algebra::pool::Symbol;
+use crate::algebra::{Id, Meaning, Node, Pool};
 use crate::budget::{Budget, MAX_ANSWER_BYTES};
-use crate::compare::{self, text};
+use crate::compare::{self, clean, words};
 use crate::options::Options;
 use crate::parse::value::{Bracket, Rel, Value};
 use crate::parse::{self, lexer};
@@ -33,7 +34,7 @@ pub fn explain(gold: &str, prediction: &str, options: &Options) -> String {
 }
 
 fn reading(answer: &str, options: &Options) -> String {
-    let cleaned = text::clean(answer);
+    let cleaned = clean::clean(answer);
     if cleaned.is_empty() {
         return "nothing".to_owned();
     }
@@ -43,7 +44,7 @@ fn reading(answer: &str, options: &Options) -> String {
     let mut pool = Pool::new(Budget::new(options.max_steps));
     match parse::parse(&mut pool, lexer::lex(cleaned)) {
         Ok(value) => shown(&pool, &value, 0),
-        Err(_) => format!("text \"{}\"", text::normal(cleaned)),
+        Err(_) => format!("text \"{}\"", words::normal(cleaned)),
     }
 }
 
@@ -158,7 +159,7 @@ fn formula(pool: &Pool, id: Id, depth: u32) -> String {
     };
     match pool.node(id) {
         Node::Number(value) => value.to_string(),
-        Node::Symbol(symbol) => pool.symbol_name(*symbol).to_owned(),
+        Node::Symbol(symbol) => shown_symbol(pool, *symbol),
         Node::Pi => "pi".to_owned(),
         Node::E => "e".to_owned(),
         Node::I => "i".to_owned(),
@@ -172,7 +173,7 @@ fn formula(pool: &Pool, id: Id, depth: u32) -> String {
             format!("{fun:?}").to_lowercase(),
             list(args, ", ")
         ),
-        Node::Apply(name, args) => format!("{}({})", pool.symbol_name(*name), list(args, ", ")),
+        Node::Apply(name, args) => format!("{}({})", shown_symbol(pool, *name), list(args, ", ")),
         Node::Sum {
             product,
             var,
@@ -184,7 +185,7 @@ fn formula(pool: &Pool, id: Id, depth: u32) -> String {
             format!(
                 "{name}({}, {} = {}..{})",
                 at(*body),
-                pool.symbol_name(*var),
+                shown_symbol(pool, *var),
                 at(*low),
                 at(*high)
             )
@@ -196,19 +197,55 @@ fn formula(pool: &Pool, id: Id, depth: u32) -> String {
             format!(
                 "integral({} d{}{bounds})",
                 at(*body),
-                pool.symbol_name(*var)
+                shown_symbol(pool, *var)
             )
         }
         Node::Limit { var, to, body, .. } => {
             format!(
                 "limit({}, {} to {})",
                 at(*body),
-                pool.symbol_name(*var),
+                shown_symbol(pool, *var),
                 at(*to)
             )
         }
+        Node::Residue { value, modulus } => format!("{} mod {}", at(*value), at(*modulus)),
         Node::Derivative { var, body } => {
-            format!("derivative({}, {})", at(*body), pool.symbol_name(*var))
+            format!("derivative({}, {})", at(*body), shown_symbol(pool, *var))
         }
+    }
+}
+
+/// A symbol as a person would write it.
+fn shown_symbol(pool: &Pool, symbol: Symbol) -> String {
+    match pool.meaning(symbol) {
+        Meaning::Name(name) => name.clone(),
+        Meaning::Degree => "\u{b0}".to_owned(),
+        Meaning::Percent => "%".to_owned(),
+        Meaning::PlusMinus => "\u{b1}".to_owned(),
+        Meaning::LogBase => "log base".to_owned(),
+        Meaning::Bound(level) => format!("bound {level}"),
+        Meaning::Vector(corners) => format!("vector {corners}"),
+        Meaning::Figure { figure, corners } => format!("{figure} {corners}"),
+        Meaning::Derivative {
+            order,
+            function,
+            by,
+        } => {
+            let order = if *order == 1 {
+                String::new()
+            } else {
+                format!("^{order}")
+            };
+            let (function, by) = (shown_symbol(pool, *function), shown_symbol(pool, *by));
+            format!("d{order}{function}/d{by}{order}")
+        }
+        Meaning::Words(words) => format!("\"{words}\""),
+        Meaning::Marked { mark, inner, index } => {
+            format!("{mark}({}){index}", formula(pool, *inner, SHOWN_DEPTH))
+        }
+        Meaning::Space { letter, power } => {
+            format!("{letter}^({})", formula(pool, *power, SHOWN_DEPTH))
+        }
+        Meaning::Described(tokens) => tokens.clone(),
     }
 }

@@ -24,10 +24,13 @@ mod extract;
 pub mod jsonl;
 mod options;
 mod parse;
+mod rule;
+mod verdict;
 
 pub use explain::explain;
 pub use extract::extract;
 pub use options::{Check, Extracted, Kind, Options, Outcome, UnknownKind};
+pub use rule::{Clue, Rule};
 
 /// Compares two bare answers.
 #[must_use]
@@ -39,7 +42,7 @@ pub fn equivalent(gold: &str, prediction: &str, options: &Options) -> Outcome {
 pub fn check(gold: &str, text: &str, kind: Kind, options: &Options) -> Check {
     let answer = extract(text, kind);
     let outcome = answer.as_ref().map_or_else(
-        || Outcome::refused("no answer"),
+        || Outcome::refused(Rule::NoAnswer),
         |found| equivalent(gold, &found.answer, options),
     );
     Check { answer, outcome }
@@ -49,7 +52,7 @@ pub fn check(gold: &str, text: &str, kind: Kind, options: &Options) -> Check {
 pub fn check_text(gold: &str, text: &str, options: &Options) -> Check {
     let answer = extract::guided(gold, text);
     let outcome = answer.as_ref().map_or_else(
-        || Outcome::refused("no answer"),
+        || Outcome::refused(Rule::NoAnswer),
         |found| equivalent(gold, &found.answer, options),
     );
     Check { answer, outcome }

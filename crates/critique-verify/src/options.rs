@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::rule::{Clue, Rule};
+
 /// The kind of task a response answers; it selects the extraction rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -93,8 +95,8 @@ pub struct Extracted {
     pub answer: String,
     /// Where it was found, in bytes of the text.
     pub span: Range<usize>,
-    /// The rule that found it.
-    pub rule: &'static str,
+    /// The clue that gave it away.
+    pub clue: Clue,
 }
 
 /// How strictly two answers are compared.
@@ -153,7 +155,7 @@ pub struct Outcome {
     /// The verdict; `false` when undecided.
     pub equal: bool,
     /// The rule that decided.
-    pub rule: &'static str,
+    pub rule: Rule,
     /// Whether a budget ran out before a decision.
     pub undecided: bool,
     /// Steps of work spent, the same on every machine.
@@ -161,7 +163,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    pub(crate) fn refused(rule: &'static str) -> Self {
+    pub(crate) fn refused(rule: Rule) -> Self {
         Self {
             equal: false,
             rule,

@@ -10,6 +10,8 @@ use super::modular;
 use super::numeric::Evaluator;
 use super::pool::{Fun, Id, Node, Pool, Symbol};
 use crate::budget::Fail;
+use crate::rule::Rule;
+use crate::verdict::Verdict;
 
 /// Points at which two expressions have to agree.
 const POINTS: usize = 6;
@@ -18,41 +20,32 @@ const TRIES: usize = 16;
 /// Bits of the first evaluation.
 const PRECISION: usize = 128;
 
-/// The verdict of a test of two scalars.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Equal(&'static str),
-    Different(&'static str),
-    /// No verdict: a budget ran out, or the value is out of reach.
-    Undecided,
-}
-
 /// Compares two expressions as functions of their symbols.
 pub(crate) fn same(pool: &Pool, left: Id, right: Id) -> Verdict {
     if let (Some(a), Some(b)) = (pool.as_number(left), pool.as_number(right)) {
         return if a == b {
-            Verdict::Equal("exact")
+            Verdict::Equal(Rule::Exact)
         } else {
-            Verdict::Different("exact")
+            Verdict::Different(Rule::Exact)
         };
     }
     let undefined = |id| pool.any(id, |node| *node == Node::Undefined);
     if undefined(left) || undefined(right) {
-        return Verdict::Different("undefined");
+        return Verdict::Different(Rule::Undefined);
     }
     if left == right {
-        return Verdict::Equal("structure");
+        return Verdict::Equal(Rule::Structure);
     }
     if let Some(sign) = infinity(pool, left).or_else(|| infinity(pool, right)) {
         let other = if infinite(pool, left) { right } else { left };
         return if super::limits::diverges(pool, other) == Some(sign) {
-            Verdict::Equal("limit")
+            Verdict::Equal(Rule::Limit)
         } else {
-            Verdict::Different("infinity")
+            Verdict::Different(Rule::Infinity)
         };
     }
     if infinite(pool, left) || infinite(pool, right) {
-        return Verdict::Different("infinity");
+        return Verdict::Different(Rule::Infinity);
     }
     if modular::is_rational(pool, left) && modular::is_rational(pool, right) {
         return modular_test(pool, left, right);
@@ -101,12 +94,12 @@ fn modular_test(pool: &Pool, left: Id, right: Id) -> Verdict {
             modular::eval(pool, right, prime, &at),
         ) {
             (Ok(a), Ok(b)) if a == b => agreed += 1,
-            (Ok(_), Ok(_)) => return Verdict::Different("rational function"),
+            (Ok(_), Ok(_)) => return Verdict::Different(Rule::RationalFunction),
             (Err(Fail::Budget), _) | (_, Err(Fail::Budget)) => return Verdict::Undecided,
             _ => {}
         }
         if agreed == 3 {
-            return Verdict::Equal("rational function");
+            return Verdict::Equal(Rule::RationalFunction);
         }
     }
     Verdict::Undecided
@@ -152,7 +145,7 @@ fn numeric_test(pool: &Pool, left: Id, right: Id) -> Result<Verdict, Fail> {
             .iter()
             .map(|symbol| {
                 let first = symbols.first() == Some(symbol);
-                plan.coordinate(&mut random, attempt, pool.symbol_name(*symbol), first)
+                plan.coordinate(&mut random, attempt, pool.written(*symbol), first)
             })
             .collect();
         let precision = first + plan.literal_bits;
@@ -169,7 +162,7 @@ fn numeric_test(pool: &Pool, left: Id, right: Id) -> Result<Verdict, Fail> {
                         Agreement::Different | Agreement::DifferentBranch
                     )
                 {
-                    return Ok(Verdict::Different("identity test"));
+                    return Ok(Verdict::Different(Rule::IdentityTest));
                 }
                 failure = Fail::Unknown;
             }
@@ -189,20 +182,20 @@ fn numeric_test(pool: &Pool, left: Id, right: Id) -> Result<Verdict, Fail> {
             Err(other) => failure = other,
         }
         if agreed >= points || (agreed > 0 && symbols.is_empty()) {
-            return Ok(Verdict::Equal("identity test"));
+            return Ok(Verdict::Equal(Rule::IdentityTest));
         }
         if attempt + 1 == tries && branches > 0 && agreed < 4 {
-            return Ok(Verdict::Different("identity test"));
+            return Ok(Verdict::Different(Rule::IdentityTest));
         }
         if symbols.is_empty() {
             return match failure {
-                Fail::Undefined => Ok(Verdict::Different("undefined")),
+                Fail::Undefined => Ok(Verdict::Different(Rule::Undefined)),
                 other => Err(other),
             };
         }
     }
     if agreed >= 3 {
-        Ok(Verdict::Equal("identity test"))
+        Ok(Verdict::Equal(Rule::IdentityTest))
     } else {
         Err(failure)
     }
@@ -345,8 +338,15 @@ impl Plan {
     /// Positive numbers of several sizes; integers, one after the other, where
     /// only those make sense. A floor of a symbol that does not count things is
     /// tested between integers too.
-    fn coordinate(&self, random: &mut Random, attempt: usize, name: &str, first: bool) -> RBig {
-        let whole = self.integers && (!self.jumps || counts(name) || attempt.is_multiple_of(2));
+    fn coordinate(
+        &self,
+        random: &mut Random,
+        attempt: usize,
+        name: Option<&str>,
+        first: bool,
+    ) -> RBig {
+        let whole =
+            self.integers && (!self.jumps || name.is_some_and(counts) || attempt.is_multiple_of(2));
         if whole && first {
             return RBig::from(attempt as u64);
         }

@@ -7,6 +7,7 @@ pub(crate) mod discrete;
 pub(crate) mod identity;
 mod kinks;
 pub(crate) mod limits;
+pub(crate) mod meaning;
 pub(crate) mod modular;
 pub(crate) mod numeric;
 pub(crate) mod pool;
@@ -14,4 +15,5 @@ pub(crate) mod quadrature;
 pub(crate) mod series;
 pub(crate) mod walk;
 
+pub(crate) use meaning::Meaning;
 pub(crate) use pool::{Fun, Id, Node, Pool};

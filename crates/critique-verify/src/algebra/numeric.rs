@@ -115,6 +115,8 @@ impl<'a> Evaluator<'a> {
                 self.call(*fun, &args)
             }
             Node::Apply(name, args) => self.apply(*name, args),
+            // Not symbol 0, which a call may have for its name.
+            Node::Residue { value, modulus } => self.apply(Symbol::MAX / 2, &[*value, *modulus]),
             Node::Sum {
                 product,
                 var,

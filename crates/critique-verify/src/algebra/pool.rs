@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use dashu::rational::RBig;
 
+use super::meaning::Meaning;
 use crate::budget::{Budget, MAX_NODES};
 
 /// An expression in a [`Pool`]; children have smaller ids than parents.
@@ -135,23 +136,20 @@ pub(crate) enum Node {
         var: Symbol,
         body: Id,
     },
+    /// `3 \pmod 7`: all numbers that leave this residue.
+    Residue {
+        value: Id,
+        modulus: Id,
+    },
 }
-
-/// The degree sign and the percent sign are symbols until a comparison gives
-/// them a value; so is the sign that `\pm` leaves open.
-pub(crate) const DEGREE: &str = "\u{b0}";
-pub(crate) const PERCENT: &str = "%";
-pub(crate) const PLUS_MINUS: &str = "\u{b1}";
-/// Starts the names of bound variables.
-pub(super) const BOUND: &str = "bound ";
 
 /// All expressions of one pair.
 #[derive(Debug)]
 pub(crate) struct Pool {
     nodes: Vec<Node>,
     index: HashMap<Node, Id>,
-    symbols: Vec<String>,
-    symbol_index: HashMap<String, Symbol>,
+    symbols: Vec<Meaning>,
+    symbol_index: HashMap<Meaning, Symbol>,
     /// The variable of an indefinite integral that was read.
     pub(crate) antiderivative_in: Option<Symbol>,
     /// One-letter units that were dropped from a number.
@@ -176,23 +174,60 @@ impl Pool {
         &self.nodes[id.0 as usize]
     }
 
-    pub(crate) fn symbol_name(&self, symbol: Symbol) -> &str {
+    pub(crate) fn meaning(&self, symbol: Symbol) -> &Meaning {
         &self.symbols[symbol as usize]
     }
 
-    pub(crate) fn symbol(&mut self, name: &str) -> Symbol {
-        if let Some(&symbol) = self.symbol_index.get(name) {
+    /// A symbol's name, if it is one that was written as a name.
+    pub(crate) fn written(&self, symbol: Symbol) -> Option<&str> {
+        match self.meaning(symbol) {
+            Meaning::Name(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Whether a symbol is a capital letter, or a name that starts with one.
+    pub(crate) fn is_capital(&self, symbol: Symbol) -> bool {
+        self.written(symbol)
+            .is_some_and(|name| name.starts_with(|c: char| c.is_ascii_uppercase()))
+    }
+
+    /// Whether an expression is the symbol of this name.
+    pub(crate) fn is_named(&self, id: Id, wanted: &str) -> bool {
+        match self.node(id) {
+            Node::Symbol(symbol) => self.written(*symbol) == Some(wanted),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn is_residue(&self, id: Id) -> bool {
+        matches!(self.node(id), Node::Residue { .. })
+    }
+
+    /// The symbol with this meaning.
+    pub(crate) fn symbol_of(&mut self, meaning: Meaning) -> Symbol {
+        if let Some(&symbol) = self.symbol_index.get(&meaning) {
             return symbol;
         }
         let symbol = self.symbols.len() as Symbol;
-        self.symbols.push(name.to_owned());
-        self.symbol_index.insert(name.to_owned(), symbol);
+        self.symbols.push(meaning.clone());
+        self.symbol_index.insert(meaning, symbol);
         symbol
+    }
+
+    /// The symbol of this name.
+    pub(crate) fn symbol(&mut self, name: &str) -> Symbol {
+        self.symbol_of(Meaning::name(name))
+    }
+
+    /// The symbol with this meaning, if any expression holds it.
+    pub(crate) fn known(&self, meaning: &Meaning) -> Option<Symbol> {
+        self.symbol_index.get(meaning).copied()
     }
 
     /// The symbol of this name, if any expression holds it.
     pub(crate) fn known_symbol(&self, name: &str) -> Option<Symbol> {
-        self.symbol_index.get(name).copied()
+        self.known(&Meaning::name(name))
     }
 
     /// Puts a node in without simplifying it.
@@ -221,8 +256,14 @@ impl Pool {
         self.number(RBig::from(value))
     }
 
+    /// The symbol of this name, as an expression.
     pub(crate) fn name(&mut self, name: &str) -> Id {
-        let symbol = self.symbol(name);
+        self.term(Meaning::name(name))
+    }
+
+    /// The symbol with this meaning, as an expression.
+    pub(crate) fn term(&mut self, meaning: Meaning) -> Id {
+        let symbol = self.symbol_of(meaning);
         self.insert(Node::Symbol(symbol))
     }
 

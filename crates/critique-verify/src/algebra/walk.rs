@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::pool::{BOUND, Id, Node, Pool, Symbol};
+use super::meaning::Meaning;
+use super::pool::{Id, Node, Pool, Symbol};
 
 impl Pool {
     /// Gives a bound variable its canonical name, by how deep binders nest in
@@ -13,16 +14,16 @@ impl Pool {
             .into_iter()
             .filter_map(|id| match self.node(id) {
                 Node::Sum { var, .. } | Node::Integral { var, .. } | Node::Limit { var, .. } => {
-                    self.symbol_name(*var)
-                        .strip_prefix(BOUND)?
-                        .parse::<u32>()
-                        .ok()
+                    match self.meaning(*var) {
+                        Meaning::Bound(level) => Some(*level),
+                        _ => None,
+                    }
                 }
                 _ => None,
             })
             .max()
             .map_or(0, |level| level + 1);
-        let fresh = self.symbol(&format!("{BOUND}{level}"));
+        let fresh = self.symbol_of(Meaning::Bound(level));
         let with = self.insert(Node::Symbol(fresh));
         let body = self.substitute(body, var, with);
         (fresh, body)
@@ -45,6 +46,7 @@ impl Pool {
             }
             Node::Limit { to, body, .. } => vec![*to, *body],
             Node::Derivative { body, .. } => vec![*body],
+            Node::Residue { value, modulus } => vec![*value, *modulus],
             _ => Vec::new(),
         }
     }
@@ -97,7 +99,7 @@ impl Pool {
     /// Whether a symbol that no sum, integral or limit binds is in the expression.
     pub(crate) fn has_free_symbol(&self, id: Id) -> bool {
         self.any(id, |node| {
-            matches!(node, Node::Symbol(symbol) if !self.symbol_name(*symbol).starts_with(BOUND))
+            matches!(node, Node::Symbol(symbol) if !matches!(self.meaning(*symbol), Meaning::Bound(_)))
         })
     }
 
@@ -184,6 +186,13 @@ impl Pool {
                     let node = Node::Derivative {
                         var,
                         body: of(&body),
+                    };
+                    self.insert(node)
+                }
+                Node::Residue { value, modulus } => {
+                    let node = Node::Residue {
+                        value: of(&value),
+                        modulus: of(&modulus),
                     };
                     self.insert(node)
                 }

@@ -1,71 +1,53 @@
 //! Forms that say one thing: an interval and a chain of inequalities, one function
 //! in two letters, residues, a list with and without what its letters count.
 
-use super::Verdict;
 use super::relation::mentions;
-use super::shapes::Comparer;
 use crate::algebra::pool::Symbol;
-use crate::algebra::{Node, Pool};
+use crate::algebra::{Id, Node, Pool};
 use crate::parse::value::{Bracket, Rel, Separator, Value};
+use crate::rule::Rule;
+use crate::verdict::Verdict;
 
-/// `-a < x < a` against `(-a, a)`: the ends are no numbers.
-pub(super) fn symbolic_interval(
-    comparer: &mut Comparer<'_>,
-    gold: &Value,
-    prediction: &Value,
-) -> Option<Verdict> {
-    let interval = |pool: &Pool, value: &Value| {
-        let Value::Relation { first, rest } = value else {
-            return None;
-        };
-        let [(p, middle), (q, last)] = rest.as_slice() else {
-            return None;
-        };
-        middle.as_symbol(pool)?;
-        let closed = |rel: Rel| matches!(rel, Rel::LessEqual | Rel::GreaterEqual);
-        let upward = |rel: Rel| matches!(rel, Rel::Less | Rel::LessEqual);
-        if !p.is_order() || !q.is_order() || upward(*p) != upward(*q) {
-            return None;
-        }
-        let ends = [first.as_ref(), last];
-        let constant = ends.iter().all(|end| {
-            end.as_scalar()
-                .is_some_and(|id| pool.symbols(id).is_empty())
-        });
-        if constant || ends.iter().any(|end| mentions(pool, end, middle)) {
-            return None;
-        }
-        let bracket = |rel| {
-            if closed(rel) {
-                Bracket::Square
-            } else {
-                Bracket::Round
-            }
-        };
-        let (low, high, open, close) = if upward(*p) {
-            (ends[0], ends[1], bracket(*p), bracket(*q))
-        } else {
-            (ends[1], ends[0], bracket(*q), bracket(*p))
-        };
-        Some(Value::Seq {
-            items: vec![low.clone(), high.clone()],
-            open,
-            close,
-            separator: Separator::Comma,
-        })
+/// `-a < x < a` as `(-a, a)`, where it stands against an interval: the ends are no numbers.
+pub(super) fn symbolic_interval(pool: &Pool, condition: &Value, other: &Value) -> Option<Value> {
+    if !matches!(other, Value::Seq { open: Bracket::Round | Bracket::Square, items, .. } if items.len() == 2)
+    {
+        return None;
+    }
+    let Value::Relation { first, rest } = condition else {
+        return None;
     };
-    let bracketed = |value: &Value| matches!(value, Value::Seq { open: Bracket::Round | Bracket::Square, items, .. } if items.len() == 2);
-    if bracketed(prediction)
-        && let Some(found) = interval(comparer.pool, gold)
-    {
-        return Some(comparer.compare(&found, prediction));
+    let [(p, middle), (q, last)] = rest.as_slice() else {
+        return None;
+    };
+    middle.as_symbol(pool)?;
+    let upward = |rel: Rel| matches!(rel, Rel::Less | Rel::LessEqual);
+    if !p.is_order() || !q.is_order() || upward(*p) != upward(*q) {
+        return None;
     }
-    if bracketed(gold)
-        && let Some(found) = interval(comparer.pool, prediction)
-    {
-        return Some(comparer.compare(gold, &found));
+    let ends = [first.as_ref(), last];
+    let constant = ends.iter().all(|end| {
+        end.as_scalar()
+            .is_some_and(|id| pool.symbols(id).is_empty())
+    });
+    if constant || ends.iter().any(|end| mentions(pool, end, middle)) {
+        return None;
     }
-    None
+    let bracket = |rel| match rel {
+        Rel::LessEqual | Rel::GreaterEqual => Bracket::Square,
+        _ => Bracket::Round,
+    };
+    let (low, high, open, close) = if upward(*p) {
+        (ends[0], ends[1], bracket(*p), bracket(*q))
+    } else {
+        (ends[1], ends[0], bracket(*q), bracket(*p))
+    };
+    Some(Value::Seq {
+        items: vec![low.clone(), high.clone()],
+        open,
+        close,
+        separator: Separator::Comma,
+    })
 }
 
 /// The right side of `f(t) = ..` in the letter of `f(x) = ..`.
@@ -95,20 +77,33 @@ pub(super) fn renamed_argument(
 }
 
 /// Two residues with their modulus, all of them numbers.
-pub(super) fn congruent(pool: &Pool, a: &Value, b: &Value) -> Option<bool> {
-    let parts = |value: &Value| {
-        let Node::Apply(name, args) = pool.node(value.as_scalar()?) else {
-            return None;
-        };
-        match args.as_slice() {
-            [residue, modulus] if pool.symbol_name(*name) == "pmod" => {
-                Some((pool.as_int(*residue)?, pool.as_int(*modulus)?))
-            }
-            _ => None,
-        }
+pub(super) fn congruent(pool: &Pool, a: Id, b: Id) -> Option<bool> {
+    let parts = |id: Id| match pool.node(id) {
+        Node::Residue { value, modulus } => Some((pool.as_int(*value)?, pool.as_int(*modulus)?)),
+        _ => None,
     };
     let ((x, m), (y, n)) = (parts(a)?, parts(b)?);
     Some(m == n && m != 0 && x.checked_sub(y)?.checked_rem(m)? == 0)
+}
+
+/// Numerals with a base: the same digits, or the same value.
+pub(super) fn numerals((digits, base): (&str, u32), (other, other_base): (&str, u32)) -> Verdict {
+    if base == other_base {
+        let plain = |digits: &str| digits.trim_start_matches('0').to_owned();
+        return Verdict::of(plain(digits) == plain(other), Rule::Base);
+    }
+    let value = |digits: &str, base: u32| {
+        digits
+            .chars()
+            .try_fold(dashu::integer::UBig::ZERO, |total, digit| {
+                let digit = digit.to_digit(36).filter(|digit| *digit < base)?;
+                Some(total * base + digit)
+            })
+    };
+    match (value(digits, base), value(other, other_base)) {
+        (Some(a), Some(b)) => Verdict::of(a == b, Rule::Base),
+        _ => Verdict::Different(Rule::Base),
+    }
 }
 
 /// The one letter that a condition such as `k \in \mathbb{Z}` makes an integer.

@@ -2,8 +2,7 @@
 
 use super::relation;
 use super::shapes::Comparer;
-use crate::algebra::Pool;
-use crate::algebra::pool::PLUS_MINUS;
+use crate::algebra::{Meaning, Pool};
 use crate::parse::value::{Bracket, Rel, Separator, Value};
 
 impl Comparer<'_> {
@@ -14,7 +13,7 @@ impl Comparer<'_> {
     }
 
     fn open_signs(&mut self, value: &Value) -> Value {
-        let Some(sign) = self.pool.known_symbol(PLUS_MINUS) else {
+        let Some(sign) = self.pool.known(&Meaning::PlusMinus) else {
             return value.clone();
         };
         let holds = |pool: &Pool, value: &Value| {

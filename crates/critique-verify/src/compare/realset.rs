@@ -5,14 +5,15 @@ use std::cmp::Ordering;
 use dashu::base::Signed;
 use dashu::rational::RBig;
 
-use super::Verdict;
-use super::scalar::{self, order};
+use super::scalar::order;
 use super::shapes::Comparer;
 use super::solve::solve;
 use crate::algebra::identity;
 use crate::algebra::pool::Symbol;
 use crate::algebra::{Id, Node, Pool};
 use crate::parse::value::{Bracket, Rel, Separator, Value};
+use crate::rule::Rule;
+use crate::verdict::Verdict;
 
 /// Most pieces a set may have.
 const MAX_PIECES: usize = 64;
@@ -187,10 +188,7 @@ impl RealSet {
             element_variable(pool, left)?;
             return match right {
                 // `x \in R`
-                Value::Scalar(id, _) => match pool.node(*id) {
-                    Node::Symbol(symbol) if pool.symbol_name(*symbol) == "R" => Some(Self::line()),
-                    _ => None,
-                },
+                Value::Scalar(id, _) => pool.is_named(*id, "R").then(Self::line),
                 set => Self::of(pool, set),
             };
         }
@@ -330,28 +328,25 @@ impl RealSet {
 
     pub(crate) fn same(&self, comparer: &mut Comparer<'_>, other: &Self) -> Verdict {
         if self.pieces.len() != other.pieces.len() {
-            return Verdict::Different("set");
+            return Verdict::Different(Rule::RealSet);
         }
         for (a, b) in self.pieces.iter().zip(&other.pieces) {
             if a.low_closed != b.low_closed || a.high_closed != b.high_closed {
-                return Verdict::Different("set");
+                return Verdict::Different(Rule::RealSet);
             }
             for (x, y) in [(a.low, b.low), (a.high, b.high)] {
                 match (x, y) {
-                    (End::At(x), End::At(y)) => {
-                        match scalar::compare(comparer.pool, (x, None), (y, None), comparer.options)
-                        {
-                            Verdict::Equal(_) => {}
-                            Verdict::Different(_) => return Verdict::Different("set"),
-                            Verdict::Undecided => return Verdict::Undecided,
-                        }
-                    }
+                    (End::At(x), End::At(y)) => match comparer.scalars((x, None), (y, None)) {
+                        Verdict::Equal(_) => {}
+                        Verdict::Different(_) => return Verdict::Different(Rule::RealSet),
+                        Verdict::Undecided => return Verdict::Undecided,
+                    },
                     (x, y) if x == y => {}
-                    _ => return Verdict::Different("set"),
+                    _ => return Verdict::Different(Rule::RealSet),
                 }
             }
         }
-        Verdict::Equal("set")
+        Verdict::Equal(Rule::RealSet)
     }
 
     pub(super) fn contains(&self, pool: &Pool, point: Id) -> Option<bool> {

@@ -1,29 +1,34 @@
 //! Equations, inequalities, memberships and lists of assignments.
 
-use super::Verdict;
 use super::forms;
 use super::realset::{self, RealSet};
-use super::shapes::{Comparer, decide};
+use super::shapes::Comparer;
 use super::solve;
-use crate::algebra::identity::{self, Verdict as Same};
+use crate::algebra::identity;
 use crate::algebra::pool::Symbol;
-use crate::algebra::{Fun, Id, Node, Pool};
+use crate::algebra::{Fun, Id, Meaning, Node, Pool};
 use crate::parse::value::{Bracket, Rel, Value};
+use crate::rule::Rule;
+use crate::verdict::Verdict;
 
-/// Compares two values of which at least one is a relation.
-pub(crate) fn compare(comparer: &mut Comparer<'_>, gold: &Value, prediction: &Value) -> Verdict {
-    match (gold, prediction) {
-        (Value::Relation { first: a, rest: x }, Value::Relation { first: b, rest: y }) => {
-            both(comparer, (a, x), (b, y)).or_else(|| by_sets(comparer, gold, prediction))
-        }
-        (Value::Relation { first, rest }, other) => {
-            one(comparer, first, rest, other, true).or_else(|| by_sets(comparer, gold, prediction))
-        }
-        (other, Value::Relation { first, rest }) => {
-            one(comparer, first, rest, other, false).or_else(|| by_sets(comparer, gold, prediction))
-        }
-        _ => Verdict::Different("relation"),
-    }
+/// A relation and what it relates, from left to right.
+pub(super) type Chain<'a> = (&'a Value, &'a [(Rel, Value)]);
+
+/// Compares a relation, whole and in parts, with another one or with something else.
+pub(super) fn compare(
+    comparer: &mut Comparer<'_>,
+    a: &Value,
+    (first, rest): Chain<'_>,
+    b: &Value,
+) -> Verdict {
+    let verdict = match b {
+        Value::Relation {
+            first: other,
+            rest: others,
+        } => both(comparer, (first, rest), (other, others)),
+        other => assigned_value(comparer, (first, rest), other),
+    };
+    verdict.or_else(|| by_sets(comparer, a, b))
 }
 
 /// Whether two conditions are about one variable, as far as both name one.
@@ -34,30 +39,29 @@ pub(crate) fn same_variable(pool: &Pool, a: &Value, b: &Value) -> bool {
     }
 }
 
-fn by_sets(comparer: &mut Comparer<'_>, gold: &Value, prediction: &Value) -> Verdict {
+/// Relations as the sets of reals that they hold on.
+fn by_sets(comparer: &mut Comparer<'_>, a: &Value, b: &Value) -> Verdict {
+    let variable = |comparer: &Comparer<'_>, value: &Value| match value {
+        Value::Relation { .. } => realset::variable(comparer.pool, value),
+        _ => None,
+    };
+    if let (Some(x), Some(y)) = (variable(comparer, a), variable(comparer, b))
+        && x != y
+    {
+        return Verdict::Different(Rule::Variable);
+    }
+    if let Some(interval) = forms::symbolic_interval(comparer.pool, a, b) {
+        return comparer.compare(&interval, b);
+    }
     let set = |comparer: &mut Comparer<'_>, value: &Value| match value {
         Value::Scalar(..) => None,
         other => RealSet::of(comparer.pool, other),
     };
-    let (a, b) = (set(comparer, gold), set(comparer, prediction));
-    let symbols = |comparer: &Comparer<'_>, value: &Value| match value {
-        Value::Relation { .. } => realset::variable(comparer.pool, value),
-        _ => None,
-    };
-    let (x, y) = (symbols(comparer, gold), symbols(comparer, prediction));
-    if let (Some(x), Some(y)) = (x, y)
-        && x != y
-    {
-        return Verdict::Different("variable");
-    }
-    if let Some(verdict) = forms::symbolic_interval(comparer, gold, prediction) {
-        return verdict;
-    }
-    match (a, b) {
-        (Some(a), Some(b)) => a.same(comparer, &b),
-        (None, Some(set)) => solve::satisfies(comparer, gold, &set),
-        (Some(set), None) => solve::satisfies(comparer, prediction, &set),
-        _ => Verdict::Different("relation"),
+    match (set(comparer, a), set(comparer, b)) {
+        (Some(x), Some(y)) => x.same(comparer, &y),
+        (None, Some(set)) => solve::satisfies(comparer, a, &set),
+        (Some(set), None) => solve::satisfies(comparer, b, &set),
+        _ => Verdict::Different(Rule::Relation),
     }
 }
 
@@ -74,9 +78,7 @@ pub(crate) fn is_name(pool: &Pool, value: &Value) -> bool {
 
 fn names(pool: &Pool, id: Id) -> bool {
     let capital = |id: Id| match pool.node(id) {
-        Node::Symbol(symbol) => pool
-            .symbol_name(*symbol)
-            .starts_with(|c: char| c.is_ascii_uppercase()),
+        Node::Symbol(symbol) => pool.is_capital(*symbol),
         _ => false,
     };
     match pool.node(id) {
@@ -90,55 +92,57 @@ fn names(pool: &Pool, id: Id) -> bool {
 }
 
 /// A relation against something else: what an assignment assigns counts.
-fn one(
-    comparer: &mut Comparer<'_>,
-    first: &Value,
-    rest: &[(Rel, Value)],
-    other: &Value,
-    relation_is_gold: bool,
-) -> Verdict {
-    let run = |comparer: &mut Comparer<'_>, value: &Value| {
-        if relation_is_gold {
-            comparer.values(value, other)
-        } else {
-            comparer.values(other, value)
-        }
-    };
-    let all = |wanted: Rel| rest.iter().all(|(rel, _)| *rel == wanted);
+fn assigned_value(comparer: &mut Comparer<'_>, (first, rest): Chain<'_>, other: &Value) -> Verdict {
     let Some((_, last)) = rest.last() else {
-        return Verdict::Different("relation");
+        return Verdict::Different(Rule::Relation);
     };
-    if rest.len() == 1 && rest[0].0 == Rel::Approx && !is_name(comparer.pool, first) {
-        // `2/3 ~ 0.67`: either side may be met.
-        return run(comparer, first).or_else(|| run(comparer, last));
-    }
-    if all(Rel::Equal) || all(Rel::Approx) {
-        let constant = |value: &Value| match value {
-            Value::Scalar(id, _) => comparer.pool.symbols(*id).is_empty(),
-            _ => false,
-        };
-        if is_name(comparer.pool, first) && !mentions(comparer.pool, last, first) {
-            return run(comparer, last);
-        }
-        // `5 = x`, `2 + 3 = 5`.
-        if rest.len() == 1 && is_name(comparer.pool, last) && constant(first) {
-            return run(comparer, first);
-        }
-        if constant(first) && constant(last) {
-            return run(comparer, last);
-        }
-        return Verdict::Different("equation");
-    }
-    // `x \equiv 3 \pmod 7` gives the residue `3 \pmod 7`.
-    let residue = matches!(rest[0], (Rel::Congruent, Value::Scalar(id, _))
-        if matches!(comparer.pool.node(id), Node::Apply(..)));
-    if rest.len() == 1
-        && (matches!(rest[0].0, Rel::In | Rel::To) || residue)
-        && is_name(comparer.pool, first)
+    if let [(Rel::Approx, _)] = rest
+        && !is_name(comparer.pool, first)
     {
-        return run(comparer, last);
+        // `2/3 ~ 0.67`: either side may be met.
+        return comparer
+            .values(first, other)
+            .or_else(|| comparer.values(last, other));
     }
-    Verdict::Different("relation")
+    let all = |wanted: Rel| rest.iter().all(|(rel, _)| *rel == wanted);
+    if all(Rel::Equal) || all(Rel::Approx) {
+        return match stated(comparer.pool, first, rest, last) {
+            Some(value) => comparer.values(value, other),
+            None => Verdict::Different(Rule::Equation),
+        };
+    }
+    let gives = match rest {
+        [(Rel::In | Rel::To, _)] => true,
+        // `x \equiv 3 \pmod 7` gives the residue `3 \pmod 7`.
+        [(Rel::Congruent, Value::Scalar(id, _))] => comparer.pool.is_residue(*id),
+        _ => false,
+    };
+    if gives && is_name(comparer.pool, first) {
+        return comparer.values(last, other);
+    }
+    Verdict::Different(Rule::Relation)
+}
+
+/// The value that a chain of equals signs states, if it states one.
+fn stated<'v>(
+    pool: &Pool,
+    first: &'v Value,
+    rest: &'v [(Rel, Value)],
+    last: &'v Value,
+) -> Option<&'v Value> {
+    let constant = |value: &Value| match value {
+        Value::Scalar(id, _) => pool.symbols(*id).is_empty(),
+        _ => false,
+    };
+    if is_name(pool, first) && !mentions(pool, last, first) {
+        return Some(last);
+    }
+    // `5 = x`
+    if rest.len() == 1 && is_name(pool, last) && constant(first) {
+        return Some(first);
+    }
+    // `2 + 3 = 5`
+    (constant(first) && constant(last)).then_some(last)
 }
 
 pub(super) fn mentions(pool: &Pool, value: &Value, name: &Value) -> bool {
@@ -156,13 +160,7 @@ pub(super) fn mentions(pool: &Pool, value: &Value, name: &Value) -> bool {
         .any(|id| names.iter().any(|symbol| pool.contains_symbol(id, *symbol)))
 }
 
-type Chain<'a> = (&'a Value, &'a [(Rel, Value)]);
-
-fn both(
-    comparer: &mut Comparer<'_>,
-    (a, x): (&Value, &[(Rel, Value)]),
-    (b, y): (&Value, &[(Rel, Value)]),
-) -> Verdict {
+fn both(comparer: &mut Comparer<'_>, (a, x): Chain<'_>, (b, y): Chain<'_>) -> Verdict {
     let equations = |rest: &[(Rel, Value)]| {
         rest.iter()
             .all(|(rel, _)| matches!(rel, Rel::Equal | Rel::Approx))
@@ -172,7 +170,7 @@ fn both(
         if names && x.len() + y.len() > 2 {
             // A chain that assigns: its last side counts.
             let (Some((_, p)), Some((_, q))) = (x.last(), y.last()) else {
-                return Verdict::Different("equation");
+                return Verdict::Different(Rule::Equation);
             };
             let same_name = comparer.values(a, b);
             if same_name.is_equal() {
@@ -192,7 +190,7 @@ fn both(
 /// Chains side by side, in either direction.
 fn chains(comparer: &mut Comparer<'_>, (a, x): Chain<'_>, (b, y): Chain<'_>) -> Verdict {
     if x.len() != y.len() {
-        return Verdict::Different("relation");
+        return Verdict::Different(Rule::Relation);
     }
     let forward: Vec<(Rel, &Value)> = y.iter().map(|(rel, value)| (*rel, value)).collect();
     let straight = chain_equal(comparer, a, x, b, &forward);
@@ -223,12 +221,12 @@ fn chain_equal(
             return verdict;
         }
         if rel != other_rel {
-            return Verdict::Different("relation");
+            return Verdict::Different(Rule::Relation);
         }
         verdict = comparer.values(value, other);
     }
     if verdict.is_equal() {
-        Verdict::Equal("relation")
+        Verdict::Equal(Rule::Relation)
     } else {
         verdict
     }
@@ -243,7 +241,7 @@ fn single(
         return inequality(comparer, (a, p, right), (b, q, other));
     }
     if p != q {
-        return Verdict::Different("relation");
+        return Verdict::Different(Rule::Relation);
     }
     if p == Rel::NotEqual {
         return equation(comparer, a, right, b, other);
@@ -253,9 +251,10 @@ fn single(
         return sides;
     }
     if p == Rel::Congruent
-        && let Some(same) = forms::congruent(comparer.pool, right, other)
+        && let (Some(x), Some(y)) = (right.as_scalar(), other.as_scalar())
+        && let Some(same) = forms::congruent(comparer.pool, x, y)
     {
-        return decide(same, "congruence");
+        return Verdict::of(same, Rule::Congruence);
     }
     comparer.values(right, other)
 }
@@ -292,20 +291,20 @@ fn equation(
         let left = comparer.pool.sub(a, r);
         let right = comparer.pool.sub(b, o);
         return if proportional(comparer.pool, left, right).is_some() {
-            Verdict::Equal("equation")
+            Verdict::Equal(Rule::Equation)
         } else {
             let (p, q) = (cleared(comparer.pool, left), cleared(comparer.pool, right));
             if (p, q) == (left, right) {
-                return Verdict::Different("equation");
+                return Verdict::Different(Rule::Equation);
             }
-            decide(proportional(comparer.pool, p, q).is_some(), "equation")
+            Verdict::of(proportional(comparer.pool, p, q).is_some(), Rule::Equation)
         };
     }
     // `(x, y) = (1, 2)` was compared; try the sides exchanged.
     if comparer.values(a, other).is_equal() && comparer.values(right, b).is_equal() {
-        return Verdict::Equal("equation");
+        return Verdict::Equal(Rule::Equation);
     }
-    Verdict::Different("equation")
+    Verdict::Different(Rule::Equation)
 }
 
 fn is_application(pool: &Pool, value: &Value) -> bool {
@@ -326,18 +325,18 @@ fn inequality(
         b.as_scalar(),
         other.as_scalar(),
     ) else {
-        return Verdict::Different("inequality");
+        return Verdict::Different(Rule::Inequality);
     };
     let left = comparer.pool.sub(a, r);
     let right = comparer.pool.sub(b, o);
     let strict = |rel: Rel| matches!(rel, Rel::Less | Rel::Greater);
     let upward = |rel: Rel| matches!(rel, Rel::Greater | Rel::GreaterEqual);
     if strict(p) != strict(q) {
-        return Verdict::Different("inequality");
+        return Verdict::Different(Rule::Inequality);
     }
     match proportional(comparer.pool, left, right) {
-        Some(positive) => decide(positive == (upward(p) == upward(q)), "inequality"),
-        None => Verdict::Different("inequality"),
+        Some(positive) => Verdict::of(positive == (upward(p) == upward(q)), Rule::Inequality),
+        None => Verdict::Different(Rule::Inequality),
     }
 }
 
@@ -363,7 +362,7 @@ fn proportional(pool: &mut Pool, a: Id, b: Id) -> Option<bool> {
         let is_zero = |pool: &Pool, id| {
             !matches!(
                 identity::same(pool, id, zero),
-                Same::Different("exact" | "identity test")
+                Verdict::Different(Rule::Exact | Rule::IdentityTest)
             )
         };
         if is_zero(pool, p) || is_zero(pool, q) {
@@ -371,7 +370,7 @@ fn proportional(pool: &mut Pool, a: Id, b: Id) -> Option<bool> {
         }
         let left = pool.mul(&[a, q]);
         let right = pool.mul(&[b, p]);
-        if !matches!(identity::same(pool, left, right), Same::Equal(_)) {
+        if !matches!(identity::same(pool, left, right), Verdict::Equal(_)) {
             return None;
         }
         let (x, y) = (
@@ -426,98 +425,81 @@ fn cleared(pool: &mut Pool, id: Id) -> Id {
 
 /// Lists of assignments: `x=1, x=2` are the values 1 and 2; `x=1, y=2` is a
 /// map, which a tuple or list in the same order also gives.
-pub(crate) fn assignments(
-    comparer: &mut Comparer<'_>,
-    gold: &Value,
-    prediction: &Value,
-) -> Option<Verdict> {
-    let a = assigned(comparer.pool, gold);
-    let b = assigned(comparer.pool, prediction);
-    match (a, b) {
+pub(super) fn assignments(comparer: &mut Comparer<'_>, a: &Value, b: &Value) -> Option<Verdict> {
+    match (assigned(comparer.pool, a), assigned(comparer.pool, b)) {
         (None, None) => None,
-        (Some(a), Some(b)) => {
-            if a.len() != b.len() {
-                return Some(Verdict::Different("assignments"));
-            }
-            let (one_name_a, one_name_b) = (
-                single_name(comparer.pool, &a),
-                single_name(comparer.pool, &b),
-            );
-            if one_name_a && one_name_b {
-                if stem(comparer.pool, &a[0].0) != stem(comparer.pool, &b[0].0) {
-                    return Some(Verdict::Different("variable"));
-                }
-                let (x, y) = (rights(&a), rights(&b));
-                return Some(comparer.multiset(&x, &y));
-            }
-            let mut order = b;
-            let mut verdict = Verdict::Equal("assignments");
-            for (name, value) in &a {
-                let at = order
-                    .iter()
-                    .position(|(other, _)| comparer.values(name, other).is_equal());
-                let Some(at) = at else {
-                    return Some(Verdict::Different("assignments"));
-                };
-                let (_, other) = order.remove(at);
-                match comparer.values(value, &other) {
-                    Verdict::Equal(_) => {}
-                    Verdict::Different(_) => return Some(Verdict::Different("assignments")),
-                    Verdict::Undecided => verdict = Verdict::Undecided,
-                }
-            }
-            Some(verdict)
-        }
-        (Some(list), None) => values_only(comparer, &list, prediction, true),
-        (None, Some(list)) => values_only(comparer, &list, gold, false),
+        (Some(x), Some(y)) => Some(two_maps(comparer, &x, y)),
+        (Some(list), None) => values_only(comparer, &list, b),
+        (None, Some(list)) => comparer.exchanged(|comparer| values_only(comparer, &list, a)),
     }
 }
 
-fn values_only(
-    comparer: &mut Comparer<'_>,
-    list: &[(Value, Value)],
-    other: &Value,
-    list_is_gold: bool,
-) -> Option<Verdict> {
+/// Names with their values on both sides, in any order.
+fn two_maps(comparer: &mut Comparer<'_>, a: &[Assigned], b: Vec<Assigned>) -> Verdict {
+    if a.len() != b.len() {
+        return Verdict::Different(Rule::Assignments);
+    }
+    if single_name(comparer.pool, a) && single_name(comparer.pool, &b) {
+        if stem(comparer.pool, &a[0].0) != stem(comparer.pool, &b[0].0) {
+            return Verdict::Different(Rule::Variable);
+        }
+        return comparer.multiset(&rights(a), &rights(&b));
+    }
+    let mut left_over = b;
+    let parts = a.iter().map(|(name, value)| {
+        let at = left_over
+            .iter()
+            .position(|(other, _)| comparer.values(name, other).is_equal());
+        match at {
+            Some(at) => {
+                let (_, other) = left_over.remove(at);
+                comparer.values(value, &other)
+            }
+            None => Verdict::Different(Rule::Assignments),
+        }
+    });
+    Verdict::all(Rule::Assignments, parts)
+}
+
+/// Names with their values on the left, values alone on the right.
+fn values_only(comparer: &mut Comparer<'_>, list: &[Assigned], other: &Value) -> Option<Verdict> {
     let Value::Seq { items, open, .. } = other else {
-        return Some(Verdict::Different("assignments"));
+        return Some(Verdict::Different(Rule::Assignments));
     };
+    // Equations of another form are compared one by one.
     if items
         .iter()
         .any(|item| matches!(item, Value::Relation { .. }))
     {
-        // Equations of another form: compared one by one.
         return None;
     }
     let values = rights(list);
-    let (a, b) = if list_is_gold {
-        (&values, items)
-    } else {
-        (items, &values)
-    };
     if single_name(comparer.pool, list) && matches!(open, Bracket::None | Bracket::Brace) {
-        return Some(comparer.multiset(a, b));
+        return Some(comparer.multiset(&values, items));
     }
     // `x = 1 or x = 2` is no point.
     let repeated = list.len() > 1 && list.iter().all(|(name, _)| *name == list[0].0);
-    if a.len() != b.len() || *open == Bracket::Brace || repeated {
-        return Some(Verdict::Different("assignments"));
+    if values.len() != items.len() || *open == Bracket::Brace || repeated {
+        return Some(Verdict::Different(Rule::Assignments));
     }
-    for (x, y) in a.iter().zip(b) {
+    for (x, y) in values.iter().zip(items) {
         let verdict = comparer.values(x, y);
         if !verdict.is_equal() {
             return Some(verdict);
         }
     }
-    Some(Verdict::Equal("assignments"))
+    Some(Verdict::Equal(Rule::Assignments))
 }
 
-fn rights(list: &[(Value, Value)]) -> Vec<Value> {
+/// A name and the value it is given.
+type Assigned = (Value, Value);
+
+fn rights(list: &[Assigned]) -> Vec<Value> {
     list.iter().map(|(_, value)| value.clone()).collect()
 }
 
 /// The items as name and value, if all are assignments.
-fn assigned(pool: &Pool, value: &Value) -> Option<Vec<(Value, Value)>> {
+fn assigned(pool: &Pool, value: &Value) -> Option<Vec<Assigned>> {
     let Value::Seq { items, .. } = value else {
         return None;
     };
@@ -534,22 +516,31 @@ fn assigned(pool: &Pool, value: &Value) -> Option<Vec<(Value, Value)>> {
 }
 
 /// Whether all names are one, but for an index: `x_1`, `x_2`.
-fn single_name(pool: &Pool, list: &[(Value, Value)]) -> bool {
+fn single_name(pool: &Pool, list: &[Assigned]) -> bool {
     let first = list.first().and_then(|(name, _)| stem(pool, name));
     first.is_some() && list.iter().all(|(name, _)| stem(pool, name) == first)
 }
 
 /// A name without its index.
-fn stem(pool: &Pool, value: &Value) -> Option<String> {
-    match value {
-        Value::Scalar(id, _) => match pool.node(*id) {
-            Node::Symbol(symbol) => {
-                let name = pool.symbol_name(*symbol);
-                Some(name.split('_').next().unwrap_or(name).to_owned())
-            }
-            Node::Apply(name, _) => Some(pool.symbol_name(*name).to_owned()),
-            _ => None,
-        },
-        other => Some(format!("{other:?}")),
-    }
+#[derive(PartialEq)]
+enum Stem<'a> {
+    Name(&'a str),
+    Mark(&'a str, Id),
+    Other(&'a Value),
+}
+
+fn stem<'a>(pool: &'a Pool, value: &'a Value) -> Option<Stem<'a>> {
+    let Value::Scalar(id, _) = value else {
+        return Some(Stem::Other(value));
+    };
+    let symbol = match pool.node(*id) {
+        Node::Symbol(symbol) => symbol,
+        Node::Apply(name, _) => return pool.written(*name).map(Stem::Name),
+        _ => return None,
+    };
+    Some(match pool.meaning(*symbol) {
+        Meaning::Name(name) => Stem::Name(name.split('_').next().unwrap_or(name)),
+        Meaning::Marked { mark, inner, .. } => Stem::Mark(mark, *inner),
+        _ => Stem::Other(value),
+    })
 }

@@ -6,12 +6,13 @@ use dashu::base::{Abs, Signed};
 use dashu::integer::UBig;
 use dashu::rational::RBig;
 
-use super::Verdict;
-use crate::algebra::identity::{self, Verdict as Same};
+use crate::algebra::identity;
 use crate::algebra::numeric::Evaluator;
 use crate::algebra::{Id, Node, Pool};
 use crate::options::Options;
 use crate::parse::value::Decimal;
+use crate::rule::Rule;
+use crate::verdict::Verdict;
 
 /// Fewest digits of a decimal that stands for something else by rounding.
 const ENOUGH_DIGITS: usize = 3;
@@ -23,12 +24,12 @@ pub(crate) fn compare(
     options: &Options,
 ) -> Verdict {
     let exact = match identity::same(pool, gold, prediction) {
-        Same::Equal(rule) => return Verdict::Equal(rule),
-        Same::Different(rule) => Verdict::Different(rule),
-        Same::Undecided => Verdict::Undecided,
+        Verdict::Equal(rule) => return Verdict::Equal(rule),
+        Verdict::Different(rule) => Verdict::Different(rule),
+        Verdict::Undecided => Verdict::Undecided,
     };
     if calculus(pool, gold, prediction) {
-        return Verdict::Equal("antiderivative");
+        return Verdict::Equal(Rule::Antiderivative);
     }
     if !pool.symbols(gold).is_empty() || !pool.symbols(prediction).is_empty() {
         return exact;
@@ -41,10 +42,10 @@ pub(crate) fn compare(
         _ => false,
     };
     if rounded {
-        return Verdict::Equal("rounding");
+        return Verdict::Equal(Rule::Rounding);
     }
     if options.relative_tolerance > 0.0 && within(pool, gold, prediction, options) {
-        return Verdict::Equal("tolerance");
+        return Verdict::Equal(Rule::Tolerance);
     }
     exact
 }
@@ -61,7 +62,7 @@ fn calculus(pool: &mut Pool, gold: Id, prediction: Id) -> bool {
     ) else {
         return false;
     };
-    matches!(identity::same(pool, a, b), Same::Equal(_))
+    matches!(identity::same(pool, a, b), Verdict::Equal(_))
 }
 
 /// Whether `value` rounds (or, with a digit to spare, cuts) to the decimal.
@@ -158,7 +159,7 @@ pub(crate) fn order(pool: &Pool, a: Id, b: Id) -> Option<Ordering> {
     let gap = (&x - &y).abs();
     let size = x.clone().abs().max(y.clone().abs()).max(RBig::ONE);
     if gap * power_of_ten(25) < size {
-        return matches!(identity::same(pool, a, b), Same::Equal(_)).then_some(Ordering::Equal);
+        return matches!(identity::same(pool, a, b), Verdict::Equal(_)).then_some(Ordering::Equal);
     }
     Some(x.cmp(&y))
 }

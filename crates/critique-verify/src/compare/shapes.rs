@@ -1,329 +1,255 @@
 //! Values of all shapes against each other.
+//!
+//! Both sides are brought into plain form, and then into one order by shape, so that each pair of
+//! shapes is decided in one place. Which side is the gold answer counts for four rules only; they
+//! ask [`Comparer::gold_is_left`].
 
-use super::realset::{self, RealSet};
-use super::relation;
-use super::{Verdict, scalar};
-use crate::algebra::{Id, Node, Pool};
+use super::realset::RealSet;
+use super::{forms, plain, relation, scalar, sets};
+use crate::algebra::{Id, Pool};
 use crate::options::Options;
-use crate::parse::value::{Bracket, Value};
+use crate::parse::value::{Bracket, Decimal, Value};
+use crate::rule::Rule;
+use crate::verdict::Verdict;
 
+/// Compares the values of one pair of answers.
 pub(crate) struct Comparer<'a> {
     pub(crate) pool: &'a mut Pool,
     pub(crate) options: &'a Options,
+    mirrored: bool,
 }
 
-impl Comparer<'_> {
+/// A scalar with the digits it was written with.
+type Written = (Id, Option<Decimal>);
+
+impl<'a> Comparer<'a> {
+    /// A comparison whose left side is the gold answer.
+    pub(crate) fn new(pool: &'a mut Pool, options: &'a Options) -> Self {
+        Self {
+            pool,
+            options,
+            mirrored: false,
+        }
+    }
+
+    /// Runs a comparison whose sides were exchanged.
+    pub(super) fn exchanged<T>(&mut self, run: impl FnOnce(&mut Self) -> T) -> T {
+        self.mirrored = !self.mirrored;
+        let result = run(self);
+        self.mirrored = !self.mirrored;
+        result
+    }
+
+    /// Whether the left side is the gold answer: it alone may be rounded to two digits, be a
+    /// ratio that a fraction gives, or a set that a tuple gives. (The fourth such rule is about
+    /// option letters and looks at texts.)
+    pub(super) fn gold_is_left(&self) -> bool {
+        !self.mirrored
+    }
+
     /// Compares two values after bringing both into plain form.
-    pub(crate) fn values(&mut self, gold: &Value, prediction: &Value) -> Verdict {
-        let gold = self.plain(gold);
-        let prediction = self.plain(prediction);
-        self.compare(&gold, &prediction).or_else(|| {
-            let each = |value| super::plain::by_component(self.pool, value);
-            match (each(&gold), each(&prediction)) {
-                (None, None) => Verdict::Different("shape"),
-                (a, b) => self.compare(&a.unwrap_or(gold), &b.unwrap_or(prediction)),
+    pub(crate) fn values(&mut self, a: &Value, b: &Value) -> Verdict {
+        let (a, b) = (self.plain(a), self.plain(b));
+        self.compare(&a, &b).or_else(|| {
+            let each = |value| plain::by_component(self.pool, value);
+            match (each(&a), each(&b)) {
+                (None, None) => Verdict::Different(Rule::Shape),
+                (x, y) => self.compare(&x.unwrap_or(a), &y.unwrap_or(b)),
             }
         })
     }
 
-    #[expect(clippy::too_many_lines, reason = "a table: one arm a pair of shapes")]
-    pub(super) fn compare(&mut self, gold: &Value, prediction: &Value) -> Verdict {
-        use Value::{
-            Base, Builder, Difference, Domain, Empty, Intersection, Matrix, Ratio, Relation,
-            Scalar, Seq, Union,
-        };
+    /// Compares two values in plain form.
+    pub(super) fn compare(&mut self, a: &Value, b: &Value) -> Verdict {
         if self.pool.budget.spend(1).is_err() {
             return Verdict::Undecided;
         }
-        if gold == prediction {
-            return Verdict::Equal("structure");
+        if a == b {
+            return Verdict::Equal(Rule::Structure);
         }
-        if !matches!((gold, prediction), (Seq { .. }, Seq { .. }))
-            && let Some((gold, prediction)) = super::forms::without_domains(gold, prediction)
-        {
-            return self.values(&gold, &prediction);
+        if let Some((a, b)) = forms::without_domains(a, b) {
+            return self.values(&a, &b);
         }
-        if let (vector @ (Matrix(_) | Seq { .. }), Scalar(sum, _))
-        | (Scalar(sum, _), vector @ (Matrix(_) | Seq { .. })) = (gold, prediction)
-            && let Some(verdict) = self.in_basis(vector, *sum)
-        {
-            return verdict;
+        if Shape::of(a) <= Shape::of(b) {
+            self.in_order(a, b)
+        } else {
+            self.exchanged(|comparer| comparer.in_order(b, a))
         }
-        match (gold, prediction) {
-            (Scalar(a, x), Scalar(b, y)) => {
-                if let Some(equal) = super::forms::congruent(self.pool, gold, prediction) {
-                    return decide(equal, "congruence");
-                }
-                scalar::compare(self.pool, (*a, *x), (*b, *y), self.options)
+    }
+
+    /// The table: one arm a pair of shapes, the earlier shape on the left.
+    fn in_order(&mut self, a: &Value, b: &Value) -> Verdict {
+        use Value::{Base, Empty, Matrix, Ratio, Relation, Scalar, Seq};
+        match (a, b) {
+            (Relation { first, rest }, _) => relation::compare(self, a, (first, rest), b),
+            (Matrix(_) | Seq { .. }, Scalar(sum, _)) => match self.in_basis(a, *sum) {
+                Some(verdict) => verdict,
+                None => self.held(a, b),
+            },
+            (Matrix(rows), Matrix(others)) => self.matrices(rows, others),
+            (Matrix(rows), Seq { .. }) => self.vector(rows, b),
+            (Seq { .. }, _) => self.held(a, b),
+            (Ratio(parts), Ratio(others)) => self.ratios(parts, others),
+            // A gold ratio of two is also given as a fraction; a fraction is no ratio.
+            (Ratio(parts), Scalar(..)) if parts.len() == 2 && self.gold_is_left() => {
+                let fraction = self.pool.div(parts[0], parts[1]);
+                self.compare(&Value::scalar(fraction), b)
             }
+            (Empty, Scalar(id, _)) => Verdict::of(sets::is_phi(self.pool, *id), Rule::EmptySet),
+            (set, Scalar(id, _)) if set.is_set() => self.against_letter(set, *id),
+            (x, y) if x.is_set() && y.is_set() => self.sets(x, y),
+            (Scalar(x, dx), Scalar(y, dy)) => match forms::congruent(self.pool, *x, *y) {
+                Some(equal) => Verdict::of(equal, Rule::Congruence),
+                None => self.scalars((*x, *dx), (*y, *dy)),
+            },
             (
                 Base { digits, base },
                 Base {
                     digits: other,
                     base: other_base,
                 },
-            ) => numerals((digits, *base), (other, *other_base)),
-            (Ratio(a), Ratio(b)) => self.ratios(a, b),
-            // A ratio of two is also given as a fraction; a fraction is no ratio.
-            (Ratio(parts), Scalar(..)) if parts.len() == 2 => {
-                let fraction = self.pool.div(parts[0], parts[1]);
-                self.compare(&Value::scalar(fraction), prediction)
-            }
-            (Relation { .. }, _) | (_, Relation { .. }) => {
-                relation::compare(self, gold, prediction)
-            }
-            (Matrix(a), Matrix(b)) => self.matrices(a, b),
-            (Matrix(rows), Seq { .. }) | (Seq { .. }, Matrix(rows)) => {
-                let other = if matches!(gold, Matrix(_)) {
-                    prediction
-                } else {
-                    gold
-                };
-                self.vector(rows, other)
-            }
-            (Matrix(rows), Scalar(..)) | (Scalar(..), Matrix(rows))
-                if rows.len() == 1 && rows[0].len() == 1 =>
-            {
-                let inner = Value::scalar(rows[0][0]);
-                let (a, b) = if matches!(gold, Matrix(_)) {
-                    (inner, prediction.clone())
-                } else {
-                    (gold.clone(), inner)
-                };
-                self.compare(&a, &b)
-            }
-            (Seq { items, open, .. }, other) | (other, Seq { items, open, .. })
-                if items.len() == 1
-                    && matches!(open, Bracket::Brace | Bracket::None)
-                    && !matches!(
-                        other,
-                        Seq { .. }
-                            | Empty
-                            | Union(_)
-                            | Intersection(_)
-                            | Difference(..)
-                            | Builder { .. }
-                    ) =>
-            {
-                let inner = items[0].clone();
-                if matches!(gold, Seq { .. }) {
-                    self.compare(&inner, other)
-                } else {
-                    self.compare(other, &inner)
-                }
-            }
-            (Seq { items, open, .. }, Seq { items: others, .. })
-                if items.len() == 1
-                    && others.len() != 1
-                    && matches!(open, Bracket::Brace | Bracket::None) =>
-            {
-                self.compare(&items[0], prediction)
-            }
-            (Seq { items: others, .. }, Seq { items, open, .. })
-                if items.len() == 1
-                    && others.len() != 1
-                    && matches!(open, Bracket::Brace | Bracket::None) =>
-            {
-                self.compare(gold, &items[0])
-            }
-            (Seq { .. }, Seq { .. }) => self.sequences(gold, prediction),
-            // A plain or bold R stands for the reals where a set is asked for.
-            (Scalar(id, _), set) if set.is_set() && self.domain_letter(*id).is_some() => {
-                let domain = Domain(self.domain_letter(*id).unwrap_or('R'));
-                self.compare(&domain, prediction)
-            }
-            (set, Scalar(id, _)) if set.is_set() && self.domain_letter(*id).is_some() => {
-                let domain = Domain(self.domain_letter(*id).unwrap_or('R'));
-                self.compare(gold, &domain)
-            }
-            // So does a phi for the empty set.
-            (Empty, Scalar(id, _)) | (Scalar(id, _), Empty) => {
-                let phi = self.pool.known_symbol("phi");
-                let equal = phi.is_some_and(|phi| *self.pool.node(*id) == Node::Symbol(phi));
-                decide(equal, "set")
-            }
-            (Domain(a), Domain(b)) => decide(a == b, "set"),
-            (Empty, Empty) => Verdict::Equal("set"),
-            (
-                Union(_)
-                | Intersection(_)
-                | Difference(..)
-                | Domain(_)
-                | Empty
-                | Builder { .. }
-                | Seq { .. },
-                Union(_)
-                | Intersection(_)
-                | Difference(..)
-                | Domain(_)
-                | Empty
-                | Builder { .. }
-                | Seq { .. },
-            ) => self.sets(gold, prediction),
-            _ => Verdict::Different("shape"),
+            ) => forms::numerals((digits, *base), (other, *other_base)),
+            _ => Verdict::Different(Rule::Shape),
         }
     }
 
-    fn domain_letter(&self, id: Id) -> Option<char> {
-        let Node::Symbol(symbol) = self.pool.node(id) else {
-            return None;
-        };
-        match self.pool.symbol_name(*symbol) {
-            "R" => Some('R'),
-            "Z" => Some('Z'),
-            "N" => Some('N'),
-            "Q" => Some('Q'),
-            _ => None,
+    /// A list, or a matrix of one entry, against a value of a later shape or another list: one
+    /// that holds a single thing is that thing, unless a set is asked for.
+    fn held(&mut self, a: &Value, b: &Value) -> Verdict {
+        if let Value::Matrix(rows) = a {
+            return match rows.as_slice() {
+                [row] if row.len() == 1 => self.compare(&Value::scalar(row[0]), b),
+                _ => Verdict::Different(Rule::Shape),
+            };
+        }
+        if let Some(inner) = only_member(a, b) {
+            return self.compare(inner, b);
+        }
+        if let Some(inner) = only_member(b, a) {
+            return self.compare(a, inner);
+        }
+        match b {
+            Value::Seq { .. } => self.sequences(a, b),
+            Value::Scalar(id, _) if a.is_set() => self.against_letter(a, *id),
+            set if set.is_set() => self.sets(a, set),
+            _ => Verdict::Different(Rule::Shape),
         }
     }
 
-    fn sets(&mut self, gold: &Value, prediction: &Value) -> Verdict {
-        let verdict = match (
-            RealSet::of(self.pool, gold),
-            RealSet::of(self.pool, prediction),
-        ) {
-            (Some(a), Some(b)) => a.same(self, &b),
-            _ => Verdict::Different("set"),
+    /// A set against a plain or bold letter that stands for the reals and so on.
+    fn against_letter(&mut self, set: &Value, letter: Id) -> Verdict {
+        match sets::domain_letter(self.pool, letter) {
+            Some(letter) => self.compare(set, &Value::Domain(letter)),
+            None => Verdict::Different(Rule::Shape),
+        }
+    }
+
+    /// Two scalars, the gold answer first.
+    pub(super) fn scalars(&mut self, a: Written, b: Written) -> Verdict {
+        let (gold, prediction) = if self.gold_is_left() { (a, b) } else { (b, a) };
+        scalar::compare(self.pool, gold, prediction, self.options)
+    }
+
+    fn sets(&mut self, a: &Value, b: &Value) -> Verdict {
+        if let (Value::Domain(a), Value::Domain(b)) = (a, b) {
+            return Verdict::of(a == b, Rule::NumberSet);
+        }
+        let verdict = match (RealSet::of(self.pool, a), RealSet::of(self.pool, b)) {
+            (Some(x), Some(y)) => x.same(self, &y),
+            _ => Verdict::Different(Rule::NoSet),
         };
         verdict
-            .or_else(|| self.set_structure(gold, prediction))
-            .or_else(|| self.condition(gold, prediction))
-    }
-
-    /// A builder by the condition in it, where that could not be solved.
-    fn condition(&mut self, gold: &Value, prediction: &Value) -> Verdict {
-        let ((Value::Builder { element, condition }, other)
-        | (other, Value::Builder { element, condition })) = (gold, prediction)
-        else {
-            return Verdict::Different("set");
-        };
-        if realset::element_variable(self.pool, element).is_none() {
-            return Verdict::Different("set");
-        }
-        match RealSet::of(self.pool, other) {
-            Some(set) => super::solve::satisfies(self, condition, &set),
-            None => Verdict::Different("set"),
-        }
-    }
-
-    fn set_structure(&mut self, gold: &Value, prediction: &Value) -> Verdict {
-        match (gold, prediction) {
-            (Value::Union(a), Value::Union(b))
-            | (Value::Intersection(a), Value::Intersection(b)) => {
-                self.multiset(&a.clone(), &b.clone())
-            }
-            (Value::Difference(a, b), Value::Difference(c, d)) => {
-                let first = self.compare(a, c);
-                if first.is_equal() {
-                    self.compare(b, d)
-                } else {
-                    first
-                }
-            }
-            (
-                Value::Builder {
-                    element: a,
-                    condition: b,
-                },
-                Value::Builder {
-                    element: c,
-                    condition: d,
-                },
-            ) => {
-                // A bound name says nothing.
-                let (Some(x), Some(y)) = (
-                    realset::variable(self.pool, a),
-                    realset::variable(self.pool, c),
-                ) else {
-                    let first = self.compare(a, c);
-                    return if first.is_equal() {
-                        self.compare(b, d)
-                    } else {
-                        first
-                    };
-                };
-                let with = self.pool.insert(Node::Symbol(x));
-                let c = c.map(&mut |id| self.pool.substitute(id, y, with));
-                let d = d.map(&mut |id| self.pool.substitute(id, y, with));
-                let first = self.compare(a, &c);
-                if first.is_equal() {
-                    self.compare(b, &d)
-                } else {
-                    first
-                }
-            }
-            _ => Verdict::Different("set"),
-        }
+            .or_else(|| self.set_parts(a, b))
+            .or_else(|| self.set_condition(a, b))
     }
 
     fn ratios(&mut self, a: &[Id], b: &[Id]) -> Verdict {
         if a.len() != b.len() {
-            return Verdict::Different("ratio");
+            return Verdict::Different(Rule::Ratio);
         }
         let zero = self.pool.int(0);
         if a.contains(&zero) || b.contains(&zero) {
-            return self.all(a.iter().zip(b), "ratio");
+            return self.all(a.iter().zip(b), Rule::Ratio);
         }
         for at in 1..a.len() {
             let left = self.pool.mul(&[a[at], b[0]]);
             let right = self.pool.mul(&[b[at], a[0]]);
-            let verdict = scalar::compare(self.pool, (left, None), (right, None), self.options);
+            let verdict = self.scalars((left, None), (right, None));
             if !verdict.is_equal() {
                 return verdict;
             }
         }
-        Verdict::Equal("ratio")
+        Verdict::Equal(Rule::Ratio)
     }
 
     pub(super) fn matrices(&mut self, a: &[Vec<Id>], b: &[Vec<Id>]) -> Verdict {
         if a.len() != b.len() || a.iter().zip(b).any(|(x, y)| x.len() != y.len()) {
-            return Verdict::Different("matrix");
+            return Verdict::Different(Rule::Matrix);
         }
-        self.all(a.iter().flatten().zip(b.iter().flatten()), "matrix")
+        self.all(a.iter().flatten().zip(b.iter().flatten()), Rule::Matrix)
     }
 
     pub(super) fn all<'b>(
         &mut self,
         pairs: impl Iterator<Item = (&'b Id, &'b Id)>,
-        rule: &'static str,
+        rule: Rule,
     ) -> Verdict {
-        for (a, b) in pairs {
-            match scalar::compare(self.pool, (*a, None), (*b, None), self.options) {
-                Verdict::Equal(_) => {}
-                Verdict::Different(_) => return Verdict::Different(rule),
-                Verdict::Undecided => return Verdict::Undecided,
-            }
+        Verdict::all(
+            rule,
+            pairs.map(|(a, b)| self.scalars((*a, None), (*b, None))),
+        )
+    }
+}
+
+/// Shapes in the order in which [`Comparer::in_order`] wants them.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Shape {
+    Relation,
+    Matrix,
+    Seq,
+    Ratio,
+    Set,
+    Scalar,
+    Base,
+}
+
+impl Shape {
+    fn of(value: &Value) -> Self {
+        match value {
+            Value::Relation { .. } => Self::Relation,
+            Value::Matrix(_) => Self::Matrix,
+            Value::Seq { .. } => Self::Seq,
+            Value::Ratio(_) => Self::Ratio,
+            Value::Union(_)
+            | Value::Intersection(_)
+            | Value::Difference(..)
+            | Value::Domain(_)
+            | Value::Empty
+            | Value::Builder { .. } => Self::Set,
+            Value::Scalar(..) => Self::Scalar,
+            Value::Base { .. } => Self::Base,
         }
-        Verdict::Equal(rule)
     }
 }
 
-/// Numerals with a base: the same digits, or the same value.
-fn numerals((digits, base): (&str, u32), (other, other_base): (&str, u32)) -> Verdict {
-    if base == other_base {
-        return decide(
-            digits.trim_start_matches('0') == other.trim_start_matches('0'),
-            "base",
-        );
-    }
-    let value = |digits: &str, base: u32| {
-        digits
-            .chars()
-            .try_fold(dashu::integer::UBig::ZERO, |total, digit| {
-                let digit = digit.to_digit(36).filter(|digit| *digit < base)?;
-                Some(total * base + digit)
-            })
+/// What a list of one or a set of one holds, where the other side is neither a set nor such a
+/// list.
+fn only_member<'v>(list: &'v Value, other: &Value) -> Option<&'v Value> {
+    let Value::Seq {
+        items,
+        open: Bracket::Brace | Bracket::None,
+        ..
+    } = list
+    else {
+        return None;
     };
-    match (value(digits, base), value(other, other_base)) {
-        (Some(a), Some(b)) => decide(a == b, "base"),
-        _ => Verdict::Different("base"),
-    }
-}
-
-pub(crate) fn decide(equal: bool, rule: &'static str) -> Verdict {
-    if equal {
-        Verdict::Equal(rule)
-    } else {
-        Verdict::Different(rule)
+    let single = match other {
+        Value::Seq { items, .. } => items.len() != 1,
+        Value::Domain(_) => true,
+        other => Shape::of(other) != Shape::Set,
+    };
+    match items.as_slice() {
+        [only] if single => Some(only),
+        _ => None,
     }
 }

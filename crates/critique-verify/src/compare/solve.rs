@@ -6,13 +6,15 @@ use std::cmp::Ordering;
 use dashu::rational::RBig;
 
 use super::realset::{End, Piece, RealSet, variable};
-use super::shapes::{Comparer, decide};
-use super::{Verdict, scalar};
+use super::scalar;
+use super::shapes::Comparer;
 use crate::algebra::calculus;
-use crate::algebra::identity::{self, Verdict as Same};
+use crate::algebra::identity;
 use crate::algebra::pool::Symbol;
 use crate::algebra::{Id, Node, Pool};
 use crate::parse::value::{Rel, Value};
+use crate::rule::Rule;
+use crate::verdict::Verdict;
 
 /// `p(x) rel 0` for a polynomial of degree one or two.
 pub(super) fn solve(pool: &mut Pool, difference: Id, var: Symbol, rel: Rel) -> Option<RealSet> {
@@ -21,7 +23,7 @@ pub(super) fn solve(pool: &mut Pool, difference: Id, var: Symbol, rel: Rel) -> O
     let curve = calculus::derivative(pool, slope, var)?;
     let bend = calculus::derivative(pool, curve, var)?;
     let vanishes = |pool: &Pool, id: Id| {
-        id == zero || matches!(identity::same(pool, id, zero), Same::Equal(_))
+        id == zero || matches!(identity::same(pool, id, zero), Verdict::Equal(_))
     };
     let constant = pool.substitute(difference, var, zero);
     let linear = pool.substitute(slope, var, zero);
@@ -131,13 +133,13 @@ fn from_roots(pool: &Pool, roots: &[Id], positive: bool, rel: Rel) -> Option<Rea
 /// else, tried at its ends, near them and at many points between.
 pub(crate) fn satisfies(comparer: &mut Comparer<'_>, condition: &Value, set: &RealSet) -> Verdict {
     let Some(var) = variable(comparer.pool, condition) else {
-        return Verdict::Different("set");
+        return Verdict::Different(Rule::SampledSet);
     };
     let Value::Relation { first, rest } = condition else {
-        return Verdict::Different("set");
+        return Verdict::Different(Rule::SampledSet);
     };
     if !rest.iter().all(|(rel, _)| rel.is_order()) {
-        return Verdict::Different("set");
+        return Verdict::Different(Rule::SampledSet);
     }
     let pool = &mut *comparer.pool;
     let mut places: Vec<RBig> = (-40..=40)
@@ -168,10 +170,10 @@ pub(crate) fn satisfies(comparer: &mut Comparer<'_>, condition: &Value, set: &Re
             return Verdict::Undecided;
         };
         if inside != holds {
-            return Verdict::Different("set");
+            return Verdict::Different(Rule::SampledSet);
         }
     }
-    decide(!set.pieces.is_empty(), "sampled set")
+    Verdict::of(!set.pieces.is_empty(), Rule::SampledSet)
 }
 
 fn holds_at(

@@ -1,19 +1,20 @@
 //! Vectors in their notations: columns, lists, and sums of basis vectors.
 
-use super::Verdict;
 use super::shapes::Comparer;
-use crate::algebra::identity::{self, Verdict as Same};
+use crate::algebra::identity;
 use crate::algebra::{Id, Node, Pool};
 use crate::parse::value::{Bracket, Value};
+use crate::rule::Rule;
+use crate::verdict::Verdict;
 
 impl Comparer<'_> {
     /// A matrix against a list: a vector, or a list of rows.
     pub(super) fn vector(&mut self, rows: &[Vec<Id>], list: &Value) -> Verdict {
         let Value::Seq { items, open, .. } = list else {
-            return Verdict::Different("shape");
+            return Verdict::Different(Rule::Shape);
         };
         if *open == Bracket::Brace {
-            return Verdict::Different("shape");
+            return Verdict::Different(Rule::Shape);
         }
         let scalars = |items: &[Value]| {
             items
@@ -26,9 +27,9 @@ impl Comparer<'_> {
         {
             let flat: Vec<Id> = rows.iter().flatten().copied().collect();
             if flat.len() != entries.len() {
-                return Verdict::Different("vector");
+                return Verdict::Different(Rule::Vector);
             }
-            return self.all(flat.iter().zip(&entries), "vector");
+            return self.all(flat.iter().zip(&entries), Rule::Vector);
         }
         let nested: Option<Vec<Vec<Id>>> = items
             .iter()
@@ -40,7 +41,7 @@ impl Comparer<'_> {
             .collect();
         match nested {
             Some(nested) => self.matrices(rows, &nested),
-            None => Verdict::Different("shape"),
+            None => Verdict::Different(Rule::Shape),
         }
     }
 
@@ -65,9 +66,9 @@ impl Comparer<'_> {
             return None;
         }
         if entries.len() == 2 && parts[2] != self.pool.int(0) {
-            return Some(Verdict::Different("vector"));
+            return Some(Verdict::Different(Rule::Vector));
         }
-        Some(self.all(entries.iter().zip(&parts), "vector"))
+        Some(self.all(entries.iter().zip(&parts), Rule::Vector))
     }
 }
 
@@ -103,5 +104,5 @@ fn components(pool: &mut Pool, sum: Id) -> Option<[Id; 3]> {
         })
         .collect();
     let linear = pool.add(&terms);
-    matches!(identity::same(pool, linear, sum), Same::Equal(_)).then_some(parts)
+    matches!(identity::same(pool, linear, sum), Verdict::Equal(_)).then_some(parts)
 }

@@ -6,6 +6,7 @@ use super::Found;
 use super::region::Region;
 use crate::options::Options;
 use crate::parse::lexer::balanced;
+use crate::rule::{Clue, Rule};
 
 /// One box: the whole command and what is in it.
 struct Framed {
@@ -100,7 +101,7 @@ pub(super) fn find(text: &str, region: &Region) -> Option<Found> {
     Some(Found {
         answer,
         span: base + first.outer.start..base + last.outer.end,
-        rule: "box",
+        clue: Clue::Box,
     })
 }
 
@@ -124,7 +125,7 @@ fn distinct<'a>(contents: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let same = |a: &str, b: &str| {
         let outcome = crate::compare::equivalent(a, b, &options);
         let percents = a.contains('%') == b.contains('%');
-        percents && outcome.equal && !matches!(outcome.rule, "rounding" | "time")
+        percents && outcome.equal && !matches!(outcome.rule, Rule::Rounding | Rule::Time)
     };
     let mut kept: Vec<&str> = Vec::new();
     for part in parts {

@@ -2,6 +2,7 @@
 
 use super::Found;
 use super::region::Region;
+use crate::rule::Clue;
 
 /// Phrases after which the first letter is the choice, in lower case.
 const ANCHORS: [&str; 14] = [
@@ -25,10 +26,10 @@ const ANCHORS: [&str; 14] = [
 pub(super) fn find(text: &str, region: &Region, top: char) -> Option<Found> {
     let body = region.text(text);
     let by = region.range.start;
-    let place = |letter: char, at: usize, rule| Found {
+    let place = |letter: char, at: usize, clue| Found {
         answer: letter.to_string(),
         span: by + at..by + at + 1,
-        rule,
+        clue,
     };
     if let Some(tag) = region.tagged(text)
         && let Some((letter, _)) = lone(&tag.answer, top).or_else(|| anchored(&tag.answer, top))
@@ -39,7 +40,7 @@ pub(super) fn find(text: &str, region: &Region, top: char) -> Option<Found> {
         });
     }
     if let Some(boxed) = super::boxed::find(text, region)
-        && let Some((letter, _)) = lone(&crate::compare::text::unwrap(&boxed.answer), top)
+        && let Some((letter, _)) = lone(&crate::compare::clean::unwrap(&boxed.answer), top)
     {
         return Some(Found {
             answer: letter.to_string(),
@@ -67,16 +68,16 @@ pub(super) fn find(text: &str, region: &Region, top: char) -> Option<Found> {
         let sentence = &near[skip..];
         let length = sentence_end(sentence);
         if let Some((letter, at)) = anchored(&sentence[..length], top) {
-            return Some(place(letter, end + skip + at, "stated"));
+            return Some(place(letter, end + skip + at, Clue::Stated));
         }
     }
     if let Some((letter, at)) = on_own_line(body, top) {
-        return Some(place(letter, at, "own line"));
+        return Some(place(letter, at, Clue::OwnLine));
     }
     if let Some((letter, at)) = marked(body, top) {
-        return Some(place(letter, at, "marked letter"));
+        return Some(place(letter, at, Clue::MarkedLetter));
     }
-    last_letter(body, top).map(|(letter, at)| place(letter, at, "last letter"))
+    last_letter(body, top).map(|(letter, at)| place(letter, at, Clue::LastLetter))
 }
 
 fn sentence_end(text: &str) -> usize {

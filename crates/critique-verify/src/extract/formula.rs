@@ -1,5 +1,6 @@
 //! Formulas between dollars, whole texts that are one, and the last formula or number.
 
+use crate::rule::Clue;
 use std::ops::Range;
 
 use super::numbers::{expression_around, free_before, last_number_in, number_at, sign_before};
@@ -104,7 +105,7 @@ pub(super) fn leading(text: &str) -> Option<Found> {
     Some(Found {
         answer,
         span: 0..end,
-        rule: "formula",
+        clue: Clue::Formula,
     })
 }
 
@@ -150,7 +151,7 @@ pub(super) fn in_sentence(sentence: &str) -> Option<Found> {
         return Some(Found {
             answer: number.digits,
             span: number.span,
-            rule: "number",
+            clue: Clue::Number,
         });
     }
     None
@@ -170,7 +171,7 @@ pub(super) fn whole(text: &str, region: &Region) -> Option<Found> {
     if trimmed.len() > 400 || trimmed.contains("\n\n") {
         return None;
     }
-    let plain = crate::compare::text::unwrap(trimmed);
+    let plain = crate::compare::clean::unwrap(trimmed);
     // Commands are no prose.
     let mut words = 0;
     let mut rest = plain.as_str();
@@ -204,7 +205,7 @@ pub(super) fn whole(text: &str, region: &Region) -> Option<Found> {
     Some(Found {
         answer: trimmed.to_owned(),
         span: start..start + trimmed.len(),
-        rule: "whole text",
+        clue: Clue::WholeText,
     })
 }
 
@@ -236,7 +237,7 @@ pub(super) fn last_in(body: &str) -> Option<Found> {
         Found {
             answer,
             span: from + number.span.start..end,
-            rule: "last number",
+            clue: Clue::LastNumber,
         }
     });
     number.or(formula.map(concluded))
@@ -301,7 +302,7 @@ fn last_formula(body: &str) -> Option<Found> {
                 best = Some(Found {
                     span: at..end,
                     answer: found.answer,
-                    rule: "last formula",
+                    clue: Clue::LastFormula,
                 });
             }
             at = end.max(at + 1);

@@ -10,6 +10,7 @@ mod phrase;
 mod region;
 mod words;
 
+use crate::rule::Clue;
 use std::ops::Range;
 
 use crate::options::{Extracted, Kind};
@@ -20,15 +21,15 @@ use region::Region;
 struct Found {
     answer: String,
     span: Range<usize>,
-    rule: &'static str,
+    clue: Clue,
 }
 
 impl Found {
-    fn of(text: &str, span: Range<usize>, rule: &'static str) -> Self {
+    fn of(text: &str, span: Range<usize>, clue: Clue) -> Self {
         Self {
             answer: text[span.clone()].to_owned(),
             span,
-            rule,
+            clue,
         }
     }
 }
@@ -38,11 +39,11 @@ impl Found {
 /// Linear in the length of the text; of a text over 1 MiB the end is read.
 ///
 /// ```
-/// use critique_verify::{Kind, extract};
+/// use critique_verify::{Clue, Kind, extract};
 ///
 /// let found = extract("Each gets 7.\n#### 1,350", Kind::Gsm8k).unwrap();
 /// assert_eq!(found.answer, "1350");
-/// assert_eq!(found.rule, "hash mark");
+/// assert_eq!(found.clue, Clue::HashMark);
 /// ```
 #[must_use]
 pub fn extract(text: &str, kind: Kind) -> Option<Extracted> {
@@ -62,13 +63,13 @@ pub fn extract(text: &str, kind: Kind) -> Option<Extracted> {
     Some(Extracted {
         answer,
         span: found.span,
-        rule: found.rule,
+        clue: found.clue,
     })
 }
 
 /// An answer of no known kind, looked for by the look of the gold one.
 pub(crate) fn guided(gold: &str, text: &str) -> Option<Extracted> {
-    let gold = crate::compare::text::unwrap(crate::compare::text::clean(gold));
+    let gold = crate::compare::clean::unwrap(crate::compare::clean::clean(gold));
     let gold = gold.trim();
     let lower = gold.to_ascii_lowercase();
     if matches!(lower.as_str(), "yes" | "no" | "true" | "false")
@@ -76,7 +77,7 @@ pub(crate) fn guided(gold: &str, text: &str) -> Option<Extracted> {
     {
         return Some(found);
     }
-    let option = crate::compare::text::choice(gold).is_some()
+    let option = crate::compare::choices::letter(gold).is_some()
         && (gold.len() > 1 || gold.starts_with(|c: char| c.is_ascii_uppercase()));
     if option {
         let region = Region::of(text)?;
@@ -154,7 +155,7 @@ fn theorem(text: &str, region: &Region) -> Option<Found> {
 
 /// Drops the marks around an answer.
 fn tidy(answer: &str, kind: Kind) -> String {
-    let cleaned = crate::compare::text::clean(answer);
+    let cleaned = crate::compare::clean::clean(answer);
     match kind {
         Kind::Gsm8k => numbers::plain_number(cleaned),
         _ => cleaned.trim_end_matches(['*', '/']).trim().to_owned(),

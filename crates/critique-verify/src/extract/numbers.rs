@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::region::Region;
 use super::{Found, around, chain};
+use crate::rule::Clue;
 
 /// Most numbers read of a list.
 const MAX_LISTED: usize = 32;
@@ -30,7 +31,7 @@ pub(super) fn hash_mark(text: &str, region: &Region) -> Option<Found> {
     Some(Found {
         answer,
         span: start + span.start..start + span.end,
-        rule: "hash mark",
+        clue: Clue::HashMark,
     })
 }
 
@@ -43,7 +44,7 @@ pub(super) fn last_number(text: &str, region: &Region) -> Option<Found> {
     Some(Found {
         answer,
         span: span.start + by..span.end + by,
-        rule: "last number",
+        clue: Clue::LastNumber,
     })
 }
 
@@ -111,7 +112,7 @@ pub(super) fn stated(answer: &str) -> Option<String> {
     if cleaned.contains("\\frac") || cleaned.contains("\\dfrac") {
         return Some(cleaned);
     }
-    if let Some(list) = list_of_numbers(&crate::compare::text::unwrap(&cleaned)) {
+    if let Some(list) = list_of_numbers(&crate::compare::clean::unwrap(&cleaned)) {
         return Some(list);
     }
     last_side(&cleaned)
@@ -360,11 +361,11 @@ pub(super) fn plain_number(text: &str) -> String {
 /// numbers joined by "and".
 pub(super) fn expression_around(body: &str, from: usize, number: Range<usize>) -> Option<Found> {
     if let Some(span) = chain::around(body, from, &number) {
-        return Some(Found::of(body, span, "last expression"));
+        return Some(Found::of(body, span, Clue::LastExpression));
     }
     if let Some(span) = around::formula(body, from, number.clone()) {
         let span = signed(body, from, span);
-        return Some(Found::of(body, span, "last expression"));
+        return Some(Found::of(body, span, Clue::LastExpression));
     }
     let sign =
         |c: char| c.is_ascii_digit() || "./:*+^()-_\u{3c0}\u{221a}\u{2212}\u{d7}".contains(c);
@@ -428,7 +429,7 @@ pub(super) fn expression_around(body: &str, from: usize, number: Range<usize>) -
         Found {
             answer: text.to_owned(),
             span: start..start + text.len(),
-            rule: "last expression",
+            clue: Clue::LastExpression,
         }
     })
 }
@@ -480,6 +481,6 @@ fn joined_numbers(body: &str, from: usize, last: Range<usize>) -> Option<Found> 
     Some(Found {
         answer: parts.join(", "),
         span: start..last.end,
-        rule: "last numbers",
+        clue: Clue::LastNumbers,
     })
 }

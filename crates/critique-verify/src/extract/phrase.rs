@@ -3,6 +3,7 @@
 use super::Found;
 use super::formula;
 use super::region::Region;
+use crate::rule::Clue;
 
 /// Phrases in lower case, the more binding first; the last place wins within
 /// one rank.
@@ -198,13 +199,13 @@ fn after(body: &str, end: usize) -> Option<Found> {
         return Some(Found {
             answer: line[..length].trim().to_owned(),
             span: start..start + length,
-            rule: "stated",
+            clue: Clue::Stated,
         });
     }
     if let Some(found) = formula::leading(&body[start..]) {
         return Some(Found {
             span: start + found.span.start..start + found.span.end,
-            rule: "stated",
+            clue: Clue::Stated,
             ..found
         });
     }
@@ -213,7 +214,7 @@ fn after(body: &str, end: usize) -> Option<Found> {
     if let Some(found) = formula::in_sentence(sentence) {
         return Some(Found {
             span: start + found.span.start..start + found.span.end,
-            rule: "stated",
+            clue: Clue::Stated,
             ..found
         });
     }
@@ -224,7 +225,7 @@ fn after(body: &str, end: usize) -> Option<Found> {
     Some(Found {
         answer: trimmed.to_owned(),
         span: start..start + length,
-        rule: "stated",
+        clue: Clue::Stated,
     })
 }
 

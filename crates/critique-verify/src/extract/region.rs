@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::Found;
 use crate::budget::MAX_TEXT_BYTES;
+use crate::rule::Clue;
 
 /// Where to look, in bytes of the text.
 pub(super) struct Region {
@@ -109,10 +110,10 @@ impl Region {
         let found = super::boxed::find(text, &inner).or_else(|| super::phrase::find(text, &inner));
         Some(match found {
             Some(found) => Found {
-                rule: "answer tag",
+                clue: Clue::AnswerTag,
                 ..found
             },
-            None => Found::of(text, span, "answer tag"),
+            None => Found::of(text, span, Clue::AnswerTag),
         })
     }
 }

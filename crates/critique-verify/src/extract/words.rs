@@ -2,6 +2,7 @@
 
 use super::Found;
 use super::region::Region;
+use crate::rule::Clue;
 
 /// Yes or no: in a tag or box, after "answer", else the last such word.
 pub(super) fn yes_no(text: &str, region: &Region) -> Option<Found> {
@@ -41,7 +42,7 @@ pub(super) fn yes_no(text: &str, region: &Region) -> Option<Found> {
     Some(Found {
         answer: if value { "yes" } else { "no" }.to_owned(),
         span: by + span.start..by + span.end,
-        rule: "truth word",
+        clue: Clue::TruthWord,
     })
 }
 
@@ -86,13 +87,13 @@ pub(super) fn lone_truth(text: &str, region: &Region) -> Option<Found> {
     Some(Found {
         answer: if value { "True" } else { "False" }.to_owned(),
         span: by + span.start..by + span.end,
-        rule: "truth word",
+        clue: Clue::TruthWord,
     })
 }
 
 /// A stated answer as `TheoremQA` writes it.
 pub(super) fn theorem_answer(answer: &str) -> String {
-    let text = crate::compare::text::clean(answer);
+    let text = crate::compare::clean::clean(answer);
     let first = text
         .split(|c: char| !c.is_alphabetic())
         .find(|word| !word.is_empty())

@@ -5,7 +5,7 @@ use super::names::Name;
 use super::value::Value;
 use super::{NoParse, Parsed, Parser};
 use crate::algebra::pool::Symbol;
-use crate::algebra::{Id, Node, calculus};
+use crate::algebra::{Id, Meaning, Node, calculus};
 
 impl Parser<'_> {
     pub(super) fn fraction(&mut self) -> Parsed<Value> {
@@ -37,14 +37,14 @@ impl Parser<'_> {
             let operand = self.nested(Self::power)?;
             body = Some(Self::scalar_of(&operand)?);
         } else if let Some(id) = body
-            && let Node::Symbol(symbol) = self.pool.node(id)
+            && let Node::Symbol(function) = *self.pool.node(id)
         {
-            let name = format!(
-                "d{order} {}/{}",
-                self.pool.symbol_name(*symbol),
-                self.pool.symbol_name(var)
-            );
-            return Ok(Some(Value::scalar(self.pool.name(&name))));
+            let derivative = Meaning::Derivative {
+                order,
+                function,
+                by: var,
+            };
+            return Ok(Some(Value::scalar(self.pool.term(derivative))));
         }
         let mut id = body.ok_or(NoParse)?;
         for var in vars.into_iter().rev() {
@@ -214,14 +214,9 @@ impl Parser<'_> {
         if !self.take_command("to") {
             return Err(NoParse);
         }
-        let depth = self.bound.len();
+        self.approach = 0;
         let to = self.additive()?;
-        let side = match self.bound.get(depth).map(String::as_str) {
-            Some("\u{2191}") => 1,
-            Some(_) => -1,
-            None => 0,
-        };
-        self.bound.truncate(depth);
+        let side = std::mem::take(&mut self.approach);
         self.expect_sign('}')?;
         let to = Self::scalar_of(&to)?;
         let body = self.nested(Self::product)?;

@@ -178,7 +178,7 @@ impl Parser<'_> {
     pub(super) fn is_segment(&self, id: Id) -> bool {
         let capital = |id: Id| {
             matches!(self.pool.node(id), Node::Symbol(symbol)
-                if self.pool.symbol_name(*symbol).starts_with(|c: char| c.is_ascii_uppercase()))
+                if self.pool.is_capital(*symbol))
         };
         matches!(self.pool.node(id), Node::Mul(items)
             if items.len() == 2 && items.iter().all(|item| capital(*item)))

@@ -6,7 +6,7 @@ use super::lexer::Tok;
 use super::names::{self, Name, Special};
 use super::value::{Bracket, Separator, Value};
 use super::{NoParse, Parsed, Parser, matrix};
-use crate::algebra::{Fun, Id, Node};
+use crate::algebra::{Fun, Id, Meaning, Node};
 
 impl Parser<'_> {
     /// `f(x)`, `f x`, `f^2 x`, `f^{-1} x`.
@@ -49,7 +49,7 @@ impl Parser<'_> {
 
     /// Degrees count as an angle once a trigonometric function takes them.
     pub(super) fn in_radians(&mut self, id: Id) -> Id {
-        let Some(degree) = self.pool.known_symbol(crate::algebra::pool::DEGREE) else {
+        let Some(degree) = self.pool.known(&Meaning::Degree) else {
             return id;
         };
         let pi = self.pool.insert(Node::Pi);
@@ -168,7 +168,7 @@ impl Parser<'_> {
         let angle = value.as_scalar().is_some_and(|id| {
             self.pool.any(id, |node| {
                 *node == Node::Pi
-                    || matches!(node, Node::Symbol(symbol) if self.pool.symbol_name(*symbol).chars().count() > 1)
+                    || matches!(node, Node::Symbol(symbol) if self.pool.written(*symbol).is_some_and(|name| name.chars().count() > 1))
             })
         });
         number && angle
@@ -294,7 +294,7 @@ impl Parser<'_> {
                 self.pool.call(Fun::Log, &[id, ten])
             }
             (None, _) => {
-                let base = self.pool.name(LOG_BASE);
+                let base = self.pool.term(Meaning::LogBase);
                 self.pool.call(Fun::Log, &[id, base])
             }
         };
@@ -346,9 +346,8 @@ impl Parser<'_> {
                 let symbol = value.as_symbol(self.pool).ok_or(NoParse)?;
                 let letter = self
                     .pool
-                    .symbol_name(symbol)
-                    .chars()
-                    .next()
+                    .written(symbol)
+                    .and_then(|name| name.chars().next())
                     .ok_or(NoParse)?;
                 Ok(self.domain(letter))
             }
@@ -363,7 +362,7 @@ impl Parser<'_> {
                 if braced {
                     self.expect_sign('}')?;
                 }
-                Ok(Value::scalar(self.pool.name(&format!("vec {corners}"))))
+                Ok(Value::scalar(self.pool.term(Meaning::Vector(corners))))
             }
             "hat" | "vec" | "dot" | "ddot" | "tilde" | "widetilde" => self.decorated(name),
             "angle" | "triangle" | "sphericalangle" if self.corners().is_some() => {
@@ -378,8 +377,10 @@ impl Parser<'_> {
                 } else if corners.first() > corners.last() {
                     corners.reverse();
                 }
-                let corners: String = corners.into_iter().collect();
-                Ok(Value::scalar(self.pool.name(&format!("{name} {corners}"))))
+                let (figure, corners) = (name.to_owned(), corners.into_iter().collect());
+                Ok(Value::scalar(
+                    self.pool.term(Meaning::Figure { figure, corners }),
+                ))
             }
             // Bars set as relation signs: `\mid x \mid`.
             "mid" if !self.builder => {
@@ -392,8 +393,8 @@ impl Parser<'_> {
             }
             "angle" | "triangle" | "sphericalangle" | "odot" | "square" => {
                 let inner = self.argument()?;
-                let name = format!("{name} {inner:?}");
-                Ok(Value::scalar(self.pool.name(&name)))
+                let inner = Self::scalar_of(&inner)?;
+                Ok(self.marked(name, inner, String::new()))
             }
             "partial" | "nabla" | "hbar" | "ldots" | "star" | "aleph" | "dagger" | "complement" => {
                 Ok(Value::scalar(self.pool.name(name)))
@@ -451,33 +452,38 @@ impl Parser<'_> {
         if self.pool.any(id, |node| *node == Node::I) {
             return Ok(Value::scalar(self.pool.call(Fun::Conj, &[id])));
         }
-        let mut name = format!("bar {}", id.index());
-        if self.take_sign('_') {
-            name.push('_');
-            name.push_str(&self.subscript()?);
-        }
-        Ok(Value::scalar(self.pool.name(&name)))
+        let index = self.index()?;
+        Ok(self.marked("bar", id, index))
     }
 
     pub(super) fn decorated(&mut self, mark: &str) -> Parsed<Value> {
         let inner = self.argument()?;
         let id = Self::scalar_of(&inner)?;
-        let inner = match self.pool.node(id) {
-            Node::I if matches!(mark, "hat" | "vec") => return Ok(inner),
-            Node::Symbol(symbol) => self.pool.symbol_name(*symbol).to_owned(),
-            _ => id.index().to_string(),
-        };
         // An arrow or a hat says what bold type says elsewhere.
-        let mut name = if matches!(mark, "vec" | "hat") {
-            inner
-        } else {
-            format!("{mark} {inner}")
+        let says_nothing = matches!(mark, "vec" | "hat");
+        let written = match self.pool.node(id) {
+            Node::I if says_nothing => return Ok(inner),
+            Node::Symbol(symbol) if says_nothing => self.pool.written(*symbol).map(str::to_owned),
+            _ => None,
         };
-        if self.take_sign('_') {
-            name.push('_');
-            name.push_str(&self.subscript()?);
+        let index = self.index()?;
+        match written {
+            Some(name) => Ok(Value::scalar(self.pool.name(&format!("{name}{index}")))),
+            None => Ok(self.marked(mark, id, index)),
         }
-        Ok(Value::scalar(self.pool.name(&name)))
+    }
+
+    /// The index behind a mark, with its underscore; empty where there is none.
+    fn index(&mut self) -> Parsed<String> {
+        if self.take_sign('_') {
+            return self.subscript().map(|index| format!("_{index}"));
+        }
+        Ok(String::new())
+    }
+
+    fn marked(&mut self, mark: &str, inner: Id, index: String) -> Value {
+        let mark = mark.to_owned();
+        Value::scalar(self.pool.term(Meaning::Marked { mark, inner, index }))
     }
 
     pub(super) fn enclosed(&mut self, close: &str, fun: Fun) -> Parsed<Value> {
@@ -489,9 +495,6 @@ impl Parser<'_> {
         Ok(Value::scalar(self.pool.call(fun, &[id])))
     }
 }
-
-/// The symbol that stands for the base of a bare `\log`.
-pub(crate) const LOG_BASE: &str = "log base";
 
 fn inverse_of(fun: Fun) -> Option<Fun> {
     Some(match fun {

@@ -6,8 +6,7 @@ use super::lexer::Tok;
 use super::terms::is_vector;
 use super::value::Value;
 use super::{NoParse, Parsed, Parser, matrix};
-use crate::algebra::pool::{DEGREE, PERCENT};
-use crate::algebra::{Fun, Id};
+use crate::algebra::{Fun, Id, Meaning};
 
 impl Parser<'_> {
     /// An atom with its powers, factorials, percent and degree signs.
@@ -40,7 +39,7 @@ impl Parser<'_> {
                 let Value::Scalar(id, decimal) = base else {
                     return Err(NoParse);
                 };
-                let percent = self.pool.name(PERCENT);
+                let percent = self.pool.term(Meaning::Percent);
                 base = Value::Scalar(self.pool.mul(&[id, percent]), decimal);
             } else if self.is_sign('\'') {
                 base = self.prime(base);
@@ -97,8 +96,16 @@ impl Parser<'_> {
         }
         match base.as_symbol(self.pool) {
             Some(symbol) => {
-                let name = format!("{}'", self.pool.symbol_name(symbol));
-                Value::scalar(self.pool.name(&name))
+                let primed = match (self.pool.written(symbol), base.as_scalar()) {
+                    (Some(name), _) => Meaning::Name(format!("{name}'")),
+                    (None, Some(inner)) => Meaning::Marked {
+                        mark: "'".to_owned(),
+                        inner,
+                        index: String::new(),
+                    },
+                    (None, None) => return base,
+                };
+                Value::scalar(self.pool.term(primed))
             }
             None => base,
         }
@@ -137,7 +144,7 @@ impl Parser<'_> {
             let part = Self::scalar_of(&self.number(&literal)?)?;
             let scale = if marks == 1 { 60_u32 } else { 3_600 };
             let scale = self.pool.number(RBig::from_parts(1.into(), scale.into()));
-            let degree = self.pool.name(DEGREE);
+            let degree = self.pool.term(Meaning::Degree);
             let part = self.pool.mul(&[part, scale, degree]);
             angle = self.pool.add(&[angle, part]);
         }
@@ -151,7 +158,7 @@ impl Parser<'_> {
                     let Value::Scalar(id, decimal) = base else {
                         return Err(NoParse);
                     };
-                    let degree = self.pool.name(DEGREE);
+                    let degree = self.pool.term(Meaning::Degree);
                     let angle = self.pool.mul(&[id, degree]);
                     let whole = self.arc_minutes(angle)?;
                     // `100^\circ C`, a temperature.
@@ -196,10 +203,9 @@ impl Parser<'_> {
                 matrix::power(self.pool, &rows, power).map(Value::Matrix)
             }
             // `\mathbb{R}^2` is another set than the reals.
-            Value::Domain(letter) => {
-                let name = format!("domain {letter}^{}", power.index());
-                Ok(Value::scalar(self.pool.name(&name)))
-            }
+            Value::Domain(letter) => Ok(Value::scalar(
+                self.pool.term(Meaning::Space { letter, power }),
+            )),
             _ => Err(NoParse),
         }
     }
@@ -239,10 +245,8 @@ impl Parser<'_> {
             return None;
         }
         if mark == "side" {
-            self.bound.push(match self.peek_at(ahead) {
-                Some(Tok::Sign('+')) => "\u{2191}".to_owned(),
-                _ => "\u{2193}".to_owned(),
-            });
+            let above = self.peek_at(ahead) == Some(&Tok::Sign('+'));
+            self.approach = if above { 1 } else { -1 };
         }
         self.at += if braced { 3 } else { 1 };
         Some(mark.to_owned())

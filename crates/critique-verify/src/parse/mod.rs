@@ -19,7 +19,7 @@ pub(crate) mod unicode;
 pub(crate) mod units;
 pub(crate) mod value;
 
-use crate::algebra::{Id, Pool};
+use crate::algebra::{Id, Meaning, Pool};
 use crate::budget::MAX_DEPTH;
 use lexer::{Tok, Token};
 use value::{Bracket, Rel, Separator, Value};
@@ -98,6 +98,9 @@ pub(crate) struct Parser<'a> {
     bars: u32,
     /// Variables of sums being read, so that `i` may be one.
     bound: Vec<String>,
+    /// The side from which a limit is approached, as a raised sign said last: 1 from above, -1
+    /// from below, 0 from both.
+    approach: i8,
     /// Set while an integrand is read; the symbol after `d` ends it.
     integrand: Vec<Option<crate::algebra::pool::Symbol>>,
     /// Whether a `\|` closes the norm being read.
@@ -117,6 +120,7 @@ impl<'a> Parser<'a> {
             depth: 0,
             bars: 0,
             bound: Vec::new(),
+            approach: 0,
             integrand: Vec::new(),
             builder: false,
             congruence: false,
@@ -295,7 +299,7 @@ impl<'a> Parser<'a> {
     /// What stands on one side of a relation.
     fn side(&mut self) -> Parsed<Value> {
         if let Some(name) = self.described() {
-            return Ok(Value::scalar(self.pool.name(&name)));
+            return Ok(Value::scalar(self.pool.term(Meaning::Described(name))));
         }
         let value = self.set_expression()?;
         let value = self.split(value)?;

@@ -9,7 +9,7 @@ use super::lexer::{Literal, Tok};
 use super::names::Name;
 use super::value::{Bracket, Decimal, Value};
 use super::{NoParse, Parsed, Parser};
-use crate::algebra::{Fun, Id, Node};
+use crate::algebra::{Fun, Id, Meaning, Node};
 
 /// Commands an atom can start with.
 pub(super) fn starts_primary(name: &str) -> bool {
@@ -187,8 +187,7 @@ impl Parser<'_> {
                 if text.len() == 1 {
                     return self.symbol(text);
                 }
-                let name = format!("text:{}", crate::compare::text::normal(&text));
-                Ok(Value::scalar(self.pool.name(&name)))
+                Ok(self.words(&text))
             }
             Tok::Name(name) => {
                 self.at += 1;
@@ -383,8 +382,7 @@ impl Parser<'_> {
             return Ok(value);
         }
         if self.is_sign('=') && word.len() >= 4 {
-            let name = format!("text:{}", crate::compare::text::normal(word));
-            return Ok(Value::scalar(self.pool.name(&name)));
+            return Ok(self.words(word));
         }
         if word.len() > 4 || !word.bytes().all(|c| c.is_ascii_alphabetic()) {
             return Err(NoParse);
@@ -413,6 +411,12 @@ impl Parser<'_> {
             Some(before) => self.mul_values(&before, &last),
             None => Ok(last),
         }
+    }
+
+    /// Words set into a formula, as a name of something.
+    fn words(&mut self, words: &str) -> Value {
+        let words = crate::compare::words::normal(words);
+        Value::scalar(self.pool.term(Meaning::Words(words)))
     }
 
     /// The symbol after the `d` of an integral.

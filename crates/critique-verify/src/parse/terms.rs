@@ -7,8 +7,7 @@ use super::lexer::Tok;
 use super::names;
 use super::value::{Bracket, Decimal, Separator, Value};
 use super::{NoParse, Parsed, Parser, matrix};
-use crate::algebra::pool::PLUS_MINUS;
-use crate::algebra::{Id, Node};
+use crate::algebra::{Id, Meaning, Node};
 
 impl Parser<'_> {
     /// A sum. `\pm` leaves a sign symbol that a comparison resolves.
@@ -58,7 +57,7 @@ impl Parser<'_> {
     /// `\pm x` as a symbol times x.
     fn signed(&mut self, value: &Value, sign: i64) -> Parsed<Value> {
         let id = Self::scalar_of(value)?;
-        let open = self.pool.name(PLUS_MINUS);
+        let open = self.pool.term(Meaning::PlusMinus);
         let sign = self.pool.int(sign);
         Ok(Value::scalar(self.pool.mul(&[sign, open, id])))
     }
@@ -133,11 +132,9 @@ impl Parser<'_> {
                     open: Bracket::Round,
                     ..
                 },
-            ) if left.as_symbol(self.pool).is_some_and(|symbol| {
-                self.pool
-                    .symbol_name(symbol)
-                    .starts_with(|c: char| c.is_ascii_uppercase())
-            }) =>
+            ) if left
+                .as_symbol(self.pool)
+                .is_some_and(|symbol| self.pool.is_capital(symbol)) =>
             {
                 Ok(right.clone())
             }
@@ -214,9 +211,8 @@ impl Parser<'_> {
                     return Err(NoParse);
                 }
             } else if let Some(modulus) = self.modulus()? {
-                let name = self.pool.symbol("pmod");
-                let args = vec![Self::scalar_of(&left)?, Self::scalar_of(&modulus)?];
-                left = Value::scalar(self.pool.insert(Node::Apply(name, args)));
+                let (value, modulus) = (Self::scalar_of(&left)?, Self::scalar_of(&modulus)?);
+                left = Value::scalar(self.pool.insert(Node::Residue { value, modulus }));
             } else if self.starts_factor() {
                 let right = self.power()?;
                 left = self.mul_values(&left, &right)?;

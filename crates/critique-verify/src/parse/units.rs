@@ -6,7 +6,7 @@ use super::lexer::Tok;
 use super::names;
 use super::value::{Decimal, Value};
 use super::{NoParse, Parsed, Parser};
-use crate::algebra::Id;
+use crate::algebra::{Id, Meaning};
 
 impl Parser<'_> {
     /// Whether what follows is a unit of the number before.
@@ -15,8 +15,8 @@ impl Parser<'_> {
             // Degrees and percents are numbers still.
             Value::Scalar(id, _) => self.pool.symbols(*id).iter().all(|symbol| {
                 matches!(
-                    self.pool.symbol_name(*symbol),
-                    crate::algebra::pool::DEGREE | crate::algebra::pool::PERCENT
+                    self.pool.meaning(*symbol),
+                    Meaning::Degree | Meaning::Percent
                 )
             }),
             Value::Base { .. } => true,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use critique_verify::{Kind, extract};
+use critique_verify::{Clue, Kind, extract};
 
 use crate::support::{rows, text};
 
@@ -37,5 +37,8 @@ fn a_span_points_at_what_was_found() {
     let text = "First \\boxed{3}.\n\nSo the answer is \\boxed{\\frac{1}{2}}.";
     let found = extract(text, Kind::Math).unwrap();
     assert_eq!(&text[found.span.clone()], "\\boxed{\\frac{1}{2}}");
-    assert_eq!((found.answer.as_str(), found.rule), ("\\frac{1}{2}", "box"));
+    assert_eq!(
+        (found.answer.as_str(), found.clue),
+        ("\\frac{1}{2}", Clue::Box)
+    );
 }

@@ -175,7 +175,7 @@ fn a_spent_budget_is_told() {
     };
     let outcome = equivalent("\\sin(x)^2+\\cos(x)^2", "1", &options);
     assert!(!outcome.equal && outcome.undecided);
-    assert_eq!(outcome.rule, "budget");
+    assert_eq!(outcome.rule, critique_verify::Rule::Budget);
     assert!(outcome.steps <= 40);
 }
 

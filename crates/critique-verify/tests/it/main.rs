@@ -3,8 +3,8 @@
 mod datasets;
 mod extraction;
 mod hostile;
-mod pairs;
 mod properties;
 mod protocol;
+mod public;
 mod rules;
 mod support;

@@ -1,31 +1,8 @@
-//! Tables of pairs of answers with the verdict they should get.
-
-use std::path::Path;
+//! The public cases, where they lie beside the workspace.
 
 use critique_verify::{Kind, Options, equivalent, extract};
 
 use crate::support::{rows, shared, text};
-
-#[test]
-fn own_pairs_get_their_verdict() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pairs.jsonl");
-    let table = rows(&path).unwrap();
-    let mut wrong = Vec::new();
-    for row in &table {
-        let (gold, prediction) = (text(row, "gold"), text(row, "prediction"));
-        let outcome = equivalent(gold, prediction, &Options::default());
-        if Some(outcome.equal) != row["equal"].as_bool() {
-            wrong.push(format!("{gold}  |  {prediction}  |  {}", outcome.rule));
-        }
-    }
-    assert!(
-        wrong.is_empty(),
-        "{} of {} wrong:\n{}",
-        wrong.len(),
-        table.len(),
-        wrong.join("\n")
-    );
-}
 
 #[test]
 fn public_cases_get_their_verdict() {
