@@ -28,6 +28,9 @@ const ROWS: [(&str, &str); 6] = [
 /// The stage that ends the method, and its row.
 const LAST: &str = "stage2";
 
+/// The row of the critic that had the reward of stage I for as many steps as both stages.
+const CONTROL: &str = "stage1_only";
+
 /// What a person must know who reads the figures of a quick run.
 const NOTHING_LEARNT: &str = "This is a quick run: a few steps of tiny models show that all works, \
                               and nothing about learning. Figures near 0 are right here.";
@@ -80,6 +83,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     if let Some(summary) = &done.summary {
         out::say(format!("\n{}", tables::of(&named(summary))))?;
+        if let Some(text) = beside_control(summary) {
+            out::say(format!("\n{text}"))?;
+        }
     }
     let mut shown = Vec::new();
     if let Some((text, examples)) = examples::before_and_after(&done.dir, "sft", LAST)? {
@@ -93,6 +99,21 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         root.display(),
         done.seconds,
         hints::text(&hints)
+    ))
+}
+
+/// What stage II adds, told by the control: its own step from stage I says nothing, for as many
+/// steps more of stage I make a step too.
+fn beside_control(summary: &Summary) -> Option<String> {
+    let [stage_two, control] = [LAST, CONTROL].map(|name| {
+        let row = summary.row(name)?;
+        Some([row.acc_refined?, row.acc_dis_balanced?].map(|share| 100.0 * share))
+    });
+    let ([refined, judged], [control_refined, control_judged]) = (stage_two?, control?);
+    Some(format!(
+        "`stage I only` had as many steps as both stages, all for judging. Stage II is worth what it \
+         has beyond that:\nAcc@Refine {refined:.1} % and {control_refined:.1} %, balanced Acc@Dis \
+         {judged:.1} % and {control_judged:.1} % (greedy, one seed)."
     ))
 }
 

@@ -8,8 +8,8 @@
 //! Where all problems went well, plain resampling knows no other outcome, and its interval is
 //! of width zero. So outcomes get Jeffreys' prior: half a problem in each cell of each class's
 //! table, which is right and wrong of one evaluation, and the four cells of a pair (Brown, Cai
-//! and DasGupta 2001; Agresti and Min 2005 for pairs). An interval is widened to hold its
-//! estimate, as is usual where the estimate lies at a border (Brown, Cai and DasGupta 2001).
+//! and `DasGupta` 2001; Agresti and Min 2005 for pairs). An interval is widened to hold its
+//! estimate, as is usual where the estimate lies at a border (Brown, Cai and `DasGupta` 2001).
 //! Open-ended scores have no list of outcomes to spread a prior over; their bootstrap is
 //! Rubin's alone.
 

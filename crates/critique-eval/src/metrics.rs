@@ -158,7 +158,7 @@ impl Tally {
         }
     }
 
-    /// Whether responses are right or wrong, and have no scores (METHOD 6.12), which begin at
+    /// Whether responses are right or wrong, and have no scores (docs/method.md), which begin at
     /// 1, where shares end.
     pub(crate) fn is_of_verdicts(&self) -> bool {
         self.scored == 0.0 && self.initial <= self.n && self.refined <= self.refined_n
