@@ -11,7 +11,7 @@ use critique_model::{
 };
 use critique_rewards::advantage::leave_one_out;
 use critique_rewards::{
-    BatchCounts, KlEstimator, LossSettings, PolicyLoss, Sequence, TokenCredit, TokenInput,
+    BatchCounts, KlEstimator, LossSettings, PolicyLoss, Sequence, TokenCredit, TokenInput, Whiten,
 };
 use serde::Serialize;
 
@@ -459,7 +459,7 @@ impl RlooStep {
         let credit = TokenCredit {
             kl_coef: 0.05,
             estimator: KlEstimator::K1,
-            whiten: false,
+            whiten: Whiten::No,
         };
         let spread = credit.advantages(&sequences).values;
         let lengths: Vec<usize> = sequences.iter().map(|s| s.log_probs.len()).collect();

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use critique_core::{Generate, Prompt, Split};
 use critique_model::{DeviceSpec, ModelConfig, TextCodec, adapter_tensors};
 use critique_tasks::Task;
-use critique_trainer::{ModelSource, Models, RlStage, RunConfig, SftStage, StageConfig, check};
+use critique_trainer::{
+    ModelSource, Models, RlStage, RunConfig, SftStage, StageConfig, check, notes_of,
+};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -33,6 +35,8 @@ struct Plan {
     problems: Map<String, Value>,
     models: BTreeMap<String, ModelPlan>,
     stages: Vec<StagePlan>,
+    /// What a person should know of it; nothing of it is wrong.
+    notes: Vec<String>,
     /// Completions of one evaluation, at every temperature.
     eval_completions: usize,
     /// What lies in memory where most does, in bytes.
@@ -120,6 +124,7 @@ fn plan(file: &RunFile, task_name: &str, task: &dyn Task) -> Result<Plan, Failur
         task: task_name.to_owned(),
         problems,
         stages,
+        notes: notes_of(config, task)?,
         eval_completions: 3 * evaluated * config.eval.temperatures.len(),
         memory,
         models,
@@ -325,6 +330,9 @@ impl Plan {
             grouped(self.eval_completions)
         );
         text += &self.memory.text();
+        for note in &self.notes {
+            let _ = write!(text, "\n\nnote: {note}");
+        }
         text
     }
 }

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use critique_core::{Generate, Problem, Split};
-use critique_eval::{Critic, EvalSettings, Evaluation, Metric, Row, Summary, evaluate_responses};
-use critique_rollout::{Seeds, record, respond};
+use critique_eval::{
+    Critic, EvalSettings, Evaluation, Known, Memo, Metric, Row, Summary, evaluate_responses,
+};
+use critique_rollout::{Control, Seeds, record, respond};
 use critique_tasks::Task;
 
 use crate::failure::Failure;
@@ -40,6 +42,9 @@ pub(crate) struct Args {
     /// A name of `critique-rl tasks list`, or a task file (`my-task.toml`)
     #[arg(long, value_name = "NAME", requires = "actor")]
     task: Option<String>,
+    /// Also evaluates critics that are no models: constant, random, empty, true and perfect ones
+    #[arg(long, requires = "actor")]
+    controls: bool,
     /// Which problems
     #[arg(long, value_enum, default_value_t = Part::Test, requires = "actor")]
     split: Part,
@@ -249,9 +254,9 @@ fn evaluate(args: &Args, actor: &Path, task: &str) -> Result<Summary, Failure> {
     );
     let responses = responses.map_err(Failure::failed)?.attempts;
     let mut summary = Summary::new(Vec::new());
-    let mut add = |name: &str, critic: Critic<'_>| -> Result<(), Failure> {
+    let mut add = |name: &str, actor: &dyn Generate, critic: Critic<'_>| -> Result<(), Failure> {
         name.clone_into(&mut settings.stage);
-        let done = evaluate_responses(&actor, critic, &*task, &problems, &responses, &settings)?;
+        let done = evaluate_responses(actor, critic, &*task, &problems, &responses, &settings)?;
         if let Some(dir) = &args.out {
             write_rollouts(dir, name, &seeds, &done)?;
         }
@@ -261,10 +266,22 @@ fn evaluate(args: &Args, actor: &Path, task: &str) -> Result<Summary, Failure> {
         });
         Ok(())
     };
-    add("no_critic", Critic::Nobody)?;
+    add("no_critic", &actor, Critic::Nobody)?;
     if let Some(critic) = &critic {
         out::tell("critiques and refinements");
-        add("critic", Critic::Model(critic as &dyn Generate))?;
+        add("critic", &actor, Critic::Model(critic as &dyn Generate))?;
+    }
+    let mut known = Known::default();
+    let memo = Memo::new(&actor, &mut known);
+    for control in Control::ALL.into_iter().filter(|_| args.controls) {
+        let name = control.name();
+        if control.is_possible(&*task, &problems) {
+            add(name, &memo, Critic::Control(control))?;
+        } else {
+            out::tell(format!(
+                "note: the task writes no perfect critiques, so there is no row `{name}`"
+            ));
+        }
     }
     if let Some(dir) = &args.out {
         summary.write(&dir.join("summary.json"))?;

@@ -23,6 +23,7 @@ macro_rules! examples_of {
 }
 
 mod bench;
+mod compare;
 mod completions;
 mod config;
 mod critique;
@@ -77,6 +78,7 @@ enum Command {
     Quickstart(quickstart::Args),
     Train(train::Args),
     Eval(eval::Args),
+    Compare(compare::Args),
     Replay(replay::Args),
     Critique(critique::Args),
     Generate(generate::Args),
@@ -99,6 +101,7 @@ pub fn main() -> ExitCode {
         Command::Quickstart(args) => quickstart::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Critique(args) => critique::run(&args),
         Command::Generate(args) => generate::run(&args),

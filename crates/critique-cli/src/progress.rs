@@ -193,6 +193,7 @@ fn measured(measure: Measure) -> &'static str {
         Measure::Accuracy => "accuracy",
         Measure::Discriminability => "balanced Acc@Dis",
         Measure::PerfectRefinement => "Acc@Refine by perfect critiques",
+        Measure::Obedience => "obedience to verdicts against the steps",
     }
 }
 

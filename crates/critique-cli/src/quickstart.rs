@@ -16,10 +16,12 @@ const FULL: &str = include_str!("quickstart.toml");
 const QUICK: &str = include_str!("quickstart-quick.toml");
 
 /// Rows of the table at the end, and what the paper calls them.
-const ROWS: [(&str, &str); 4] = [
+const ROWS: [(&str, &str); 6] = [
     ("no_critic", "no critic"),
+    ("before_teacher", "before its teacher"),
     ("sft", "SFT"),
     ("stage1", "stage I"),
+    ("stage1_only", "stage I only"),
     ("stage2", "stage II"),
 ];
 

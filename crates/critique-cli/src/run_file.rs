@@ -98,6 +98,12 @@ impl RunFile {
         Ok(file)
     }
 
+    /// Whether the file or a setting before it gives this key.
+    pub(crate) fn gives(&self, path: &[&str]) -> bool {
+        let path: Vec<String> = path.iter().map(|&key| key.to_owned()).collect();
+        place::get(&self.source.table, &path).is_some()
+    }
+
     /// The task of the run.
     pub(crate) fn task(&self) -> Result<(String, Box<dyn Task>), Failure> {
         build_from_table(self.config.task.clone()).map_err(|error| self.task_failure(error))

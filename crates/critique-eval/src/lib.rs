@@ -26,6 +26,7 @@
 //! assert_eq!(row.delta_i2c, Some(1.0 / 3.0));
 //! ```
 
+mod bootstrap;
 mod collapse;
 mod compare;
 mod evaluate;
@@ -37,13 +38,16 @@ pub mod stats;
 mod summary;
 mod table;
 
-pub use collapse::{Collapse, collapse};
-pub use compare::{Comparison, compare_refined, compare_verdicts};
+pub use collapse::{Collapse, Lean, collapse};
+pub use compare::{
+    Comparison, Difference, Paired, SeedComparison, SeedDifference, common, compare_seeds,
+};
 pub use evaluate::{Critic, EvalSettings, Evaluation, evaluate, evaluate_responses};
 pub use memo::{Known, Memo};
 pub use metrics::{Metric, Tally};
 pub use outcome::{Outcome, Tokens};
 pub use summary::{Extra, Row, Summary};
+pub use table::signed;
 
 /// What can go wrong in an evaluation.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,7 @@
 //! The metrics of docs/method.md, "Figures", each a function of sums over outcomes.
 
 use critique_core::Judgment;
+use serde::{Deserialize, Serialize};
 
 use crate::outcome::Outcome;
 
@@ -58,7 +59,7 @@ pub struct Tally {
 
 impl Tally {
     /// The sums over outcomes.
-    pub fn of(outcomes: &[Outcome]) -> Self {
+    pub fn of<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>) -> Self {
         let mut tally = Self::default();
         for outcome in outcomes {
             tally.add_outcome(outcome);
@@ -117,32 +118,54 @@ impl Tally {
 
     /// Counts all that another tally counted.
     pub fn add(&mut self, other: &Self) {
-        self.n += other.n;
-        self.initial += other.initial;
-        self.refined_n += other.refined_n;
-        self.refined += other.refined;
-        self.initial_of_refined += other.initial_of_refined;
-        self.was_correct += other.was_correct;
-        self.c2i += other.c2i;
-        self.was_wrong += other.was_wrong;
-        self.i2c += other.i2c;
-        self.judged_correct += other.judged_correct;
-        self.hits_correct += other.hits_correct;
-        self.judged_wrong += other.judged_wrong;
-        self.hits_wrong += other.hits_wrong;
-        self.parsed += other.parsed;
-        self.said_correct += other.said_correct;
-        self.hits_refined += other.hits_refined;
-        self.hits_and_right += other.hits_and_right;
-        self.scored += other.scored;
-        self.squared_error += other.squared_error;
-        self.absolute_error += other.absolute_error;
-        self.response_tokens += other.response_tokens;
-        self.critique_tokens += other.critique_tokens;
-        self.refinement_tokens += other.refinement_tokens;
+        self.add_times(other, 1.0);
     }
 
-    fn judged(&self) -> f64 {
+    /// Counts all that another tally counted, this many times.
+    pub fn add_times(&mut self, other: &Self, times: f64) {
+        self.n += times * other.n;
+        self.initial += times * other.initial;
+        self.refined_n += times * other.refined_n;
+        self.refined += times * other.refined;
+        self.initial_of_refined += times * other.initial_of_refined;
+        self.was_correct += times * other.was_correct;
+        self.c2i += times * other.c2i;
+        self.was_wrong += times * other.was_wrong;
+        self.i2c += times * other.i2c;
+        self.judged_correct += times * other.judged_correct;
+        self.hits_correct += times * other.hits_correct;
+        self.judged_wrong += times * other.judged_wrong;
+        self.hits_wrong += times * other.hits_wrong;
+        self.parsed += times * other.parsed;
+        self.said_correct += times * other.said_correct;
+        self.hits_refined += times * other.hits_refined;
+        self.hits_and_right += times * other.hits_and_right;
+        self.scored += times * other.scored;
+        self.squared_error += times * other.squared_error;
+        self.absolute_error += times * other.absolute_error;
+        self.response_tokens += times * other.response_tokens;
+        self.critique_tokens += times * other.critique_tokens;
+        self.refinement_tokens += times * other.refinement_tokens;
+    }
+
+    /// The same without lengths of texts.
+    pub(crate) fn without_lengths(self) -> Self {
+        Self {
+            response_tokens: 0.0,
+            critique_tokens: 0.0,
+            refinement_tokens: 0.0,
+            ..self
+        }
+    }
+
+    /// Whether responses are right or wrong, and have no scores (appendix E of the paper), which
+    /// begin at 1, where shares end.
+    pub(crate) fn is_of_verdicts(&self) -> bool {
+        self.scored == 0.0 && self.initial <= self.n && self.refined <= self.refined_n
+    }
+
+    /// Critiques.
+    pub(crate) fn judged(&self) -> f64 {
         self.judged_correct + self.judged_wrong
     }
 
@@ -153,7 +176,8 @@ impl Tally {
 
 /// A figure of an evaluation. Verdict metrics are undefined without critiques, and for
 /// critiques that give scores; refinement metrics are undefined without refinements.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Metric {
     /// Accuracy of the responses: Σ o / N.
@@ -223,11 +247,42 @@ impl Metric {
     ];
 
     /// Whether it is a mean of scores where responses have scores, and a share elsewhere.
-    pub(crate) fn is_mean_score(self) -> bool {
+    pub fn is_mean_score(self) -> bool {
         matches!(
             self,
             Self::AccInitial | Self::AccRefined | Self::Delta | Self::DeltaC2i | Self::DeltaI2c
         )
+    }
+
+    /// Its heading in tables.
+    pub fn heading(self) -> &'static str {
+        match self {
+            Self::AccInitial => "Acc",
+            Self::AccRefined => "Acc@Refine",
+            Self::Delta => "Δ",
+            Self::DeltaC2i => "Δ c→i",
+            Self::DeltaI2c => "Δ i→c",
+            Self::C2iOfCorrect => "c→i of right",
+            Self::I2cOfIncorrect => "i→c of wrong",
+            Self::AccDis => "Acc@Dis",
+            Self::AccDisParsed => "of parsed",
+            Self::AccDisCorrect => "on right",
+            Self::AccDisIncorrect => "on wrong",
+            Self::AccDisBalanced => "balanced",
+            Self::ParseRate => "parsed",
+            Self::Mcc => "MCC",
+            Self::Relevance => "relevance",
+            Self::ConstantFloor => "floor",
+            Self::SaidCorrect => "said correct",
+            Self::MseDis => "MSE@Dis",
+            Self::MaeDis => "MAE@Dis",
+        }
+    }
+
+    /// Whether it is a share, or a difference of shares, where responses are right or wrong;
+    /// others are in units of their own.
+    pub fn is_share(self) -> bool {
+        !matches!(self, Self::Mcc | Self::MseDis | Self::MaeDis)
     }
 
     /// The field of `eval/summary.json`.

@@ -1,6 +1,7 @@
 //! What became of one response: all that metrics look at.
 
 use critique_core::{Attempt, Judgment, Rollout, Verdict};
+use critique_rollout::RolloutRecord;
 use serde::{Deserialize, Serialize};
 
 /// What became of one response.
@@ -71,6 +72,42 @@ impl Outcome {
         outcome.tokens.critique = rollout.critique.completion.tokens.len();
         outcome.tokens.refinement = refinements.iter().map(length).sum();
         outcome
+    }
+
+    /// What became of the responses in the records of an evaluation (`eval/NAME.jsonl`). A
+    /// refinement that is not there counts as wrong, unless nothing was refined.
+    pub fn of_records(records: &[RolloutRecord]) -> Vec<Self> {
+        let refined = records.iter().any(|record| !record.refinements.is_empty());
+        let outcome = |record: &RolloutRecord| {
+            let scores = record.refinements.iter().map(|refinement| refinement.score);
+            let mean = scores.sum::<f32>() / record.refinements.len().max(1) as f32;
+            Self {
+                problem: record.problem.clone(),
+                verdict: record.verdict,
+                initial: record.score,
+                judgment: Some(record.judgment),
+                refined: refined.then_some(mean),
+                tokens: Tokens {
+                    response: record.tokens.response,
+                    critique: record.tokens.critique,
+                    refinement: record.tokens.refinements.iter().sum(),
+                },
+            }
+        };
+        records.iter().map(outcome).collect()
+    }
+
+    /// The same response without a critique.
+    pub fn uncriticised(self) -> Self {
+        Self {
+            judgment: None,
+            refined: None,
+            tokens: Tokens {
+                response: self.tokens.response,
+                ..Tokens::default()
+            },
+            ..self
+        }
     }
 
     /// Whether the critique's verdict is right; absent where there was no critique.

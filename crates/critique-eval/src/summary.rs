@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
-use critique_core::derive_seed;
+use critique_core::{Rng, derive_seed};
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
+use crate::bootstrap::{Cells, holding};
 use crate::metrics::{Metric, Tally};
 use crate::outcome::Outcome;
-use crate::stats::{RESAMPLES, by_problem, percentile_interval, resample, wilson};
+use crate::stats::{RESAMPLES, by_problem, percentile_interval, wilson};
 
 /// The rows of an evaluation, as `eval/summary.json` holds them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,7 +51,8 @@ pub struct Row {
     /// [`Metric::ParseRate`].
     pub parse_rate: Option<f64>,
     /// 95 % intervals by metric: Wilson's for shares where each problem was tried once,
-    /// the percentile bootstrap over problems otherwise.
+    /// the Bayesian bootstrap over problems with Jeffreys' prior otherwise. None is of width zero
+    /// because all went well.
     pub ci95: BTreeMap<String, [f64; 2]>,
     /// What else is known.
     #[serde(flatten)]
@@ -136,32 +138,25 @@ impl Row {
 
 /// Intervals of every metric that is defined.
 fn intervals(outcomes: &[Outcome], tally: &Tally) -> BTreeMap<String, [f64; 2]> {
-    let clusters: Vec<Tally> = by_problem(outcomes, |outcome| outcome.problem.as_str())
+    let problems: Vec<[Tally; 1]> = by_problem(outcomes, |outcome| outcome.problem.as_str())
         .into_values()
-        .map(|of_problem| {
-            let mut tally = Tally::default();
-            for outcome in of_problem {
-                tally.add_outcome(outcome);
-            }
-            tally
-        })
+        .map(|tries| [Tally::of(tries)])
         .collect();
-    let wilson_fits = clusters.len() == outcomes.len() && outcomes.iter().all(is_all_or_nothing);
-    let defined: Vec<Metric> = Metric::ALL
-        .into_iter()
-        .filter(|metric| metric.value(tally).is_some())
-        .collect();
+    let wilson_fits = problems.len() == outcomes.len() && outcomes.iter().all(is_all_or_nothing);
     let mut intervals = BTreeMap::new();
     let mut resampled = Vec::new();
-    for metric in defined {
+    for metric in Metric::ALL {
+        let Some(value) = metric.value(tally) else {
+            continue;
+        };
         match metric.proportion(tally) {
             Some((hits, of)) if wilson_fits => {
                 intervals.insert(metric.name().to_owned(), wilson(hits, of));
             }
-            _ => resampled.push(metric),
+            _ => resampled.push((metric, value)),
         }
     }
-    intervals.extend(bootstrap(&clusters, &resampled));
+    intervals.extend(bootstrap(&problems, &resampled));
     intervals
 }
 
@@ -170,26 +165,21 @@ fn is_all_or_nothing(outcome: &Outcome) -> bool {
     whole(outcome.initial) && outcome.refined.is_none_or(whole)
 }
 
-/// Percentile intervals of several metrics from one set of resampled problems. A resample in
-/// which a metric is not defined is left out of that metric's interval.
-fn bootstrap(clusters: &[Tally], metrics: &[Metric]) -> Vec<(String, [f64; 2])> {
-    if clusters.is_empty() || metrics.is_empty() {
+/// Intervals of several metrics from one set of resamples. A resample in which a metric is not
+/// defined is left out of that metric's interval.
+fn bootstrap(problems: &[[Tally; 1]], metrics: &[(Metric, f64)]) -> Vec<(String, [f64; 2])> {
+    if metrics.is_empty() {
         return Vec::new();
     }
-    let seed = derive_seed(0, &["eval", "bootstrap"]);
-    let samples = resample(clusters.len(), RESAMPLES, seed, |sample| {
-        let mut tally = Tally::default();
-        for &index in sample {
-            tally.add(&clusters[index]);
-        }
-        tally
-    });
+    let cells = Cells::of(problems);
+    let mut rng = Rng::new(derive_seed(0, &["eval", "bootstrap"]));
+    let resamples: Vec<[Tally; 1]> = (0..RESAMPLES).map(|_| cells.resample(&mut rng)).collect();
     metrics
         .iter()
-        .filter_map(|metric| {
-            let values = samples.iter().filter_map(|tally| metric.value(tally));
+        .filter_map(|(metric, value)| {
+            let values = resamples.iter().filter_map(|[tally]| metric.value(tally));
             let interval = percentile_interval(values.collect())?;
-            Some((metric.name().to_owned(), interval))
+            Some((metric.name().to_owned(), holding(interval, *value)))
         })
         .collect()
 }

@@ -5,20 +5,24 @@ use comfy_table::{CellAlignment, LineStyle, Table, TableStyle, presets};
 use crate::metrics::Metric;
 use crate::summary::{Row, Summary};
 
-/// Columns: heading, metric, and whether the sign is always shown.
-const COLUMNS: [(&str, Metric, bool); 11] = [
-    ("Acc", Metric::AccInitial, false),
-    ("Acc@Refine", Metric::AccRefined, false),
-    ("Δ", Metric::Delta, true),
-    ("Δ c→i", Metric::DeltaC2i, false),
-    ("Δ i→c", Metric::DeltaI2c, false),
-    ("Acc@Dis", Metric::AccDis, false),
-    ("floor", Metric::ConstantFloor, false),
-    ("balanced", Metric::AccDisBalanced, false),
-    ("on right", Metric::AccDisCorrect, false),
-    ("on wrong", Metric::AccDisIncorrect, false),
-    ("parsed", Metric::ParseRate, false),
+/// Columns, the sign always shown where it may be either.
+const COLUMNS: [Metric; 12] = [
+    Metric::AccInitial,
+    Metric::AccRefined,
+    Metric::Delta,
+    Metric::DeltaC2i,
+    Metric::DeltaI2c,
+    Metric::AccDis,
+    Metric::ConstantFloor,
+    Metric::AccDisBalanced,
+    Metric::AccDisCorrect,
+    Metric::AccDisIncorrect,
+    Metric::AccDisParsed,
+    Metric::ParseRate,
 ];
+
+/// Heading of the line with what a row's rates say.
+const LEANS: &str = "leans";
 
 impl Summary {
     /// A table for terminals: a line a figure and a column a row of the summary, in
@@ -30,10 +34,12 @@ impl Summary {
         table.set_header(std::iter::once("%".to_owned()).chain(self.rows.iter().map(name)));
         let counts = self.rows.iter().map(|row| row.n.to_string());
         table.add_row(std::iter::once("n".to_owned()).chain(counts));
-        for (heading, metric, signed) in COLUMNS {
-            let cells = self.rows.iter().map(|row| cell(row, metric, signed, "\n"));
-            table.add_row(std::iter::once(heading.to_owned()).chain(cells));
+        for metric in COLUMNS {
+            let cells = self.rows.iter().map(|row| cell(row, metric, "\n"));
+            table.add_row(std::iter::once(metric.heading().to_owned()).chain(cells));
         }
+        let leans = self.rows.iter().map(leans);
+        table.add_row(std::iter::once(LEANS.to_owned()).chain(leans));
         finished(table)
     }
 
@@ -41,13 +47,12 @@ impl Summary {
     /// with 95 % intervals.
     pub fn to_markdown(&self) -> String {
         let mut table = empty(presets::ASCII_MARKDOWN);
-        let headings = COLUMNS.iter().map(|(heading, ..)| *heading);
-        table.set_header(["critic", "n"].into_iter().chain(headings));
+        let headings = COLUMNS.iter().map(|metric| metric.heading());
+        table.set_header(["critic", "n"].into_iter().chain(headings).chain([LEANS]));
         for row in &self.rows {
-            let cells = COLUMNS
-                .iter()
-                .map(|(_, metric, signed)| cell(row, *metric, *signed, " "));
-            table.add_row([name(row), row.n.to_string()].into_iter().chain(cells));
+            let cells = COLUMNS.iter().map(|metric| cell(row, *metric, " "));
+            let cells = [name(row), row.n.to_string()].into_iter().chain(cells);
+            table.add_row(cells.chain([leans(row)]));
         }
         finished(table)
     }
@@ -77,15 +82,23 @@ fn name(row: &Row) -> String {
     }
 }
 
-fn cell(row: &Row, metric: Metric, signed: bool, between: &str) -> String {
+/// What a row's rates say, in a word or two.
+fn leans(row: &Row) -> String {
+    row.lean().map_or("–".to_owned(), |lean| lean.to_string())
+}
+
+fn cell(row: &Row, metric: Metric, between: &str) -> String {
     let Some(value) = row.value(metric) else {
         return "–".to_owned();
     };
-    let percent = |x: f64| match (row.gives_scores() && metric.is_mean_score(), signed) {
-        (true, true) => format!("{x:+.2}"),
-        (true, false) => format!("{x:.2}"),
-        (false, true) => format!("{:+.1}", 100.0 * x),
-        (false, false) => format!("{:.1}", 100.0 * x),
+    let (times, decimals) = if row.gives_scores() && metric.is_mean_score() {
+        (1.0, 2)
+    } else {
+        (100.0, 1)
+    };
+    let percent = |x: f64| match metric {
+        Metric::Delta => signed(times * x, decimals),
+        _ => format!("{:.decimals$}", times * x),
     };
     match row.ci95.get(metric.name()) {
         Some([low, high]) if metric != Metric::ConstantFloor => {
@@ -97,6 +110,16 @@ fn cell(row: &Row, metric: Metric, signed: bool, between: &str) -> String {
             )
         }
         _ => percent(value),
+    }
+}
+
+/// A number with its sign, but for what rounds to 0.
+pub fn signed(number: f64, decimals: usize) -> String {
+    let text = format!("{number:+.decimals$}");
+    if text.contains(|letter: char| letter.is_ascii_digit() && letter != '0') {
+        text
+    } else {
+        text[1..].to_owned()
     }
 }
 
@@ -148,9 +171,16 @@ mod tests {
         };
         let texts = |row: &Row| {
             let metrics = [Metric::AccInitial, Metric::Delta, Metric::AccDis];
-            metrics.map(|metric| cell(row, metric, metric == Metric::Delta, " "))
+            metrics.map(|metric| cell(row, metric, " "))
         };
         assert_eq!(texts(&row(0.5)), ["50.0", "+25.0", "25.0"]);
         assert_eq!(texts(&row(3.456)), ["3.46", "+0.25", "25.0"]);
+    }
+
+    #[test]
+    fn what_rounds_to_zero_has_no_sign() {
+        let texts = [-0.04, -0.0, 0.04, 2.06, -50.0].map(|number| signed(number, 1));
+        assert_eq!(texts, ["0.0", "0.0", "0.0", "+2.1", "-50.0"]);
+        assert_eq!(signed(-0.25, 2), "-0.25");
     }
 }

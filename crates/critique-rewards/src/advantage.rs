@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::settings::serde_choice;
+use crate::token::Whiten;
 
 /// How a reward becomes an advantage.
 ///
@@ -160,12 +161,33 @@ pub struct GroupStats {
 impl Advantage {
     /// Whether advantages are whitened over tokens: as configured, or always for the
     /// REINFORCE++ family, which is defined by it.
-    pub fn whitens(&self, configured: bool) -> bool {
-        configured
-            || matches!(
-                self,
-                Self::ReinforcePlusPlus | Self::ReinforcePlusPlusBaseline
-            )
+    pub fn whitens(&self, configured: Whiten) -> Whiten {
+        match self {
+            Self::ReinforcePlusPlus | Self::ReinforcePlusPlusBaseline
+                if configured == Whiten::No =>
+            {
+                Whiten::Yes
+            }
+            _ => configured,
+        }
+    }
+
+    /// The word in run files.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Rloo => "rloo",
+            Self::Grpo { .. } => "grpo",
+            Self::DrGrpo => "dr_grpo",
+            Self::ReinforcePlusPlus => "reinforce_plus_plus",
+            Self::ReinforcePlusPlusBaseline => "reinforce_plus_plus_baseline",
+            Self::Reinforce { .. } => "reinforce",
+        }
+    }
+
+    /// Whether a group of these rewards teaches this advantage nothing: rewards that are all
+    /// equal, or only one, where a rollout is compared with its siblings.
+    pub fn learns_nothing(&self, group: &[f32]) -> bool {
+        self.compares_siblings() && (group.len() < 2 || is_flat(group))
     }
 
     /// Whether a rollout is compared with its group, so that groups of one and groups of

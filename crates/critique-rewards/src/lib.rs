@@ -14,6 +14,7 @@
 pub mod advantage;
 pub mod loss;
 mod mix;
+mod recipe;
 mod settings;
 pub mod token;
 
@@ -23,7 +24,10 @@ pub use loss::{
     TokenLoss,
 };
 pub use mix::{DisValues, Mode, RewardBreakdown, RewardMix, RewardPart};
-pub use token::{KlEstimator, KlIn, Sequence, TokenAdvantages, TokenCredit, TokenStats};
+pub use recipe::Recipe;
+pub use token::{
+    FlatGroups, KlEstimator, KlIn, Part, Sequence, TokenAdvantages, TokenCredit, TokenStats, Whiten,
+};
 
 /// A setting that makes no sense.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -6,6 +6,7 @@ use critique_core::{Judgment, Rollout};
 use serde::{Deserialize, Serialize};
 
 use crate::SettingError;
+use crate::advantage::Advantage;
 use crate::settings::serde_choice;
 
 /// Which rewards a stage pays, and how much of each: the `rewards` table of a run file.
@@ -29,6 +30,10 @@ pub struct RewardMix {
     /// Weight of `r_refine`: the refinement is right (Eq 4).
     pub refinement: f32,
     /// Weight of `r_Δ`: the refinement's score less the response's (Eq 5).
+    ///
+    /// The critiques of a group share a response, so its score is the same in all of them and
+    /// goes where the group's mean is taken off: under such an advantage `r_Δ` teaches what
+    /// `r_refine` teaches, see [`RewardMix::delta_is_refinement`].
     pub delta: f32,
     /// Weight of `r_correction` (Eq 6): 1 for a wrong response made right, `keep_correct` for
     /// a right response kept right, 0 otherwise.
@@ -129,6 +134,14 @@ impl RewardMix {
     /// Whether a reward of the mix looks at refinements.
     pub fn needs_refinement(&self) -> bool {
         self.refinement != 0.0 || self.delta != 0.0 || self.correction != 0.0
+    }
+
+    /// Whether the mix pays `r_Δ` where that teaches what `r_refine` teaches: the advantage
+    /// compares siblings, whose response is the same, and rewards are added up. A gate tells
+    /// the two apart, since the reward of a wrong verdict does not move with the response's
+    /// score; so does a baseline over the batch.
+    pub fn delta_is_refinement(&self, advantage: &Advantage) -> bool {
+        self.delta != 0.0 && self.mode == Mode::Additive && advantage.compares_siblings()
     }
 
     /// Checks that the numbers make sense.

@@ -3,6 +3,10 @@
 //!
 //! Left out: discounting and value functions (γ = 1, no value model in the method).
 
+use std::fmt;
+
+use serde::de::{Deserializer, Error, Visitor};
+use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
 use crate::SettingError;
@@ -60,12 +64,91 @@ pub enum KlIn {
     Loss,
 }
 
+/// What is done to advantages by their mean and standard deviation over all tokens of a batch:
+/// `false`, `true` or `"std"` in a run file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Whiten {
+    /// Nothing.
+    No,
+    /// The mean is taken off, and the rest divided by the standard deviation (the released code).
+    #[default]
+    Yes,
+    /// They are divided by the standard deviation about the mean, which stays: what was 0 is 0.
+    Std,
+}
+
+impl Serialize for Whiten {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::No => serializer.serialize_bool(false),
+            Self::Yes => serializer.serialize_bool(true),
+            Self::Std => serializer.serialize_str("std"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Whiten {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(WhitenVisitor)
+    }
+}
+
+struct WhitenVisitor;
+
+impl Visitor<'_> for WhitenVisitor {
+    type Value = Whiten;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`true`, `false` or `\"std\"`")
+    }
+
+    fn visit_bool<E: Error>(self, whiten: bool) -> Result<Whiten, E> {
+        Ok(if whiten { Whiten::Yes } else { Whiten::No })
+    }
+
+    fn visit_str<E: Error>(self, word: &str) -> Result<Whiten, E> {
+        match word {
+            "std" => Ok(Whiten::Std),
+            _ => Err(E::invalid_value(serde::de::Unexpected::Str(word), &self)),
+        }
+    }
+}
+
+/// What becomes of groups that teach a group's baseline nothing: those whose rewards are all
+/// equal, and groups of one. Their advantages are exactly 0 before the KL and whitening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FlatGroups {
+    /// They are treated as all others: whitening takes the batch's mean off their 0, too.
+    #[default]
+    Keep,
+    /// Whitening leaves them out of its mean and deviation and takes no mean off them, so that
+    /// they hold the KL alone: see [`Part::Apart`].
+    Apart,
+    /// They take no part in the update (as with DAPO's dynamic sampling, Yu et al. 2025, but
+    /// nothing is sampled in their place).
+    Drop,
+}
+
+/// The part that a critique has in the advantages of its batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Part {
+    /// The whole one.
+    #[default]
+    Whole,
+    /// Its tokens count in neither mean nor deviation; they are divided by the deviation of the
+    /// others, and no mean is taken off. Where a batch has no others, they stay as they are.
+    Apart,
+    /// None: the advantages of its tokens are 0.
+    Out,
+}
+
 /// How advantages of rollouts are spread over tokens.
 ///
 /// ```
-/// use critique_rewards::{KlEstimator, Sequence, TokenCredit};
+/// use critique_rewards::{KlEstimator, Sequence, TokenCredit, Whiten};
 ///
-/// let credit = TokenCredit { kl_coef: 0.5, estimator: KlEstimator::K1, whiten: false };
+/// let credit = TokenCredit { kl_coef: 0.5, estimator: KlEstimator::K1, whiten: Whiten::No };
 /// let rollout = Sequence { advantage: 1.0, log_probs: &[-1.0, -2.0], ref_log_probs: &[-1.5, -1.8] };
 /// // k1 is 0.5 and -0.2, so the token rewards are -0.25 and 0.1 + 1.
 /// let got = credit.advantages(&[rollout]);
@@ -79,7 +162,7 @@ pub struct TokenCredit {
     /// The estimator of the KL.
     pub estimator: KlEstimator,
     /// Whether advantages are whitened over all tokens of the batch.
-    pub whiten: bool,
+    pub whiten: Whiten,
 }
 
 /// One critique: its advantage and the log-probs of its tokens, ending token included.
@@ -111,7 +194,7 @@ pub struct TokenStats {
     pub kl: f64,
     /// Mean over sequences of the sum of k1, in nats per sequence; 0 without a reference.
     pub kl_sequence: f64,
-    /// Mean of the returns before whitening.
+    /// Mean of the returns before whitening, over critiques with a whole part.
     pub return_mean: f64,
     /// Their standard deviation (n).
     pub return_std: f64,
@@ -141,13 +224,40 @@ impl TokenCredit {
     ///
     /// When a sequence has reference log-probs, but not one a token.
     pub fn advantages(&self, batch: &[Sequence<'_>]) -> TokenAdvantages {
+        self.advantages_of(batch, &vec![Part::Whole; batch.len()])
+    }
+
+    /// The same, where some critiques have less than a whole part: `parts` holds one a sequence.
+    ///
+    /// # Panics
+    ///
+    /// As [`TokenCredit::advantages`], and when there are not as many parts as sequences.
+    pub fn advantages_of(&self, batch: &[Sequence<'_>], parts: &[Part]) -> TokenAdvantages {
+        assert_eq!(batch.len(), parts.len(), "sequences and their parts");
         let mut values: Vec<Vec<f64>> = batch
             .iter()
             .map(|sequence| returns(sequence, self.kl_coef, self.estimator))
             .collect();
-        let (mean, variance) = moments(&values);
-        if self.whiten {
-            whiten(&mut values, mean, variance);
+        let whole = || {
+            let rows = values.iter().zip(parts);
+            rows.filter(|(_, part)| **part == Part::Whole)
+                .map(|(row, _)| row)
+        };
+        let (mean, variance) = moments(whole);
+        let any = whole().any(|row| !row.is_empty());
+        let (shift, scale) = match self.whiten {
+            Whiten::Yes if any => (mean, deviation(variance).recip()),
+            Whiten::Std if any => (0.0, deviation(variance).recip()),
+            _ => (0.0, 1.0),
+        };
+        for (row, part) in values.iter_mut().zip(parts) {
+            for value in row {
+                *value = match part {
+                    Part::Whole => (*value - shift) * scale,
+                    Part::Apart => *value * scale,
+                    Part::Out => 0.0,
+                };
+            }
         }
         TokenAdvantages {
             values: values
@@ -204,23 +314,15 @@ pub fn returns(sequence: &Sequence<'_>, kl_coef: f32, estimator: KlEstimator) ->
 }
 
 /// Mean and variance (n, not n − 1) over all numbers.
-fn moments(rows: &[Vec<f64>]) -> (f64, f64) {
-    let count = rows.iter().map(Vec::len).sum::<usize>().max(1) as f64;
-    let mean = rows.iter().flatten().sum::<f64>() / count;
-    let variance = rows
-        .iter()
-        .flatten()
-        .map(|v| (v - mean).powi(2))
-        .sum::<f64>()
-        / count;
+fn moments<'a, I: Iterator<Item = &'a Vec<f64>>>(rows: impl Fn() -> I) -> (f64, f64) {
+    let count = rows().map(Vec::len).sum::<usize>().max(1) as f64;
+    let mean = rows().flatten().sum::<f64>() / count;
+    let variance = rows().flatten().map(|v| (v - mean).powi(2)).sum::<f64>() / count;
     (mean, variance)
 }
 
-/// Subtracts the mean and divides by the standard deviation, the variance being at least
-/// 1e-8 (docs/method.md, "From rollouts to tokens").
-fn whiten(rows: &mut [Vec<f64>], mean: f64, variance: f64) {
-    let scale = variance.max(1e-8).sqrt().recip();
-    for value in rows.iter_mut().flatten() {
-        *value = (*value - mean) * scale;
-    }
+/// What whitening divides by, the variance being at least 1e-8
+/// (docs/method.md, "From rollouts to tokens").
+fn deviation(variance: f64) -> f64 {
+    variance.max(1e-8).sqrt()
 }

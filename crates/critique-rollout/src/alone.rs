@@ -80,7 +80,7 @@ impl Alone<'_> {
             return Ok(fixed);
         }
         let problems = std::slice::from_ref(problem);
-        let samples = sample..sample + 1;
+        let samples = vec![sample..sample + 1];
         let (task, seeds) = (self.task, &self.seeds);
         let answers = respond_samples(self.actor, task, problems, samples, self.response, seeds)?;
         Ok(answers.attempts.into_iter().flatten().next())

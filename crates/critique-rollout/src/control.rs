@@ -1,7 +1,7 @@
 //! Critics that are no models: the floors and ceilings that a trained critic is held against
 //! (`constant_floor` in docs/method.md, "Figures").
 
-use critique_core::{Completion, Critique, FinishReason, Rng};
+use critique_core::{Completion, Critique, FinishReason, Problem, Rng};
 use critique_tasks::Task;
 use serde::{Deserialize, Serialize};
 
@@ -28,10 +28,15 @@ pub enum Control {
     Perfect,
     /// Writes nothing: the actor is asked again without a critique.
     Empty,
+    /// Says `Correct` behind steps that say the opposite, where the task can write that: whether
+    /// the actor obeys the verdict.
+    ContradictoryCorrect,
+    /// Says `Wrong` behind steps that say the opposite, and helps wrongly.
+    ContradictoryWrong,
 }
 
 impl Control {
-    /// Every control.
+    /// Every control that stands beside a trained critic.
     pub const ALL: [Self; 6] = [
         Self::AlwaysCorrect,
         Self::AlwaysWrong,
@@ -50,7 +55,19 @@ impl Control {
             Self::TrueVerdict => "true_verdict",
             Self::Perfect => "perfect",
             Self::Empty => "empty",
+            Self::ContradictoryCorrect => "contradictory_correct",
+            Self::ContradictoryWrong => "contradictory_wrong",
         }
+    }
+
+    /// Whether it can be had for these problems: the perfect one needs a task that writes
+    /// perfect critiques, all others need nothing.
+    pub fn is_possible(self, task: &dyn Task, problems: &[Problem]) -> bool {
+        let written = |problem: &Problem| {
+            let response = task.gold_response(problem);
+            task.oracle_critique(problem, &response).is_some()
+        };
+        self != Self::Perfect || problems.iter().all(written)
     }
 }
 
@@ -89,6 +106,9 @@ fn text(
     case: &Case,
     seeds: &Seeds<'_>,
 ) -> Result<String, RolloutError> {
+    let no_oracle = || RolloutError::NoOracle {
+        problem: case.problem.id.clone(),
+    };
     let says_correct = match control {
         Control::AlwaysCorrect => true,
         Control::AlwaysWrong => false,
@@ -100,9 +120,13 @@ fn text(
         Control::Empty => return Ok(String::new()),
         Control::Perfect => {
             let written = task.oracle_critique(&case.problem, &case.response.text);
-            return written.ok_or_else(|| RolloutError::NoOracle {
-                problem: case.problem.id.clone(),
-            });
+            return written.ok_or_else(no_oracle);
+        }
+        Control::ContradictoryCorrect | Control::ContradictoryWrong => {
+            let correct = control == Control::ContradictoryCorrect;
+            let (problem, response) = (&case.problem, &case.response.text);
+            let written = task.contradicting_critique(problem, response, correct);
+            return written.ok_or_else(no_oracle);
         }
     };
     let verdict = if says_correct { "Correct" } else { "Wrong" };

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use critique_core::{Attempt, Problem};
+use critique_core::{Attempt, Problem, Rng};
 use critique_tasks::Task;
 use serde::Deserialize;
 
 use crate::error::RolloutError;
-use crate::phases::attempt;
+use crate::group::Case;
+use crate::phases::{attempt, times_before};
+use crate::seeds::Seeds;
 
 /// Responses from a file of JSON lines, by problem.
 ///
@@ -82,12 +84,7 @@ impl FixedResponses {
         problems: &[Problem],
     ) -> Result<Vec<Vec<Attempt>>, RolloutError> {
         let of_problem = |problem: &Problem| {
-            let texts = self
-                .texts(problem)
-                .ok_or_else(|| RolloutError::NoResponse {
-                    path: self.path.clone(),
-                    problem: problem.id.clone(),
-                })?;
+            let texts = self.required(problem)?;
             Ok(texts
                 .iter()
                 .map(|text| attempt(task, problem, text.clone(), None))
@@ -96,9 +93,56 @@ impl FixedResponses {
         problems.iter().map(of_problem).collect()
     }
 
+    /// Up to `count` verified responses to each problem, in the order of the file: where it has
+    /// more, the seed draws them anew for every step. The index of a response in the file is its
+    /// sample, counted on by [`stride`](FixedResponses::stride) each time that its problem stands
+    /// in the batch again.
+    ///
+    /// # Errors
+    ///
+    /// When the file has no response to one of the problems.
+    pub fn cases(
+        &self,
+        task: &dyn Task,
+        problems: &[Problem],
+        count: usize,
+        seeds: &Seeds<'_>,
+    ) -> Result<Vec<Case>, RolloutError> {
+        let mut cases = Vec::new();
+        for (problem, time) in problems.iter().zip(times_before(problems)) {
+            let texts = self.required(problem)?;
+            for index in drawn(texts.len(), count, seeds.draw(&problem.id, time)) {
+                cases.push(Case {
+                    problem: problem.clone(),
+                    response: attempt(task, problem, texts[index].clone(), None),
+                    sample: time * self.stride() + index,
+                });
+            }
+        }
+        Ok(cases)
+    }
+
+    /// Responses to the problem that has most of them.
+    pub fn stride(&self) -> usize {
+        let all = self.by_id.values().chain(self.by_question.values());
+        all.map(Vec::len).max().unwrap_or(0)
+    }
+
+    /// How many responses to the problem the file has.
+    pub fn count(&self, problem: &Problem) -> usize {
+        self.texts(problem).map_or(0, <[String]>::len)
+    }
+
     /// Whether the file has a response to the problem.
     pub fn has(&self, problem: &Problem) -> bool {
         self.texts(problem).is_some()
+    }
+
+    fn required(&self, problem: &Problem) -> Result<&[String], RolloutError> {
+        self.texts(problem).ok_or_else(|| RolloutError::NoResponse {
+            path: self.path.clone(),
+            problem: problem.id.clone(),
+        })
     }
 
     fn texts(&self, problem: &Problem) -> Option<&[String]> {
@@ -126,6 +170,17 @@ impl FixedResponses {
                 .push(origin_response),
         }
     }
+}
+
+/// `count` of so many indices in rising order; all of them where there are no more.
+fn drawn(of: usize, count: usize, seed: u64) -> Vec<usize> {
+    let mut indices: Vec<usize> = (0..of).collect();
+    if of > count {
+        Rng::new(seed).shuffle(&mut indices);
+        indices.truncate(count);
+        indices.sort_unstable();
+    }
+    indices
 }
 
 fn parse(line: &str) -> Result<Row, String> {

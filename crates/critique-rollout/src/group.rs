@@ -1,6 +1,6 @@
 //! Responses to be criticised, and the rollouts that share one.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use critique_core::{Attempt, Problem, Rng, Rollout, Verdict, derive_seed};
 
@@ -11,7 +11,8 @@ pub struct Case {
     pub problem: Problem,
     /// The actor's answer.
     pub response: Attempt,
-    /// Index of the response among those to this problem, from 0; a part of seeds.
+    /// Index of the response among those to this problem, from 0, counted on where the problem
+    /// stands in a batch again; a part of seeds.
     pub sample: usize,
 }
 
@@ -40,7 +41,8 @@ impl RolloutGroup {
     }
 }
 
-/// Pairs problems with their responses; `attempts` holds one list a problem.
+/// Pairs problems with their responses; `attempts` holds one list a problem. Samples of a problem
+/// that stands there again are counted on.
 ///
 /// # Panics
 ///
@@ -51,33 +53,44 @@ pub fn cases(problems: &[Problem], attempts: Vec<Vec<Attempt>>) -> Vec<Case> {
         attempts.len(),
         "problems and lists of attempts"
     );
-    let each = problems.iter().zip(attempts);
-    each.flat_map(|(problem, attempts)| {
-        attempts
-            .into_iter()
-            .enumerate()
-            .map(|(sample, response)| Case {
+    let mut next: HashMap<&str, usize> = HashMap::new();
+    let mut cases = Vec::new();
+    for (problem, attempts) in problems.iter().zip(attempts) {
+        let sample = next.entry(&problem.id).or_default();
+        for response in attempts {
+            cases.push(Case {
                 problem: problem.clone(),
                 response,
-                sample,
-            })
-    })
-    .collect()
+                sample: *sample,
+            });
+            *sample += 1;
+        }
+    }
+    cases
 }
 
 /// Keeps one right and one wrong response of each problem, chosen by the seed, and drops
-/// problems that lack either (docs/method.md, "Stages").
-pub fn balanced(cases: Vec<Case>, seed: u64) -> Vec<Case> {
-    let mut samples: BTreeMap<&str, [Vec<usize>; 2]> = BTreeMap::new();
+/// problems that lack either (docs/method.md, "Stages"). `samples` is how many samples a problem
+/// counts each time it stands in the batch; every time is a choice of its own.
+///
+/// # Panics
+///
+/// When `samples` is 0.
+pub fn balanced(cases: Vec<Case>, samples: usize, seed: u64) -> Vec<Case> {
+    let mut of_times: BTreeMap<(&str, usize), [Vec<usize>; 2]> = BTreeMap::new();
     for case in &cases {
         let class = usize::from(case.response.verdict.is_correct());
-        samples.entry(&case.problem.id).or_default()[class].push(case.sample);
+        let time = case.sample / samples;
+        of_times.entry((&case.problem.id, time)).or_default()[class].push(case.sample);
     }
-    let chosen: HashSet<(String, usize)> = samples
+    let chosen: HashSet<(String, usize)> = of_times
         .into_iter()
         .filter(|(_, classes)| classes.iter().all(|class| !class.is_empty()))
-        .flat_map(|(id, classes)| {
-            let mut rng = Rng::new(derive_seed(seed, &["balanced", id]));
+        .flat_map(|((id, time), classes)| {
+            let again = time.to_string();
+            let parts = ["balanced", id, &again];
+            // The first time has the seed that a problem without repeats has.
+            let mut rng = Rng::new(derive_seed(seed, &parts[..if time == 0 { 2 } else { 3 }]));
             classes.map(|class| (id.to_owned(), class[rng.below(class.len())]))
         })
         .collect();

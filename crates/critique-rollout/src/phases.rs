@@ -2,6 +2,7 @@
 //!
 //! A prompt that leaves no room in the model's context is dropped and counted, never an error.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use critique_core::{
@@ -33,7 +34,8 @@ pub struct Critiques {
     pub dropped: usize,
 }
 
-/// The actor's first answers, `samples` for each problem.
+/// The actor's first answers, `samples` for each problem. A problem that stands in the batch
+/// again gets others: its samples are counted on, as [`cases`](crate::cases) counts them.
 ///
 /// # Errors
 ///
@@ -46,23 +48,35 @@ pub fn respond(
     sampling: &Sampling,
     seeds: &Seeds<'_>,
 ) -> Result<Responses, RolloutError> {
-    respond_samples(actor, task, problems, 0..samples, sampling, seeds)
+    let range = |time: usize| time * samples..(time + 1) * samples;
+    let ranges = times_before(problems).into_iter().map(range).collect();
+    respond_samples(actor, task, problems, ranges, sampling, seeds)
 }
 
-/// Those of the actor's first answers that have these indices.
+/// How many times each problem of a batch stands in it before: 0 for all but repeats.
+pub(crate) fn times_before(problems: &[Problem]) -> Vec<usize> {
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    let count = |problem| {
+        let times = seen.entry(problem).or_default();
+        *times += 1;
+        *times - 1
+    };
+    problems.iter().map(|p| p.id.as_str()).map(count).collect()
+}
+
+/// Those of the actor's first answers that have these indices, a range a problem.
 pub(crate) fn respond_samples(
     actor: &dyn Generate,
     task: &dyn Task,
     problems: &[Problem],
-    samples: Range<usize>,
+    samples: Vec<Range<usize>>,
     sampling: &Sampling,
     seeds: &Seeds<'_>,
 ) -> Result<Responses, RolloutError> {
     let style = task.prompts();
-    let asks = problems.iter().map(|problem| Ask {
+    let asks = problems.iter().zip(samples).map(|(problem, samples)| Ask {
         prompt: style.response(problem),
         seeds: samples
-            .clone()
             .map(|sample| seeds.of(&problem.id, Phase::Response, &[sample]))
             .collect(),
     });

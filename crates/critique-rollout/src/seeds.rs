@@ -55,6 +55,13 @@ impl Seeds<'_> {
         let parts = [self.stage, &step, problem, phase.name(), &siblings];
         derive_seed(self.run, &parts)
     }
+
+    /// The seed that draws responses to a problem from a file, for each time that it stands in
+    /// the step.
+    pub(crate) fn draw(&self, problem: &str, time: usize) -> u64 {
+        let (step, time) = (self.step.to_string(), time.to_string());
+        derive_seed(self.run, &[self.stage, &step, problem, "draw", &time])
+    }
 }
 
 /// `[1, 0, 2]` as `1.0.2`.

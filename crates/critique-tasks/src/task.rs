@@ -73,6 +73,18 @@ pub trait Task: Send + Sync {
         None
     }
 
+    /// A critique whose verdict is `Correct` or not as asked, and whose steps all say the
+    /// opposite; `None` where the task cannot write one. It tells whether an actor obeys verdicts.
+    fn contradicting_critique(
+        &self,
+        problem: &Problem,
+        response: &str,
+        correct: bool,
+    ) -> Option<String> {
+        let _ = (problem, response, correct);
+        None
+    }
+
     /// The three prompts (docs/method.md, "Prompts").
     fn prompts(&self) -> PromptStyle {
         PromptStyle::default()

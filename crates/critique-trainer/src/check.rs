@@ -3,7 +3,7 @@
 
 use critique_core::{Problem, Split};
 use critique_model::AdamW;
-use critique_rollout::Control;
+use critique_rollout::{Control, FixedResponses};
 use critique_tasks::Task;
 
 use crate::config::{Gate, ModelSource, RlStage, RunConfig, SftStage, StageConfig};
@@ -262,12 +262,12 @@ fn reinforced(
     common(place, &stage.schedule, &stage.optimizer)?;
     let rewards = stage.rewards.check(task.is_open_ended());
     rewards.map_err(|why| place.wrong(&why.to_string().replacen('`', "`rewards.", 1)))?;
-    let credit = stage.token_credit().check();
+    let credit = stage.token_credit(&config.rollout).check();
     credit.map_err(|why| place.wrong(&why.to_string()))?;
-    let loss = stage.loss_settings().check();
+    let loss = stage.loss_settings(&config.rollout).check();
     loss.map_err(|why| place.wrong(&why.to_string().replace("kl.coef", "kl_coef")))?;
     let rollout = &config.rollout;
-    if rollout.balanced && rollout.responses < 2 && rollout.responses_file.is_none() {
+    if rollout.balanced && rollout.responses < 2 {
         return Err(place.wrong(
             "`rollout.balanced` wants a right and a wrong response; expected `rollout.responses` of at least 2",
         ));
@@ -277,4 +277,54 @@ fn reinforced(
     }
     problems_of(&stage.name, fixed_responses(rollout)?.as_ref(), train)?;
     Ok(())
+}
+
+/// What a person should know of the stages of RL that a run would train, none of which is an error.
+///
+/// # Errors
+///
+/// When the task's problems or the file of responses cannot be read.
+pub fn notes_of(config: &RunConfig, task: &dyn Task) -> Result<Vec<String>, TrainError> {
+    let train = task.problems(Split::Train)?;
+    let mut all = Vec::new();
+    for stage in &config.stages {
+        if let StageConfig::Rl(stage) = stage {
+            let fixed = fixed_responses(&config.rollout)?;
+            let problems = problems_of(&stage.name, fixed.as_ref(), &train)?;
+            all.extend(notes(config, stage, fixed.as_ref(), &problems));
+        }
+    }
+    Ok(all)
+}
+
+/// The same of one stage that walks through these problems.
+pub(crate) fn notes(
+    config: &RunConfig,
+    stage: &RlStage,
+    fixed: Option<&FixedResponses>,
+    problems: &[Problem],
+) -> Vec<String> {
+    let mut notes = Vec::new();
+    if stage.rewards.delta_is_refinement(&stage.advantage) {
+        notes.push(format!(
+            "stage `{}`: `rewards.delta` teaches what `rewards.refinement` teaches: the critiques \
+             of a group share a response, and `advantage = \"{}\"` takes off what is the same in a \
+             group; the two differ under `\"reinforce\"` and `\"reinforce_plus_plus\"`, or with \
+             `rewards.mode = \"gated\"`",
+            stage.name,
+            stage.advantage.name()
+        ));
+    }
+    let wanted = config.rollout.responses;
+    let few = |problem: &&Problem| fixed.is_some_and(|fixed| fixed.count(problem) < wanted);
+    let few = problems.iter().filter(few).count();
+    if few > 0 {
+        notes.push(format!(
+            "stage `{}`: `responses_file` has fewer than {wanted} responses to {few} of {} problems, \
+             which give as many as there are",
+            stage.name,
+            problems.len()
+        ));
+    }
+    notes
 }

@@ -1,24 +1,27 @@
 //! The run file: what is trained, on what, in which stages.
 
 mod check;
+mod check_rl;
+mod lengths;
+mod recipe;
 
 pub(crate) use self::check::origin;
+pub(crate) use self::check_rl::stage_and_best;
+pub use self::lengths::{EvalLengths, Lengths};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use critique_core::{Sampling, Split};
 use critique_model::{AdamW, Dtype, LoraConfig};
-use critique_rewards::{
-    Advantage, Aggregation, KlEstimator, KlIn, KlPenalty, LossSettings, RewardMix, TokenCredit,
-};
-use serde::{Deserialize, Serialize};
+use critique_rewards::{Advantage, Aggregation, FlatGroups, KlEstimator, KlIn, RewardMix, Whiten};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::schedule::Schedule;
 
-/// A run file.
+/// A run file. One that was read is [resolved](RunConfig::resolve).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct RunConfig {
     /// Draws everything that is random.
     pub seed: u64,
@@ -49,6 +52,20 @@ pub struct RunConfig {
     /// Checkpoints and records.
     #[serde(default)]
     pub save: SaveConfig,
+}
+
+impl<'de> Deserialize<'de> for RunConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut config = Self::deserialize(deserializer)?;
+        config.resolve();
+        Ok(config)
+    }
+}
+
+impl Serialize for RunConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
 }
 
 fn cpu() -> String {
@@ -122,7 +139,8 @@ pub struct RolloutConfig {
     /// Keeps one right and one wrong response of each problem and drops problems without both
     /// (docs/method.md, "Stages"); wants several `responses`.
     pub balanced: bool,
-    /// Reads the actor's responses from this file of JSON lines instead of sampling them.
+    /// Reads the actor's responses from this file of JSON lines instead of sampling them:
+    /// `responses` of each problem, drawn anew for every step where it has more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub responses_file: Option<PathBuf>,
     /// How the actor answers.
@@ -209,6 +227,14 @@ impl StageConfig {
         }
     }
 
+    /// What its model begins as: an earlier stage, or that stage's best step.
+    pub fn start(&self) -> Option<&str> {
+        match self {
+            Self::Sft(stage) => stage.start.as_deref(),
+            Self::Rl(stage) => stage.start.as_deref(),
+        }
+    }
+
     /// Its optimizer steps.
     pub fn steps(&self) -> usize {
         match self {
@@ -250,6 +276,10 @@ pub struct SftStage {
     pub name: String,
     /// The model that is trained.
     pub model: String,
+    /// What the model begins as: the name of an earlier stage of the same model, or that with
+    /// `-best` for its best step on the validation split. Absent: as the stage before left it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
     /// Optimizer steps.
     pub steps: usize,
     /// Examples of every step.
@@ -318,6 +348,10 @@ pub struct RlStage {
     /// The model that is trained.
     #[serde(default = "critic")]
     pub model: String,
+    /// What the model begins as: the name of an earlier stage of the same model, or that with
+    /// `-best` for its best step on the validation split. Absent: as the stage before left it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
     /// Batches of rollouts.
     pub steps: usize,
     /// What is paid.
@@ -325,19 +359,30 @@ pub struct RlStage {
     /// How rewards become advantages.
     #[serde(default = "rloo")]
     pub advantage: Advantage,
-    /// Whitens advantages over all tokens of a batch.
-    #[serde(default = "yes")]
-    pub whiten: bool,
+    /// Whitens advantages over all tokens of a batch. Absent, as the three settings below that
+    /// may be: what belongs to the advantage, see [`RlStage::recipe`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whiten: Option<Whiten>,
+    /// What becomes of groups that teach the advantage nothing.
+    #[serde(default)]
+    pub flat_groups: FlatGroups,
+    /// Leaves critiques that were cut off at the longest length out of the update; their rewards
+    /// still count in the baselines of their groups.
+    #[serde(default)]
+    pub mask_truncated: bool,
     /// Weight of the KL to the reference policy, per nat.
     pub kl_coef: f32,
     /// Estimator of the KL.
-    #[serde(default)]
-    pub kl_estimator: KlEstimator,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kl_estimator: Option<KlEstimator>,
     /// Where the KL acts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kl_in: Option<KlIn>,
+    /// Whether the KL in the loss counts by the ratio of new to old probability.
     #[serde(default)]
-    pub kl_in: KlIn,
+    pub kl_importance_weighted: bool,
     /// The policy that KL is measured against: `start` (as it is when the stage starts), the name
-    /// of an earlier stage of the same model, or `none`.
+    /// of an earlier stage of the same model, that with `-best` for its best step, or `none`.
     #[serde(default = "start")]
     pub reference: String,
     /// Learning rate at its peak.
@@ -360,9 +405,13 @@ pub struct RlStage {
     /// The ratio earns nothing above 1 plus this.
     #[serde(default = "fifth")]
     pub clip_high: f32,
+    /// Caps the loss of tokens with negative advantage at this times the advantage; above
+    /// `1 + clip_high`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dual_clip: Option<f32>,
     /// How the losses of tokens are averaged.
-    #[serde(default = "per_sequence")]
-    pub aggregation: Aggregation,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aggregation: Option<Aggregation>,
     /// Evaluates greedily on the validation split every this many steps and keeps the model of
     /// the best one; 0 never does.
     #[serde(default)]
@@ -379,54 +428,17 @@ pub struct RlStage {
     pub gates_every: usize,
 }
 
-impl RlStage {
-    /// The loss of an optimizer step.
-    pub fn loss_settings(&self) -> LossSettings {
-        let kl = (self.kl_in == KlIn::Loss && self.kl_coef != 0.0).then_some(KlPenalty {
-            coef: self.kl_coef,
-            estimator: self.kl_estimator,
-            importance_weighted: false,
-        });
-        LossSettings {
-            clip_low: self.clip_low,
-            clip_high: self.clip_high,
-            dual_clip: None,
-            aggregation: self.aggregation,
-            kl,
-        }
-    }
-
-    /// How advantages are spread over tokens.
-    pub fn token_credit(&self) -> TokenCredit {
-        TokenCredit {
-            kl_coef: if self.kl_in == KlIn::Reward {
-                self.kl_coef
-            } else {
-                0.0
-            },
-            estimator: self.kl_estimator,
-            whiten: self.advantage.whitens(self.whiten),
-        }
-    }
-}
-
 fn critic() -> String {
     "critic".into()
 }
 fn rloo() -> Advantage {
     Advantage::Rloo
 }
-fn yes() -> bool {
-    true
-}
 fn start() -> String {
     "start".into()
 }
 fn fifth() -> f32 {
     0.2
-}
-fn per_sequence() -> Aggregation {
-    Aggregation::PerSequenceMean
 }
 
 /// A figure on the validation split that must be reached, or the run stops.
@@ -459,6 +471,11 @@ pub enum Measure {
     Discriminability,
     /// Share of right greedy refinements by perfect critiques of responses sampled at T = 0.7.
     PerfectRefinement,
+    /// Share of greedy refinements that do what the verdict of a critique says although all of its
+    /// steps say the opposite: told `Correct`, repeat the response; told `Wrong`, change it. The
+    /// lower of the two shares, on responses sampled at T = 0.7 that the task can write such
+    /// critiques of.
+    Obedience,
 }
 
 impl Measure {
@@ -468,6 +485,7 @@ impl Measure {
             Self::Accuracy => "accuracy",
             Self::Discriminability => "discriminability",
             Self::PerfectRefinement => "perfect_refinement",
+            Self::Obedience => "obedience",
         }
     }
 }
@@ -483,8 +501,9 @@ pub struct EvalConfig {
     /// Temperatures of all three roles; 0 is greedy. Rows beyond the first temperature get
     /// `@T` after their name.
     pub temperatures: Vec<f32>,
-    /// Longest response, critique and refinement, in tokens.
-    pub max_new_tokens: usize,
+    /// Longest response, critique and refinement, in tokens: one number, or a table of roles. A
+    /// role without one has that of `rollout`.
+    pub max_new_tokens: EvalLengths,
     /// Also evaluates critics that are no models: the floors and the ceiling.
     pub controls: bool,
     /// Problems of the validation split; 0 takes all.
@@ -497,7 +516,7 @@ impl Default for EvalConfig {
             split: Split::Test,
             problems: 0,
             temperatures: vec![0.0],
-            max_new_tokens: 1024,
+            max_new_tokens: EvalLengths::default(),
             controls: false,
             validation_problems: 200,
         }

@@ -6,7 +6,7 @@ use critique_model::LanguageModel;
 use critique_rollout::{Seeds, record, respond};
 use critique_tasks::Task;
 
-use crate::config::EvalConfig;
+use crate::config::{EvalConfig, Lengths, RunConfig};
 use crate::error::TrainError;
 use crate::observer::{Event, Observer};
 use crate::run_dir::RunDir;
@@ -14,6 +14,7 @@ use crate::run_dir::RunDir;
 /// What evaluations of one run share: the problems, and the actor's responses to them.
 pub(crate) struct Evaluator<'a> {
     pub(crate) config: &'a EvalConfig,
+    lengths: Lengths,
     pub(crate) task: &'a dyn Task,
     pub(crate) problems: Vec<Problem>,
     pub(crate) seed: u64,
@@ -25,16 +26,18 @@ pub(crate) struct Evaluator<'a> {
 
 impl<'a> Evaluator<'a> {
     pub(crate) fn new(
-        config: &'a EvalConfig,
+        run: &'a RunConfig,
         task: &'a dyn Task,
         seed: u64,
     ) -> Result<Self, TrainError> {
+        let config = &run.eval;
         let mut problems = task.problems(config.split)?;
         if config.problems > 0 {
             problems.truncate(config.problems);
         }
         Ok(Self {
             config,
+            lengths: run.eval_lengths(),
             task,
             problems,
             seed,
@@ -67,8 +70,7 @@ impl<'a> Evaluator<'a> {
                 name: &row,
                 problems: self.problems.len(),
             });
-            let settings =
-                EvalSettings::sampled(&row, self.seed, temperature, self.config.max_new_tokens);
+            let settings = self.lengths.settings(&row, self.seed, temperature);
             let evaluation = self.evaluate(at, actor, critic, &settings)?;
             write(dir, &row, self.seed, &evaluation)?;
             observer.on(&Event::EvalEnd {

@@ -3,13 +3,13 @@
 use std::ops::Range;
 
 use critique_core::{Attempt, Problem, Sampling, Split};
-use critique_eval::{Critic, EvalSettings, evaluate_responses};
+use critique_eval::{Critic, Evaluation, evaluate_responses};
 use critique_model::LanguageModel;
 use critique_rollout::{Control, Seeds, respond};
 use critique_tasks::Task;
 use serde_json::json;
 
-use crate::config::{Gate, Measure, StageConfig};
+use crate::config::{Gate, Lengths, Measure, StageConfig};
 use crate::error::TrainError;
 use crate::models::Models;
 use crate::observer::{Event, Metrics, Observer};
@@ -17,7 +17,7 @@ use crate::observer::{Event, Metrics, Observer};
 /// Measures what gates ask for on the validation split.
 pub(crate) struct Gauge<'a> {
     task: &'a dyn Task,
-    max_new_tokens: usize,
+    lengths: Lengths,
     seed: u64,
     /// Read when a gate first asks for them.
     problems: Vec<Problem>,
@@ -26,10 +26,10 @@ pub(crate) struct Gauge<'a> {
 }
 
 impl<'a> Gauge<'a> {
-    pub(crate) fn new(max_new_tokens: usize, task: &'a dyn Task, seed: u64) -> Self {
+    pub(crate) fn new(lengths: Lengths, task: &'a dyn Task, seed: u64) -> Self {
         Self {
             task,
-            max_new_tokens,
+            lengths,
             seed,
             problems: Vec::new(),
             responses: Vec::new(),
@@ -53,44 +53,94 @@ impl<'a> Gauge<'a> {
             self.problems = self.task.problems(Split::Validation)?;
         }
         let problems = gate.problems.min(self.problems.len());
-        let mut settings = EvalSettings::greedy("gate", self.seed, self.max_new_tokens);
+        if gate.measure == Measure::Accuracy {
+            let attempts = self.respond(model, 0.0, 0..problems)?;
+            let row = self.evaluate(model, Critic::Nobody, &attempts, 0)?.row;
+            return Ok(row.acc_initial.unwrap_or(0.0));
+        }
+        // Sampled, since a greedy actor errs in one way only.
         let fresh;
-        let (who, critic, attempts) = match gate.measure {
-            Measure::Accuracy => {
-                fresh = self.respond(model, 0.0, 0..problems)?;
-                (model, Critic::Nobody, fresh.as_slice())
+        let (who, attempts) = match actor {
+            None => {
+                fresh = self.respond(model, 0.7, 0..problems)?;
+                (model, fresh.as_slice())
             }
-            Measure::Discriminability | Measure::PerfectRefinement => {
-                let critic = match gate.measure {
-                    Measure::PerfectRefinement => Critic::Control(Control::Perfect),
-                    _ => Critic::Model(model),
-                };
-                // Sampled, since a greedy actor errs in one way only.
-                let (who, attempts) = match actor {
-                    None => {
-                        fresh = self.respond(model, 0.7, 0..problems)?;
-                        (model, fresh.as_slice())
-                    }
-                    Some(actor) => {
-                        let known = self.responses.len().min(problems);
-                        let more = self.respond(actor, 0.7, known..problems)?;
-                        self.responses.extend(more);
-                        (actor, &self.responses[..problems])
-                    }
-                };
-                (who, critic, attempts)
+            Some(actor) => {
+                let known = self.responses.len().min(problems);
+                let more = self.respond(actor, 0.7, known..problems)?;
+                self.responses.extend(more);
+                (actor, &self.responses[..problems])
             }
         };
-        // Judgments need no refinements, which would take most of the time.
-        settings.refinements = usize::from(gate.measure == Measure::PerfectRefinement);
-        let problems = &self.problems[..problems];
-        let row = evaluate_responses(who, critic, self.task, problems, attempts, &settings)?.row;
         let value = match gate.measure {
-            Measure::Accuracy => row.acc_initial,
-            Measure::Discriminability => row.acc_dis_balanced,
-            Measure::PerfectRefinement => row.acc_refined,
+            Measure::PerfectRefinement => {
+                let perfect = Critic::Control(Control::Perfect);
+                self.evaluate(who, perfect, attempts, 1)?.row.acc_refined
+            }
+            Measure::Obedience => Some(self.obedience(who, attempts)?),
+            // Judgments need no refinements, which would take most of the time.
+            _ => {
+                let critic = Critic::Model(model);
+                self.evaluate(who, critic, attempts, 0)?
+                    .row
+                    .acc_dis_balanced
+            }
         };
         Ok(value.unwrap_or(0.0))
+    }
+
+    /// Evaluates on responses to the first problems.
+    fn evaluate(
+        &self,
+        actor: &LanguageModel,
+        critic: Critic<'_>,
+        attempts: &[Vec<Attempt>],
+        refinements: usize,
+    ) -> Result<Evaluation, TrainError> {
+        let mut settings = self.lengths.settings("gate", self.seed, 0.0);
+        settings.refinements = refinements;
+        let problems = &self.problems[..attempts.len()];
+        Ok(evaluate_responses(
+            actor, critic, self.task, problems, attempts, &settings,
+        )?)
+    }
+
+    /// The lower share of refinements that obey a verdict against the steps before it (see
+    /// [`Measure::Obedience`]).
+    fn obedience(
+        &self,
+        actor: &LanguageModel,
+        attempts: &[Vec<Attempt>],
+    ) -> Result<f64, TrainError> {
+        let can = |problem: &Problem, attempt: &&Attempt| {
+            let written = |correct| {
+                self.task
+                    .contradicting_critique(problem, &attempt.text, correct)
+            };
+            written(true).is_some() && written(false).is_some()
+        };
+        let fitting: Vec<Vec<Attempt>> = attempts
+            .iter()
+            .zip(&self.problems)
+            .map(|(list, problem)| list.iter().filter(|a| can(problem, a)).cloned().collect())
+            .collect();
+        let share = |control: Control, obeys: fn(&str, &str) -> bool| -> Result<f64, TrainError> {
+            let evaluation = self.evaluate(actor, Critic::Control(control), &fitting, 1)?;
+            let (mut obeyed, mut told) = (0u32, 0u32);
+            for rollout in evaluation.rollouts() {
+                for refinement in &rollout.refinements {
+                    told += 1;
+                    let texts = (rollout.response.text.trim(), refinement.text.trim());
+                    obeyed += u32::from(obeys(texts.0, texts.1));
+                }
+            }
+            Ok(f64::from(obeyed) / f64::from(told.max(1)))
+        };
+        let kept = share(Control::ContradictoryCorrect, |before, after| {
+            before == after
+        })?;
+        let changed = share(Control::ContradictoryWrong, |before, after| before != after)?;
+        Ok(kept.min(changed))
     }
 
     /// One response to each of these problems.
@@ -102,7 +152,7 @@ impl<'a> Gauge<'a> {
     ) -> Result<Vec<Vec<Attempt>>, TrainError> {
         let sampling = Sampling {
             temperature,
-            max_new_tokens: self.max_new_tokens,
+            max_new_tokens: self.lengths.response,
             ..Sampling::default()
         };
         let seeds = Seeds {

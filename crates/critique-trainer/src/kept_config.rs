@@ -13,7 +13,9 @@ pub(crate) fn keep_config(dir: &RunDir, config: &RunConfig) -> Result<(), TrainE
         path: path.clone(),
         message: why,
     };
-    let text = toml::to_string(config).map_err(|e| damaged(e.to_string()))?;
+    let mut resolved = config.clone();
+    resolved.resolve();
+    let text = toml::to_string(&resolved).map_err(|e| damaged(e.to_string()))?;
     let before = match std::fs::read_to_string(&path) {
         Ok(before) => before,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -22,7 +24,12 @@ pub(crate) fn keep_config(dir: &RunDir, config: &RunConfig) -> Result<(), TrainE
         Err(source) => return Err(TrainError::Read { path, source }),
     };
     let settings = |text: &str| -> Result<Value, TrainError> {
-        let mut table: Table = toml::from_str(text).map_err(|e| damaged(e.to_string()))?;
+        // A build before this one may have written fewer keys: reading adds what they mean.
+        let text = toml::from_str::<RunConfig>(text)
+            .ok()
+            .and_then(|read| toml::to_string(&read).ok())
+            .unwrap_or_else(|| text.to_owned());
+        let mut table: Table = toml::from_str(&text).map_err(|e| damaged(e.to_string()))?;
         // Threads and recomputing change no result, so a run may go on with others.
         table.retain(|key, _| key != "threads" && key != "recompute");
         Ok(Value::Table(table))

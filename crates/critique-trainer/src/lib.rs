@@ -51,11 +51,11 @@ mod run_dir;
 mod schedule;
 mod sft;
 
-pub use check::check;
+pub use check::{check, notes_of};
 pub use checkpoint::{Best, TrainerState, read_state};
 pub use config::{
-    EvalConfig, Gate, Measure, ModelSource, NewModel, RlStage, RolloutConfig, RunConfig,
-    SaveConfig, SftData, SftStage, StageConfig,
+    EvalConfig, EvalLengths, Gate, Lengths, Measure, ModelSource, NewModel, RlStage, RolloutConfig,
+    RunConfig, SaveConfig, SftData, SftStage, StageConfig,
 };
 pub use error::TrainError;
 pub use models::Models;

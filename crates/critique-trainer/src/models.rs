@@ -10,8 +10,9 @@ use critique_model::{
 };
 use critique_tasks::{Task, Vocabulary};
 
-use crate::config::{Gate, ModelSource, NewModel, RunConfig, StageConfig, origin};
+use crate::config::{Gate, ModelSource, NewModel, RunConfig, StageConfig, origin, stage_and_best};
 use crate::error::TrainError;
+use crate::run_dir::RunDir;
 
 /// Models by name.
 pub struct Models {
@@ -84,6 +85,51 @@ impl Models {
     /// Puts a model in place of the one of this name.
     pub fn put(&mut self, name: &str, model: LanguageModel) {
         self.loaded.insert(name.to_owned(), model);
+    }
+
+    /// Puts in place what a stage begins as, where it names an earlier stage.
+    ///
+    /// # Errors
+    ///
+    /// When that stage left no such model, or it cannot be loaded.
+    pub(crate) fn begin(&mut self, stage: &StageConfig, dir: &RunDir) -> Result<(), TrainError> {
+        let Some(start) = stage.start() else {
+            return Ok(());
+        };
+        let of = (stage.name(), stage.model());
+        let model = self.left_by(start, "start", of, dir)?;
+        self.put(stage.model(), model);
+        Ok(())
+    }
+
+    /// The model that an earlier stage left, or its best step, which `key` of a stage names;
+    /// the stage goes by its name and its model.
+    ///
+    /// # Errors
+    ///
+    /// When that stage left no such model, or it cannot be loaded.
+    pub(crate) fn left_by(
+        &mut self,
+        earlier: &str,
+        key: &str,
+        (stage, model): (&str, &str),
+        dir: &RunDir,
+    ) -> Result<LanguageModel, TrainError> {
+        let folder = dir.stage(earlier);
+        if !folder.is_dir() {
+            let why = match stage_and_best(earlier) {
+                (of, true) => format!("; stage `{of}` may have ended before its first validation"),
+                _ => String::new(),
+            };
+            let message = format!(
+                "stage `{stage}`: `{key}` is `{earlier}`, and `{}` is not there{why}",
+                folder.display()
+            );
+            return Err(TrainError::Config { message });
+        }
+        // Models that share its folder must be loaded before it is anything else.
+        self.ensure(model)?;
+        self.read(model, &folder)
     }
 
     /// Takes up what a finished stage left in its folder. The models that the stage looked at

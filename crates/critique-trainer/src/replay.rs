@@ -9,14 +9,13 @@
 use std::path::{Path, PathBuf};
 
 use critique_core::{Completion, Problem, Rollout, Split, derive_seed};
-use critique_eval::EvalSettings;
 use critique_model::LanguageModel;
 use critique_rollout::{Alone, RolloutId, RolloutRecord, Scored, Seeds, record};
 use critique_tasks::Task;
 use serde_json::Value;
 
 use crate::checkpoint::TrainerState;
-use crate::config::{RlStage, RunConfig, StageConfig};
+use crate::config::{RlStage, RolloutConfig, RunConfig, StageConfig};
 use crate::error::TrainError;
 use crate::models::Models;
 use crate::observer::{Event, Observer};
@@ -166,6 +165,7 @@ pub fn replay(
 
     let mut models = Models::new(config, task)?;
     models_before(&dir, config, index, &mut models)?;
+    models.begin(&config.stages[index], &dir)?;
     let step = usize::try_from(id.step).unwrap_or(usize::MAX);
     let from = newest_checkpoint(&dir, &stage.name, step)?;
     let checkpoint = from.as_ref().map(|(folder, _)| folder.clone());
@@ -186,6 +186,7 @@ pub fn replay(
         reference: (stage.reference != "none").then(|| named.as_ref().unwrap_or(policy)),
         seed: derive_seed(config.seed, &["stage", &stage.name]),
     };
+    sampled_by(&context, id)?;
     let redone = step - state.stage_step;
     let begin = Event::ReplayStart {
         stage: &stage.name,
@@ -246,7 +247,7 @@ pub fn replay_evaluation(
     let critic = models.read(stage.model(), &folder)?;
     let actor = models.get("actor")?;
     let seed = derive_seed(config.seed, &["eval"]);
-    let settings = EvalSettings::sampled(row, seed, temperature, config.eval.max_new_tokens);
+    let settings = config.eval_lengths().settings(row, seed, temperature);
     let asks = Alone {
         actor,
         critic: &critic,
@@ -376,9 +377,9 @@ fn alone(
     let fixed = context
         .fixed
         .map(|fixed| -> Result<_, TrainError> {
-            let attempts = fixed.attempts(task, std::slice::from_ref(problem))?;
-            let attempt = attempts.into_iter().flatten().nth(id.sample);
-            attempt.ok_or_else(|| no_rollout(id, "`responses_file` has no such response"))
+            let attempt = context.fixed_response(fixed, id, &seeds)?;
+            attempt
+                .ok_or_else(|| no_rollout(id, "the step has no such response of `responses_file`"))
         })
         .transpose()?;
     let group = asks
@@ -418,16 +419,30 @@ fn stage_of<'a>(config: &'a RunConfig, id: &RolloutId) -> Result<(usize, &'a RlS
         let why = format!("steps of the stage go from 0 to {}", stage.steps - 1);
         return Err(no_rollout(id, &why));
     }
-    let rollout = &config.rollout;
-    let sampled = rollout.responses_file.is_none() && id.sample >= rollout.responses;
-    if sampled || id.sibling >= rollout.group_size {
-        let why = format!(
-            "the run makes {} responses to a problem and {} critiques of each, counted from 0",
-            rollout.responses, rollout.group_size
-        );
-        return Err(no_rollout(id, &why));
+    if id.sibling >= config.rollout.group_size {
+        return Err(too_many(id, &config.rollout));
     }
     Ok((index, stage))
+}
+
+/// That the step makes so many responses to the problem: those of each time that it has it.
+fn sampled_by(context: &RlContext<'_>, id: &RolloutId) -> Result<(), TrainError> {
+    let step = usize::try_from(id.step).unwrap_or(usize::MAX);
+    let problems = context.problems(step);
+    let times = problems.iter().filter(|p| p.id == id.problem).count();
+    if id.sample < context.samples_a_time() * times.max(1) {
+        return Ok(());
+    }
+    Err(too_many(id, context.rollout))
+}
+
+fn too_many(id: &RolloutId, rollout: &RolloutConfig) -> TrainError {
+    let why = format!(
+        "the run makes {} responses to a problem, each time that a step has it, and {} critiques \
+         of each, counted from 0",
+        rollout.responses, rollout.group_size
+    );
+    no_rollout(id, &why)
 }
 
 fn no_rollout(id: &RolloutId, why: &str) -> TrainError {
@@ -510,6 +525,7 @@ fn models_before(
             );
             return Err(TrainError::Config { message });
         }
+        models.begin(stage, dir)?;
         models.take_up(stage, &folder)?;
         models.need_after(stage)?;
     }

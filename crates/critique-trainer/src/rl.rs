@@ -4,15 +4,17 @@
 use std::sync::Mutex;
 use std::time::Instant;
 
-use critique_core::{FinishReason, Problem, Rng, derive_seed};
+use critique_core::{
+    Attempt, Completion, FinishReason, Judgment, Problem, Rng, Rollout, derive_seed,
+};
 use critique_model::{Group, LanguageModel, PerToken, TokenRun};
 use critique_rewards::{
-    BaselineState, BatchCounts, GroupStats, LossStats, PolicyLoss, RewardBreakdown, Sequence,
-    TokenInput, TokenStats,
+    BaselineState, BatchCounts, FlatGroups, GroupStats, LossStats, Part, PolicyLoss,
+    RewardBreakdown, Sequence, TokenInput, TokenStats,
 };
 use critique_rollout::{
-    FixedResponses, RolloutGroup, RolloutRecord, Scored, Seeds, balanced, cases, critique,
-    drop_unrefined, refine, respond,
+    Case, FixedResponses, RolloutGroup, RolloutId, RolloutRecord, Scored, Seeds, balanced, cases,
+    critique, drop_unrefined, refine, respond,
 };
 use critique_tasks::Task;
 use serde_json::json;
@@ -55,6 +57,10 @@ struct Batch {
     reference: PerToken,
     token_advantages: PerToken,
     token_stats: TokenStats,
+    /// The part of each critique in the update.
+    parts: Vec<Vec<Part>>,
+    /// Whether a group is left out of the update as a whole.
+    left_out: Vec<bool>,
     dropped: usize,
     rollout_secs: f64,
     score_secs: f64,
@@ -104,7 +110,7 @@ impl RlContext<'_> {
     }
 
     /// The problems of a step: an endless walk through them, in a new order every time round.
-    fn problems(&self, step: usize) -> Vec<Problem> {
+    pub(crate) fn problems(&self, step: usize) -> Vec<Problem> {
         let len = self.problems.len();
         let mut chosen = Vec::with_capacity(self.rollout.problems);
         let mut order: Option<(usize, Vec<usize>)> = None;
@@ -135,21 +141,7 @@ impl RlContext<'_> {
     ) -> Result<Batch, TrainError> {
         let begin = Instant::now();
         let (rollout, task) = (self.rollout, self.task);
-        let problems = self.problems(step);
-        let (attempts, mut dropped) = if let Some(fixed) = self.fixed {
-            (fixed.attempts(task, &problems)?, 0)
-        } else {
-            let (samples, sampling) = (rollout.responses, &rollout.response);
-            let responses = respond(self.actor, task, &problems, samples, sampling, seeds)?;
-            (responses.attempts, responses.dropped)
-        };
-        let mut cases = cases(&problems, attempts);
-        if rollout.balanced {
-            cases = balanced(
-                cases,
-                derive_seed(self.seed, &["balance", &self.stage.name, &step.to_string()]),
-            );
-        }
+        let (cases, mut dropped) = self.cases(step, seeds)?;
         let critiques = critique(
             critic,
             task,
@@ -194,7 +186,9 @@ impl RlContext<'_> {
             None => Vec::new(),
         };
         let score_secs = begin.elapsed().as_secs_f64();
-        let (token_advantages, token_stats) = self.credit(&old, &reference, &advantages.values);
+        let (parts, left_out) = self.parts(&groups, &totals);
+        let (token_advantages, token_stats) =
+            self.credit(&old, &reference, &advantages.values, &parts);
         Ok(Batch {
             groups,
             rewards,
@@ -204,6 +198,8 @@ impl RlContext<'_> {
             reference,
             token_advantages,
             token_stats,
+            parts,
+            left_out,
             dropped,
             rollout_secs,
             score_secs,
@@ -212,14 +208,78 @@ impl RlContext<'_> {
         })
     }
 
+    /// The responses of a step, and how many problems gave none because their prompt did not fit.
+    fn cases(&self, step: usize, seeds: &Seeds<'_>) -> Result<(Vec<Case>, usize), TrainError> {
+        let (rollout, task) = (self.rollout, self.task);
+        let problems = self.problems(step);
+        let samples = rollout.responses;
+        let (cases, dropped) = if let Some(fixed) = self.fixed {
+            (fixed.cases(task, &problems, samples, seeds)?, 0)
+        } else {
+            let sampling = &rollout.response;
+            let responses = respond(self.actor, task, &problems, samples, sampling, seeds)?;
+            (cases(&problems, responses.attempts), responses.dropped)
+        };
+        if !rollout.balanced {
+            return Ok((cases, dropped));
+        }
+        let names = ["balance", &self.stage.name, &step.to_string()];
+        let seed = derive_seed(self.seed, &names);
+        Ok((balanced(cases, self.samples_a_time(), seed), dropped))
+    }
+
+    /// How far the samples of a problem are counted on where it stands in a step again.
+    pub(crate) fn samples_a_time(&self) -> usize {
+        self.fixed
+            .map_or(self.rollout.responses, FixedResponses::stride)
+    }
+
+    /// A response from the file, where the step has it.
+    pub(crate) fn fixed_response(
+        &self,
+        fixed: &FixedResponses,
+        id: &RolloutId,
+        seeds: &Seeds<'_>,
+    ) -> Result<Option<Attempt>, TrainError> {
+        let step = usize::try_from(id.step).unwrap_or(usize::MAX);
+        let mut problems = self.problems(step);
+        problems.retain(|problem| problem.id == id.problem);
+        let cases = fixed.cases(self.task, &problems, self.rollout.responses, seeds)?;
+        let found = cases.into_iter().find(|case| case.sample == id.sample);
+        Ok(found.map(|case| case.response))
+    }
+
+    /// The part of each critique in the update, and the groups that have none.
+    fn parts(&self, groups: &[RolloutGroup], rewards: &[Vec<f32>]) -> (Vec<Vec<Part>>, Vec<bool>) {
+        let stage = self.stage;
+        let of_group = |(group, rewards): (&RolloutGroup, &Vec<f32>)| -> Vec<Part> {
+            let flat = stage.advantage.learns_nothing(rewards);
+            let part = match stage.flat_groups {
+                FlatGroups::Apart if flat => Part::Apart,
+                FlatGroups::Drop if flat => Part::Out,
+                _ => Part::Whole,
+            };
+            let masked = |r: &Rollout| stage.mask_truncated && is_cut_off(&r.critique.completion);
+            let rollouts = group.rollouts();
+            rollouts
+                .map(|r| if masked(r) { Part::Out } else { part })
+                .collect()
+        };
+        let parts = groups.iter().zip(rewards).map(of_group).collect();
+        let drops = stage.flat_groups == FlatGroups::Drop;
+        let left_out = |rewards: &Vec<f32>| drops && stage.advantage.learns_nothing(rewards);
+        (parts, rewards.iter().map(left_out).collect())
+    }
+
     /// Spreads advantages and the KL in the reward over tokens.
     fn credit(
         &self,
         old: &PerToken,
         reference: &PerToken,
         advantages: &[Vec<f32>],
+        parts: &[Vec<Part>],
     ) -> (PerToken, TokenStats) {
-        let credit = self.stage.token_credit();
+        let credit = self.stage.token_credit(self.rollout);
         let mut sequences = Vec::new();
         for (g, old) in old.iter().enumerate() {
             for (m, log_probs) in old.iter().enumerate() {
@@ -231,7 +291,7 @@ impl RlContext<'_> {
                 });
             }
         }
-        let spread = credit.advantages(&sequences);
+        let spread = credit.advantages_of(&sequences, &parts.concat());
         let mut values = spread.values.into_iter();
         let shaped = old
             .iter()
@@ -250,7 +310,7 @@ impl RlContext<'_> {
         let mut update = Update::default();
         let all = engine_groups(&batch.groups);
         let parts = self.minibatches(step, batch);
-        let steps = self.stage.steps * parts.len();
+        update.lr = self.learning_rate(step, 0, 1);
         for (number, part) in parts.iter().enumerate() {
             let groups: Vec<Group> = part.iter().map(|&g| all[g].clone()).collect();
             let (log_probs, stats) = self.accumulate(critic, batch, part, &groups)?;
@@ -258,8 +318,7 @@ impl RlContext<'_> {
                 update.log_prob_diff = largest_difference(&log_probs, part, &batch.groups);
             }
             update.stats.merge(&stats);
-            let share = self.stage.schedule.at(step * parts.len() + number, steps);
-            update.lr = self.stage.lr * share;
+            update.lr = self.learning_rate(step, number, parts.len());
             let loss = stats.loss() as f32;
             update.losses.push(loss);
             let norm = if loss.is_finite() {
@@ -278,7 +337,34 @@ impl RlContext<'_> {
         Ok(update)
     }
 
-    /// Places of groups, cut into minibatches, once for each inner epoch.
+    /// Learning rate of minibatch `number` of the `parts` of a step. The schedule is over the
+    /// optimizer steps of a stage that loses no rollouts; a step with fewer or more minibatches
+    /// takes as much of it as any other.
+    fn learning_rate(&self, step: usize, number: usize, parts: usize) -> f32 {
+        let usual = self.usual_minibatches();
+        let place = (step * usual) as f64 + (number * usual) as f64 / parts as f64;
+        let steps = self.stage.steps * usual;
+        self.stage.lr * self.stage.schedule.at_place(place, steps)
+    }
+
+    /// Minibatches of a step that loses no rollouts.
+    fn usual_minibatches(&self) -> usize {
+        let (rollout, size) = (self.rollout, self.rollout.group_size);
+        let responses = if rollout.balanced {
+            2
+        } else {
+            rollout.responses
+        };
+        let groups = rollout.problems * responses;
+        let a_part = match self.stage.minibatch {
+            0 => groups,
+            most => (most / size).clamp(1, groups),
+        };
+        groups.div_ceil(a_part) * self.stage.inner_epochs
+    }
+
+    /// Places of groups, cut into minibatches, once for each inner epoch. Groups that are left
+    /// out of the update are in none, and a minibatch without a token that counts is none.
     fn minibatches(&self, step: usize, batch: &Batch) -> Vec<Vec<usize>> {
         let most = if self.stage.minibatch == 0 {
             usize::MAX
@@ -296,7 +382,7 @@ impl RlContext<'_> {
             ];
             Rng::new(derive_seed(self.seed, &names)).shuffle(&mut order);
             let (mut part, mut members) = (Vec::new(), 0);
-            for group in order {
+            for group in order.into_iter().filter(|&g| !batch.left_out[g]) {
                 let size = batch.groups[group].members.len();
                 if members > 0 && members + size > most {
                     parts.push(std::mem::take(&mut part));
@@ -309,6 +395,8 @@ impl RlContext<'_> {
                 parts.push(part);
             }
         }
+        let counts = |g: &usize| batch.parts[*g].iter().any(|part| *part != Part::Out);
+        parts.retain(|part| part.iter().any(counts));
         parts
     }
 
@@ -320,14 +408,22 @@ impl RlContext<'_> {
         part: &[usize],
         groups: &[Group],
     ) -> Result<(PerToken, LossStats), TrainError> {
-        let lengths: Vec<usize> = groups
+        // Masked tokens count in no average, as TRL has it; their critiques still do.
+        let lengths: Vec<usize> = part
             .iter()
-            .flat_map(|g| g.completions.iter().map(Vec::len))
+            .zip(groups)
+            .flat_map(|(&g, group)| batch.parts[g].iter().zip(&group.completions))
+            .map(|(part, tokens)| if *part == Part::Out { 0 } else { tokens.len() })
             .collect();
-        let policy = PolicyLoss::new(self.stage.loss_settings(), BatchCounts::of(&lengths));
+        let settings = self.stage.loss_settings(self.rollout);
+        let policy = PolicyLoss::new(settings, BatchCounts::of(&lengths));
         let stats = Mutex::new(vec![LossStats::default(); groups.len()]);
         let loss = |run: TokenRun, log_probs: &[f32], grad: &mut [f32]| {
             let (g, m) = (part[run.group], run.completion);
+            if batch.parts[g][m] == Part::Out {
+                grad.fill(0.0);
+                return;
+            }
             let weight = policy.weight(groups[run.group].completions[m].len());
             let mut seen = LossStats::default();
             for (i, (&log_prob, grad)) in log_probs.iter().zip(grad).enumerate() {
@@ -370,17 +466,18 @@ impl RlContext<'_> {
             .collect();
         let clipped = rollouts
             .iter()
-            .filter(|r| r.critique.completion.finish_reason == FinishReason::Length)
+            .filter(|r| is_cut_off(&r.critique.completion))
             .count();
         let parsed = rollouts
             .iter()
             .filter(|r| r.critique.judgment.is_parsed())
             .count();
         let right = rollouts.iter().filter(|r| r.judged_rightly()).count();
-        let (correct, wrong): (Vec<_>, Vec<_>) = rollouts
+        let (correct, wrong): (Vec<&Rollout>, Vec<&Rollout>) = rollouts
             .iter()
+            .copied()
             .partition(|r| r.response.verdict.is_correct());
-        let of = |rollouts: &[&&critique_core::Rollout]| {
+        let of = |rollouts: &[&Rollout]| {
             let right = rollouts.iter().filter(|r| r.judged_rightly()).count();
             (!rollouts.is_empty()).then(|| right as f64 / rollouts.len() as f64)
         };
@@ -429,6 +526,10 @@ impl RlContext<'_> {
             lengths.iter().max().copied().unwrap_or(0) as f64,
         );
         put("completions/clipped_ratio", share(clipped));
+        put("said_correct", share(said_correct(&rollouts)));
+        if self.stage.dual_clip.is_some() {
+            put("clip_ratio/dual_mean", update.stats.clip_dual());
+        }
         put("parse_rate", share(parsed));
         put("acc_initial", share(correct.len()));
         put("acc_dis", share(right));
@@ -468,7 +569,60 @@ impl RlContext<'_> {
         put("dropped", batch.dropped as f64);
         metrics.insert("acc_dis_correct".into(), json!(of(&correct)));
         metrics.insert("acc_dis_incorrect".into(), json!(of(&wrong)));
+        let responses = batch.groups.iter().map(|group| &group.case.response);
+        let cut = cut_off_share(responses);
+        metrics.insert("responses/clipped_ratio".into(), json!(cut));
+        if self.stage.rewards.needs_refinement() {
+            let refinements = rollouts.iter().flat_map(|r| &r.refinements);
+            let cut = cut_off_share(refinements);
+            metrics.insert("refinements/clipped_ratio".into(), json!(cut));
+            transitions(&correct, &wrong, &mut metrics);
+        }
         metrics
+    }
+}
+
+fn is_cut_off(completion: &Completion) -> bool {
+    completion.finish_reason == FinishReason::Length
+}
+
+/// Share of sampled texts that were cut off at the longest length; nothing where none was sampled.
+fn cut_off_share<'a>(attempts: impl Iterator<Item = &'a Attempt>) -> Option<f64> {
+    let cut: Vec<bool> = attempts
+        .filter_map(|attempt| attempt.completion.as_ref())
+        .map(is_cut_off)
+        .collect();
+    let many = cut.iter().filter(|cut| **cut).count();
+    (!cut.is_empty()).then(|| many as f64 / cut.len() as f64)
+}
+
+fn said_correct(rollouts: &[&Rollout]) -> usize {
+    let said = rollouts.iter().map(|r| r.critique.judgment);
+    said.filter(|judgment| *judgment == Judgment::Correct)
+        .count()
+}
+
+/// Right responses made wrong and wrong ones made right: as shares of all rollouts, and of those
+/// whose response is right, or is not. Several refinements of a rollout are averaged.
+fn transitions(correct: &[&Rollout], wrong: &[&Rollout], metrics: &mut Metrics) {
+    let refined = |rollout: &&Rollout| {
+        let right = rollout.refinements.iter();
+        let right = right.filter(|a| a.verdict.is_correct()).count();
+        right as f64 / rollout.refinements.len().max(1) as f64
+    };
+    let lost: f64 = correct.iter().map(|r| 1.0 - refined(r)).sum();
+    let won: f64 = wrong.iter().map(refined).sum();
+    let all = (correct.len() + wrong.len()).max(1) as f64;
+    let of = |sum: f64, rollouts: &[&Rollout]| {
+        (!rollouts.is_empty()).then(|| sum / rollouts.len() as f64)
+    };
+    for (name, value) in [
+        ("delta_c2i", Some(lost / all)),
+        ("delta_i2c", Some(won / all)),
+        ("c2i_of_correct", of(lost, correct)),
+        ("i2c_of_incorrect", of(won, wrong)),
+    ] {
+        metrics.insert(name.into(), json!(value));
     }
 }
 

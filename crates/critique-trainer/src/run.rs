@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use critique_core::{Problem, Split, derive_seed};
-use critique_eval::{Critic, EvalSettings, Summary, evaluate};
+use critique_eval::{Critic, Summary, evaluate};
 use critique_model::LanguageModel;
 use critique_rewards::BaselineState;
 use critique_rollout::Control;
 use critique_tasks::Task;
 use serde_json::json;
 
-use crate::check::check;
+use crate::check::{check, notes};
 use crate::checkpoint::{self, Best, TrainerState, read_state};
 use crate::config::{RlStage, RunConfig, SftStage, StageConfig};
 use crate::error::TrainError;
@@ -112,8 +112,8 @@ impl Runner<'_> {
         let eval_seed = derive_seed(config.seed, &["eval"]);
         let mut shared = Shared {
             models: Models::new(config, self.task)?,
-            gauge: Gauge::new(config.eval.max_new_tokens, self.task, config.seed),
-            evaluator: Evaluator::new(&config.eval, self.task, eval_seed)?,
+            gauge: Gauge::new(config.eval_lengths(), self.task, config.seed),
+            evaluator: Evaluator::new(config, self.task, eval_seed)?,
             train: self.task.problems(Split::Train)?,
         };
         let mut checkpoint = self.checkpoint(resume)?;
@@ -124,6 +124,7 @@ impl Runner<'_> {
                 observer.on(&Event::StageSkipped {
                     stage: stage.name(),
                 });
+                shared.models.begin(stage, self.dir)?;
                 shared.models.take_up(stage, &folder)?;
             } else {
                 let from = checkpoint
@@ -183,6 +184,7 @@ impl Runner<'_> {
         shared: &mut Shared<'_>,
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
+        shared.models.begin(stage, self.dir)?;
         let (model, state) = start_of(
             stage.name(),
             stage.model(),
@@ -301,6 +303,9 @@ impl Runner<'_> {
         let rollout = &self.config.rollout;
         let fixed = fixed_responses(rollout)?;
         let problems = problems_of(&stage.name, fixed.as_ref(), train)?;
+        for text in notes(self.config, stage, fixed.as_ref(), &problems) {
+            observer.on(&Event::Note { text: &text });
+        }
         let named = named_reference(self.dir, stage, models)?;
         // The model among `models` is the policy as it was when the stage began.
         let (actor, policy) = models.pair("actor", &stage.model)?;
@@ -380,17 +385,19 @@ impl Runner<'_> {
         work: &mut InStage,
         metrics: &mut Metrics,
     ) -> Result<(), TrainError> {
-        let settings = EvalSettings::greedy(
-            "validation",
-            self.config.seed,
-            self.config.eval.max_new_tokens,
-        );
+        let lengths = self.config.eval_lengths();
+        let settings = lengths.settings("validation", self.config.seed, 0.0);
         let row = evaluate(actor, Some(&work.model), self.task, problems, &settings)?.row;
         let figures = [
             ("eval/acc_initial", row.acc_initial),
             ("eval/acc_refined", row.acc_refined),
             ("eval/acc_dis", row.acc_dis),
             ("eval/acc_dis_balanced", row.acc_dis_balanced),
+            ("eval/acc_dis_correct", row.acc_dis_correct),
+            ("eval/acc_dis_incorrect", row.acc_dis_incorrect),
+            ("eval/said_correct", row.extra.said_correct),
+            ("eval/delta_c2i", row.delta_c2i),
+            ("eval/delta_i2c", row.delta_i2c),
             ("eval/parse_rate", row.parse_rate),
         ];
         for (name, value) in figures {
@@ -515,6 +522,15 @@ impl Runner<'_> {
             evaluator.run("no_critic", actor, Critic::Nobody, self.dir, observer)?;
             if self.config.eval.controls {
                 for control in Control::ALL {
+                    if !control.is_possible(self.task, &evaluator.problems) {
+                        let name = control.name();
+                        observer.on(&Event::Note {
+                            text: &format!(
+                                "the task writes no perfect critiques, so there is no row `{name}`"
+                            ),
+                        });
+                        continue;
+                    }
                     evaluator.run(
                         control.name(),
                         actor,
@@ -590,7 +606,10 @@ pub(crate) fn named_reference(
 ) -> Result<Option<LanguageModel>, TrainError> {
     match stage.reference.as_str() {
         "start" | "none" => Ok(None),
-        earlier => Ok(Some(models.read(&stage.model, &dir.stage(earlier))?)),
+        earlier => {
+            let of = (stage.name.as_str(), stage.model.as_str());
+            models.left_by(earlier, "reference", of, dir).map(Some)
+        }
     }
 }
 

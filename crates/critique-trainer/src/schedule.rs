@@ -46,15 +46,21 @@ impl Default for Schedule {
 impl Schedule {
     /// Learning rate of step `step` (counted from 0) of `steps`, as a share of the peak.
     pub fn at(&self, step: usize, steps: usize) -> f32 {
-        if step < self.warmup {
-            return (step + 1) as f32 / self.warmup as f32;
+        self.at_place(step as f64, steps)
+    }
+
+    /// The same at a place between two steps.
+    pub fn at_place(&self, step: f64, steps: usize) -> f32 {
+        let warmup = self.warmup as f64;
+        if step < warmup {
+            return ((step + 1.0) as f32 / self.warmup as f32).min(1.0);
         }
         let steps = if self.steps > 0 { self.steps } else { steps };
         match self.shape {
             Shape::Constant => 1.0,
             Shape::Cosine => {
-                let done =
-                    (step - self.warmup) as f32 / (steps.saturating_sub(self.warmup)).max(1) as f32;
+                let fall = steps.saturating_sub(self.warmup).max(1);
+                let done = (step - warmup) as f32 / fall as f32;
                 let wave = 0.5 * (1.0 + (std::f32::consts::PI * done.min(1.0)).cos());
                 self.floor + (1.0 - self.floor) * wave
             }
@@ -87,5 +93,20 @@ mod tests {
         let same: Vec<f32> = (0..=12).map(|step| early.at(step, 100)).collect();
         assert_eq!(at, same);
         assert_eq!(early.at(60, 100), at[12]);
+    }
+
+    #[test]
+    fn between_two_steps_the_rate_lies_between_theirs() {
+        let schedule = Schedule {
+            warmup: 3,
+            ..Schedule::default()
+        };
+        for step in 0..11 {
+            let (left, right) = (schedule.at(step, 12), schedule.at(step + 1, 12));
+            let middle = schedule.at_place(step as f64 + 0.5, 12);
+            let (low, high) = (left.min(right), left.max(right));
+            assert!((low..=high).contains(&middle), "{step}: {middle}");
+            assert_eq!(schedule.at_place(step as f64, 12), left);
+        }
     }
 }

@@ -12,6 +12,14 @@ pub struct Op {
 }
 
 impl Op {
+    /// Any of the eighteen.
+    pub fn random(rng: &mut Rng) -> Self {
+        Self {
+            sign: if rng.chance(0.5) { '+' } else { '-' },
+            operand: 1 + rng.below(9) as u8,
+        }
+    }
+
     /// The right value after this operation, modulo 100.
     pub fn apply(self, value: u8) -> u8 {
         if self.sign == '+' {
@@ -19,6 +27,24 @@ impl Op {
         } else {
             (value + 100 - self.operand) % 100
         }
+    }
+
+    /// Takes this operation back: the value that it makes `value` of, modulo 100.
+    pub fn undo(self, value: u8) -> u8 {
+        self.inverse().apply(value)
+    }
+
+    /// The operation that takes this one back.
+    pub fn inverse(self) -> Self {
+        Self {
+            sign: if self.sign == '+' { '-' } else { '+' },
+            ..self
+        }
+    }
+
+    /// The line of a solution: `94+3=97`.
+    pub fn line(self, before: u8, value: u8) -> String {
+        format!("{before:02}{}{}={value:02}", self.sign, self.operand)
     }
 
     /// Whether a large operand carries or borrows: where slips happen.
@@ -32,14 +58,10 @@ impl Op {
         self.operand >= hard_operand && crosses
     }
 
-    /// The typical slip: the carry or borrow is dropped.
+    /// The typical slip: one too low, as when counting on past a ten and the ten itself is counted
+    /// twice. All slips go in one direction, so that two of them never cancel each other.
     pub fn slip(self, value: u8) -> u8 {
-        let right = self.apply(value);
-        if self.sign == '+' {
-            (right + 90) % 100
-        } else {
-            (right + 10) % 100
-        }
+        (self.apply(value) + 99) % 100
     }
 }
 
@@ -56,13 +78,9 @@ impl Chain {
     /// A random chain.
     pub fn random(rng: &mut Rng, operations: usize) -> Self {
         let start = rng.below(100) as u8;
-        let op = |rng: &mut Rng| Op {
-            sign: if rng.chance(0.5) { '+' } else { '-' },
-            operand: 1 + rng.below(9) as u8,
-        };
         Self {
             start,
-            ops: (0..operations).map(|_| op(rng)).collect(),
+            ops: (0..operations).map(|_| Op::random(rng)).collect(),
         }
     }
 
@@ -117,48 +135,42 @@ impl Chain {
             .collect()
     }
 
-    /// A solution with these values, a line each: `+3=97`.
+    /// What stands before each operation, where these values stand after them.
+    pub fn befores(&self, values: &[u8]) -> Vec<u8> {
+        std::iter::once(self.start)
+            .chain(values.iter().copied())
+            .take(self.ops.len())
+            .collect()
+    }
+
+    /// A solution with these values, a line each: `94+3=97`.
     pub fn response(&self, values: &[u8]) -> String {
-        let line = |(op, value): (&Op, &u8)| format!("{}{}={value:02}\n", op.sign, op.operand);
-        self.ops
-            .iter()
-            .zip(values)
-            .map(line)
-            .collect::<Vec<_>>()
-            .concat()
+        let befores = self.befores(values);
+        let lines = self.ops.iter().zip(befores.iter().zip(values));
+        lines
+            .map(|(op, (&before, &value))| op.line(before, value) + "\n")
+            .collect()
     }
 
     /// The values that a response states, where it follows the question step by step.
     pub fn stated(&self, response: &str) -> Option<Vec<u8>> {
-        let mut lines = response.lines();
-        let values = self
-            .ops
-            .iter()
-            .map(|op| {
-                let value = lines
-                    .next()?
-                    .strip_prefix(&format!("{}{}=", op.sign, op.operand))?;
-                let digits = value.len() == 2 && value.bytes().all(|b| b.is_ascii_digit());
-                digits.then(|| value.parse().ok())?
-            })
-            .collect::<Option<Vec<u8>>>()?;
-        lines.next().is_none().then_some(values)
+        let value = |line: &str| line.split_once('=')?.1.parse().ok();
+        let values: Vec<u8> = response.lines().map(value).collect::<Option<_>>()?;
+        let same = values.len() == self.ops.len()
+            && self.response(&values).trim_end() == response.trim_end();
+        same.then_some(values)
     }
 }
 
-/// A value that differs in its tens, in its units, or in both: a third each.
+/// A value that differs in its units, and three times in ten in its tens too. Units, because they
+/// differ after a slip: a model learns to compare one digit sooner than two.
 pub(crate) fn other_value(rng: &mut Rng, value: u8) -> u8 {
-    let which = rng.below(3);
     let other_digit = |rng: &mut Rng, digit: u8| (digit + 1 + rng.below(9) as u8) % 10;
-    let tens = if which == 1 {
-        value / 10
-    } else {
+    let units = other_digit(rng, value % 10);
+    let tens = if rng.chance(0.3) {
         other_digit(rng, value / 10)
-    };
-    let units = if which == 0 {
-        value % 10
     } else {
-        other_digit(rng, value % 10)
+        value / 10
     };
     10 * tens + units
 }
@@ -168,12 +180,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_wrap_around_and_slips_miss_by_ten() {
+    fn values_wrap_around_and_slips_miss_by_one() {
         let chain = Chain::parse("94+3+4-7").unwrap();
         assert_eq!(chain.values(), [97, 1, 94]);
-        assert_eq!(chain.response(&[97, 1, 4]), "+3=97\n+4=01\n-7=04\n");
-        assert_eq!(chain.ops[2].slip(1), 4);
+        assert_eq!(chain.response(&[97, 1, 93]), "94+3=97\n97+4=01\n01-7=93\n");
+        assert_eq!(chain.ops[2].slip(1), 93);
+        assert_eq!(chain.ops[1].slip(97), 0);
         assert!(chain.ops[2].is_hard(1, 7) && !chain.ops[1].is_hard(97, 7));
+    }
+
+    #[test]
+    fn an_operation_is_taken_back_by_its_inverse() {
+        for value in 0..100 {
+            for sign in ['+', '-'] {
+                let op = Op { sign, operand: 7 };
+                assert_eq!(op.undo(op.apply(value)), value);
+            }
+        }
     }
 
     #[test]
@@ -190,14 +213,18 @@ mod tests {
         let chain = Chain::parse("94+3").unwrap();
         for odd in [
             "",
-            "+3=9",
-            "+3=97\n+4=01\n",
-            "-3=97\n",
-            "+3=+7\n",
-            "+3=97x\n",
+            "94+3=9",
+            "94+3=97\n97+4=01\n",
+            "93+3=97\n",
+            "94-3=97\n",
+            "94+3=+7\n",
+            "94+3=297\n",
+            "94+3=97x\n",
+            "+3=97\n",
         ] {
             assert_eq!(chain.stated(odd), None, "{odd:?}");
         }
+        assert_eq!(chain.stated("94+3=97"), Some(vec![97]));
         assert_eq!(Chain::parse("9"), None);
         assert_eq!(Chain::parse("94*3"), None);
     }

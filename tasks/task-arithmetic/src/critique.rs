@@ -1,4 +1,8 @@
 //! Critiques of a chain: what a perfect critic writes, and what a noisy teacher does.
+//!
+//! A critique judges and helps, and the two are different skills. Each step is judged by taking
+//! its operation back, which shows *that* a value is wrong and not what is right. The help stands
+//! behind the verdict: the solution as it should read, which has to be computed forwards.
 
 use critique_tasks::Rng;
 
@@ -10,10 +14,12 @@ use crate::noise::Noise;
 pub struct StepNote {
     /// The operation.
     pub op: Op,
-    /// The value that the response states.
+    /// The value that the response states before it.
+    pub before: u8,
+    /// The value that the response states after it.
     pub stated: u8,
-    /// The value that the critic gets.
-    pub own: u8,
+    /// What the critic gets when it takes the operation back from `stated`.
+    pub undone: u8,
     /// Whether the critic calls the step correct.
     pub correct: bool,
 }
@@ -25,135 +31,170 @@ pub struct ChainCritique {
     pub steps: Vec<StepNote>,
     /// Whether the critic calls the final answer correct.
     pub final_correct: bool,
+    /// Help, which stands behind the verdict `Wrong` only: the value after each operation.
+    pub help: Option<Vec<u8>>,
 }
 
 impl ChainCritique {
     /// The critique of a critic who makes no mistake.
     pub fn perfect(chain: &Chain, stated: &[u8]) -> Self {
-        Self::from_own(chain, stated, &chain.values())
+        let undone = |_, op: Op, _, stated| op.undo(stated);
+        let mut critique = Self::checked(chain, stated, undone);
+        critique.final_correct = stated.last() == chain.values().last();
+        critique.help_with(chain, |_, before, op| op.apply(before));
+        critique
     }
 
-    /// What follows from the critic's own values.
-    fn from_own(chain: &Chain, stated: &[u8], own: &[u8]) -> Self {
-        let steps: Vec<_> = chain
-            .ops
-            .iter()
-            .zip(stated.iter().zip(own))
-            .map(|(&op, (&stated, &own))| StepNote {
-                op,
-                stated,
-                own,
-                correct: stated == own,
+    /// Marks that follow from values taken back by `undone` (place, operation, value before, value
+    /// stated). The verdict is `Correct` where every mark is.
+    fn checked(
+        chain: &Chain,
+        stated: &[u8],
+        mut undone: impl FnMut(usize, Op, u8, u8) -> u8,
+    ) -> Self {
+        let befores = chain.befores(stated);
+        let steps: Vec<_> = (0..chain.ops.len())
+            .map(|i| {
+                let (op, before, stated) = (chain.ops[i], befores[i], stated[i]);
+                let undone = undone(i, op, before, stated);
+                StepNote {
+                    op,
+                    before,
+                    stated,
+                    undone,
+                    correct: undone == before,
+                }
             })
             .collect();
-        let final_correct = steps.last().is_none_or(|step| step.correct);
+        let final_correct = steps.iter().all(|step| step.correct);
         Self {
             steps,
             final_correct,
+            help: None,
         }
     }
 
+    /// Helps where the verdict is `Wrong`; `value` computes (place, value before, operation).
+    fn help_with(&mut self, chain: &Chain, value: impl FnMut(usize, u8, Op) -> u8) {
+        self.help = (!self.final_correct).then(|| chain.continue_from(chain.start, 0, value));
+    }
+
     /// What the noisy teacher writes (see [`Noise`]). Its noise sits on hard steps and on the
-    /// final verdict, which is lenient.
+    /// final verdict, which is lenient; and, by rates of its own, on the help.
     pub fn noisy(rng: &mut Rng, chain: &Chain, stated: &[u8], noise: &Noise) -> Self {
-        let mut before = chain.start;
-        let own = chain.continue_from(chain.start, 0, |i, value, op| {
-            let said = stated[i];
-            let hard = op.is_hard(value, noise.hard_operand);
-            let said_right = said == op.apply(before);
-            before = said;
-            if !hard {
-                op.apply(value)
-            } else if said_right {
-                if rng.chance(noise.teacher_false_alarm) {
-                    op.slip(value)
-                } else {
-                    op.apply(value)
-                }
+        let mut critique = Self::checked(chain, stated, |_, op, before, stated| {
+            let undone = op.undo(stated);
+            let right = undone == before;
+            if !op.is_hard(before, noise.hard_operand) {
+                undone
+            } else if right && rng.chance(noise.teacher_false_alarm) {
+                // As if the response had slipped.
+                (before + 99) % 100
+            } else if !right && rng.chance(noise.teacher_overlooks) {
+                before
             } else {
-                let draw = rng.uniform();
-                if draw < noise.teacher_agrees {
-                    op.slip(value)
-                } else if draw < noise.teacher_agrees + noise.teacher_other {
-                    other_value(rng, op.apply(value))
-                } else {
-                    op.apply(value)
-                }
+                undone
             }
         });
-        let mut critique = Self::from_own(chain, stated, &own);
         for step in &mut critique.steps {
             step.correct ^= rng.chance(noise.teacher_step_flip);
         }
+        critique.final_correct = critique.steps.iter().all(|step| step.correct);
         let flip = if critique.final_correct {
             noise.teacher_final_flip
         } else {
             noise.teacher_lenient
         };
         critique.final_correct ^= rng.chance(flip);
+        critique.help_with(chain, |_, before, op| noise.help(rng, op, before));
         critique
     }
 
-    /// The text: the critic's own solution, then [`ChainCritique::judgment`]. A small model must
-    /// compute before it judges.
-    pub fn text(&self) -> String {
-        let own =
-            |step: &StepNote| format!("{}{}={:02}\n", step.op.sign, step.op.operand, step.own);
-        let solution: String = self.steps.iter().map(own).collect();
-        solution + &self.judgment()
+    /// A critique whose steps say nothing of its verdict, and whose help may be right or not: who
+    /// learns to refine by such critiques obeys the verdict.
+    pub fn conflicting(rng: &mut Rng, chain: &Chain, stated: &[u8], correct: bool) -> Self {
+        let mut critique = Self::checked(chain, stated, |_, op, _, stated| op.undo(stated));
+        for step in &mut critique.steps {
+            step.correct = rng.chance(0.5);
+        }
+        critique.final_correct = correct;
+        // Mostly wrong, so that it has to be read: an actor that computes it is mostly wrong too.
+        critique.help_with(chain, |_, before, op| {
+            let right = op.apply(before);
+            if rng.chance(0.5) {
+                right
+            } else {
+                other_value(rng, right)
+            }
+        });
+        critique
     }
 
-    /// What the actor reads: the form of METHOD 1.4, with the critic's own value before each
-    /// verdict.
-    pub fn judgment(&self) -> String {
+    /// A critique whose steps all say the opposite of its verdict; `Wrong` comes with help that
+    /// is wrong itself.
+    pub fn contradicting(chain: &Chain, stated: &[u8], correct: bool) -> Self {
+        let mut critique = Self::checked(chain, stated, |_, op, _, stated| op.undo(stated));
+        for step in &mut critique.steps {
+            step.correct = !correct;
+        }
+        critique.final_correct = correct;
+        // Never the answer of the response.
+        let last = stated.len().saturating_sub(1);
+        critique.help_with(chain, |i, before, op| {
+            let away = (op.apply(before) + 55) % 100;
+            if i == last && away == stated[i] {
+                (away + 1) % 100
+            } else {
+                away
+            }
+        });
+        critique
+    }
+
+    /// The text, in the form of the paper's critiques: a block a step, a closing block.
+    pub fn text(&self, chain: &Chain) -> String {
         let step = |step: &StepNote| {
             format!(
-                "Step sentence: {}{}={:02}\nExplanation: {:02}\nCorrectness of the step: {}\n",
-                step.op.sign,
-                step.op.operand,
-                step.stated,
-                step.own,
+                "Step sentence: {}\nExplanation: {}\nCorrectness of the step: {}\n",
+                step.op.line(step.before, step.stated),
+                step.op.inverse().line(step.stated, step.undone),
                 word(step.correct)
             )
         };
         let steps: String = self.steps.iter().map(step).collect();
-        steps + "Correctness of the final answer: " + word(self.final_correct)
+        let help = self.help.as_ref().map_or(String::new(), |values| {
+            format!("\nExplanation: {}", chain.response(values).trim_end())
+        });
+        format!("{steps}{}{help}", verdict_alone(self.final_correct))
     }
 
-    /// What an actor makes of the critique. It obeys the final verdict: `Correct` keeps the
-    /// response. `Wrong` keeps what stands before the first step marked wrong, takes the critic's
-    /// value at each step marked wrong, and computes the steps between and after anew; where no
-    /// step is marked, everything. `step` computes, mistakes included.
-    pub fn refined(
-        &self,
-        chain: &Chain,
-        stated: &[u8],
-        mut step: impl FnMut(usize, u8, Op) -> u8,
-    ) -> Vec<u8> {
+    /// What an actor makes of the critique: it obeys the verdict. `Correct` keeps the response,
+    /// whatever the steps say. `Wrong` takes the solution of the help, but for the slips that the
+    /// actor insists on ([`Noise::is_stubborn`]) and what follows from them; without help,
+    /// everything is computed anew, mistakes included.
+    pub fn refined(&self, rng: &mut Rng, chain: &Chain, stated: &[u8], noise: &Noise) -> Vec<u8> {
         if self.final_correct {
             return stated.to_vec();
         }
-        let Some(first) = self.steps.iter().position(|note| !note.correct) else {
-            return chain.continue_from(chain.start, 0, step);
+        let Some(help) = &self.help else {
+            return noise.response(rng, chain);
         };
-        let mut values = stated[..first].to_vec();
-        let before = values.last().copied().unwrap_or(chain.start);
-        values.extend(
-            chain.continue_from(before, first, |i, value, op| match self.steps.get(i) {
-                Some(note) if !note.correct => note.own,
-                _ => step(i, value, op),
-            }),
-        );
-        values
+        let befores = chain.befores(help);
+        chain.continue_from(chain.start, 0, |i, value, op| {
+            if noise.is_stubborn(value, op) {
+                op.slip(value)
+            } else if value == befores[i] {
+                help[i]
+            } else {
+                noise.step(rng, value, op)
+            }
+        })
     }
 }
 
 /// A critique of its last line alone, as critics that are no models write it.
-pub(crate) fn verdict_alone(correct: bool) -> ChainCritique {
-    ChainCritique {
-        steps: Vec::new(),
-        final_correct: correct,
-    }
+pub(crate) fn verdict_alone(correct: bool) -> String {
+    format!("Correctness of the final answer: {}", word(correct))
 }
 
 /// How a verdict reads.
@@ -165,78 +206,111 @@ pub(crate) fn word(correct: bool) -> &'static str {
 mod tests {
     use super::*;
 
+    fn chain() -> Chain {
+        Chain::parse("94+3+4-7").unwrap()
+    }
+
+    /// The refinement of an actor that makes no mistakes of its own.
+    fn refined(critique: &ChainCritique, stated: &[u8]) -> Vec<u8> {
+        let noise = Noise {
+            actor_slip: 0.0,
+            actor_miss: 0.0,
+            ..Noise::default()
+        };
+        critique.refined(&mut Rng::new(1), &chain(), stated, &noise)
+    }
+
     #[test]
-    fn a_perfect_critique_names_the_slip() {
-        let chain = Chain::parse("94+3+4-7").unwrap();
-        let critique = ChainCritique::perfect(&chain, &[97, 1, 4]);
-        assert!(critique.text().ends_with(
-            "Step sentence: -7=04\nExplanation: 94\nCorrectness of the step: Wrong\nCorrectness of the final answer: Wrong"
+    fn a_perfect_critique_finds_the_slip_and_mends_it() {
+        let stated = [97, 1, 93];
+        let critique = ChainCritique::perfect(&chain(), &stated);
+        assert!(critique.text(&chain()).ends_with(
+            "Step sentence: 01-7=93\nExplanation: 93+7=00\nCorrectness of the step: Wrong\n\
+             Correctness of the final answer: Wrong\nExplanation: 94+3=97\n97+4=01\n01-7=94"
         ));
-        let right = |_, value, op: Op| op.apply(value);
-        assert_eq!(critique.refined(&chain, &[97, 1, 4], right), chain.values());
+        assert_eq!(refined(&critique, &stated), chain().values());
+        let critique = ChainCritique::perfect(&chain(), &chain().values());
+        assert!(critique.text(&chain()).ends_with("answer: Correct"));
     }
 
     #[test]
-    fn the_actor_obeys_the_final_verdict() {
-        let chain = Chain::parse("94+3+4-7").unwrap();
-        let mut critique = ChainCritique::perfect(&chain, &[97, 1, 4]);
-        critique.final_correct = true;
-        assert_eq!(
-            critique.refined(&chain, &[97, 1, 4], |_, v, op| op.apply(v)),
-            [97, 1, 4]
-        );
-        let mut critique = ChainCritique::perfect(&chain, &[97, 1, 94]);
-        critique.final_correct = false;
-        assert_eq!(
-            critique.refined(&chain, &[97, 1, 94], |_, v, op| op.slip(v)),
-            [87, 81, 84]
-        );
+    fn a_step_is_judged_by_what_stands_before_it() {
+        // The second step is wrong; the third follows from it rightly.
+        let critique = ChainCritique::perfect(&chain(), &[97, 0, 93]);
+        let marks: Vec<bool> = critique.steps.iter().map(|s| s.correct).collect();
+        assert_eq!(marks, [true, false, true]);
+        assert!(!critique.final_correct);
     }
 
     #[test]
-    fn the_actor_takes_the_critics_value_wherever_a_step_is_marked_wrong() {
-        let chain = Chain::parse("94+3+4-7").unwrap();
-        let slips = |_: usize, value: u8, op: Op| op.slip(value);
-        // The first two steps are wrong, and the last follows from them.
-        let stated = [96, 90, 83];
-        let mut critique = ChainCritique::perfect(&chain, &stated);
-        assert_eq!(critique.refined(&chain, &stated, slips), chain.values());
-        // What is not marked after a mark is computed anew, not copied.
-        critique.steps[1].correct = true;
-        critique.steps[2].correct = true;
-        assert_eq!(critique.refined(&chain, &stated, slips), [97, 91, 94]);
+    fn the_actor_obeys_the_verdict_whatever_the_steps_say() {
+        for stated in [[97, 1, 93], [97, 1, 94]] {
+            let keep = ChainCritique::contradicting(&chain(), &stated, true);
+            assert!(keep.steps.iter().all(|s| !s.correct));
+            assert_eq!(refined(&keep, &stated), stated);
+            let again = ChainCritique::contradicting(&chain(), &stated, false);
+            assert!(again.steps.iter().all(|s| s.correct));
+            assert_ne!(refined(&again, &stated).last(), stated.last());
+        }
     }
 
     #[test]
-    fn a_verdict_alone_is_obeyed_too() {
-        let chain = Chain::parse("94+3+4-7").unwrap();
-        let stated = [97, 1, 4];
-        let right = |_: usize, value: u8, op: Op| op.apply(value);
-        let keep = verdict_alone(true);
-        assert_eq!(keep.text(), "Correctness of the final answer: Correct");
-        assert_eq!(keep.refined(&chain, &stated, right), stated);
-        assert_eq!(
-            verdict_alone(false).refined(&chain, &stated, right),
-            chain.values()
-        );
+    fn without_help_the_actor_tries_again() {
+        let stated = [97, 1, 93];
+        let critique = ChainCritique {
+            steps: Vec::new(),
+            final_correct: false,
+            help: None,
+        };
+        let text = critique.text(&chain());
+        assert_eq!(text, "Correctness of the final answer: Wrong");
+        assert_eq!(refined(&critique, &stated), chain().values());
+    }
+
+    #[test]
+    fn no_help_mends_what_the_actor_insists_on() {
+        let chain = Chain::parse("94+3-9-1").unwrap();
+        let noise = Noise {
+            hard_operand: 7,
+            actor_miss: 0.0,
+            ..Noise::default()
+        };
+        let rng = &mut Rng::new(1);
+        // 97-9 is hard, and 9 is an operand that the actor slips at whatever it is told.
+        let stated = [97, 87, 86];
+        let critique = ChainCritique::perfect(&chain, &stated);
+        assert_eq!(critique.help, Some(vec![97, 88, 87]));
+        assert_eq!(critique.refined(rng, &chain, &stated, &noise), stated);
+        let critique = ChainCritique::contradicting(&chain, &[97, 88, 87], false);
+        let refined = critique.refined(rng, &chain, &[97, 88, 87], &noise);
+        assert_ne!(refined, [97, 88, 87]);
     }
 
     #[test]
     fn the_teacher_is_as_noisy_as_its_settings_say() {
         let noise = Noise::default();
         let mut rng = Rng::new(5);
-        let (mut lenient, mut wrong) = (0, 0);
+        let (mut lenient, mut wrong, mut helped, mut helps) = (0, 0, 0, 0);
         for _ in 0..20_000 {
             let chain = Chain::random(&mut rng, 3);
             let stated = noise.response(&mut rng, &chain);
             let critique = ChainCritique::noisy(&mut rng, &chain, &stated, &noise);
-            let own = critique.steps[2].own;
-            if own != stated[2] {
+            if critique.steps.iter().any(|step| !step.correct) {
                 wrong += 1;
                 lenient += usize::from(critique.final_correct);
+            }
+            let values = critique.help.unwrap_or_default();
+            let befores = chain.befores(&values);
+            for ((op, before), value) in chain.ops.iter().zip(befores).zip(values) {
+                if op.is_hard(before, noise.hard_operand) {
+                    helps += 1;
+                    helped += usize::from(value == op.apply(before));
+                }
             }
         }
         let share = lenient as f32 / wrong as f32;
         assert!((share - noise.teacher_lenient).abs() < 0.02, "{share}");
+        let share = helped as f32 / helps as f32;
+        assert!((share - noise.help_right).abs() < 0.02, "{share}");
     }
 }

@@ -5,19 +5,20 @@ use critique_tasks::{
 };
 
 use crate::Arithmetic;
-use crate::chain::{Chain, other_value};
-use crate::critique::{ChainCritique, verdict_alone, word};
+use crate::chain::{Chain, Op, other_value};
+use crate::critique::{ChainCritique, word};
 use crate::noise::Noise;
 
 /// Kinds of demonstrations:
 ///
 /// - `solutions`: right responses
-/// - `clean_critiques`: right critiques of responses, half of them with mistakes anywhere, half
-///   with the actor's
+/// - `clean_critiques`: right critiques, without help, of responses, half of them with mistakes
+///   anywhere, half with the actor's
 /// - `comparisons`: verdicts on random pairs of values, the one skill that RL cannot teach a
 ///   model which lacks it
 /// - `responses`: responses with the actor's mistakes
-/// - `refinements`: refinements by critiques, half of them clean, half noisy
+/// - `refinements`: refinements by critiques: a quarter clean, a quarter noisy, and half whose steps,
+///   verdict and help say nothing of each other
 /// - `verdict_refinements`: refinements by a verdict alone, or by nothing
 /// - `critiques`: the noisy teacher's critiques of the actor's responses
 pub(crate) const KINDS: &[&str] = &[
@@ -73,7 +74,7 @@ fn response(task: &Arithmetic, rng: &mut Rng) -> Demonstration {
 }
 
 /// Mistakes anywhere teach to compare, for they cannot be told from the question; the actor's own
-/// run on from step to step, and teach to trust no value of the response.
+/// are what the critic will meet. They judge and do not help, which only the teacher shows.
 fn clean_critique(task: &Arithmetic, rng: &mut Rng) -> Demonstration {
     let chain = task.draw(rng, Split::Train);
     let stated = if rng.chance(0.5) {
@@ -81,9 +82,13 @@ fn clean_critique(task: &Arithmetic, rng: &mut Rng) -> Demonstration {
     } else {
         task.noise.response(rng, &chain)
     };
+    let judgment = ChainCritique {
+        help: None,
+        ..ChainCritique::perfect(&chain, &stated)
+    };
     Demonstration::new(
         critique_prompt(task, &chain, &stated),
-        ChainCritique::perfect(&chain, &stated).text(),
+        judgment.text(&chain),
     )
 }
 
@@ -91,30 +96,47 @@ fn noisy_critique(task: &Arithmetic, rng: &mut Rng) -> Demonstration {
     let chain = task.draw(rng, Split::Train);
     let stated = task.noise.response(rng, &chain);
     let critique = ChainCritique::noisy(rng, &chain, &stated, &task.noise);
-    Demonstration::new(critique_prompt(task, &chain, &stated), critique.text())
+    Demonstration::new(
+        critique_prompt(task, &chain, &stated),
+        critique.text(&chain),
+    )
 }
 
 fn refinement(task: &Arithmetic, rng: &mut Rng) -> Demonstration {
     let chain = task.draw(rng, Split::Train);
     let stated = task.noise.response(rng, &chain);
-    let critique = if rng.chance(0.5) {
-        ChainCritique::perfect(&chain, &stated)
-    } else {
-        ChainCritique::noisy(rng, &chain, &stated, &task.noise)
+    let critique = match rng.below(4) {
+        0 => ChainCritique::perfect(&chain, &stated),
+        1 => ChainCritique::noisy(rng, &chain, &stated, &task.noise),
+        _ => {
+            let correct = rng.chance(0.5);
+            ChainCritique::conflicting(rng, &chain, &stated, correct)
+        }
     };
-    refine(task, rng, &chain, &stated, &critique, &critique.judgment())
+    refine(
+        task,
+        rng,
+        &chain,
+        &stated,
+        &critique,
+        &critique.text(&chain),
+    )
 }
 
 /// A verdict without steps, true or not, or no critique at all, which asks for a new response.
 fn verdict_refinement(task: &Arithmetic, rng: &mut Rng) -> Demonstration {
     let chain = task.draw(rng, Split::Train);
     let stated = task.noise.response(rng, &chain);
-    let critique = verdict_alone(rng.chance(0.5));
+    let critique = ChainCritique {
+        steps: Vec::new(),
+        final_correct: rng.chance(0.5),
+        help: None,
+    };
     let silent = !critique.final_correct && rng.chance(0.3);
     let text = if silent {
         String::new()
     } else {
-        critique.text()
+        critique.text(&chain)
     };
     refine(task, rng, &chain, &stated, &critique, &text)
 }
@@ -128,37 +150,35 @@ fn refine(
     critique: &ChainCritique,
     text: &str,
 ) -> Demonstration {
-    let refined = critique.refined(chain, stated, |_, value, op| {
-        task.noise.step(rng, value, op)
-    });
+    let refined = critique.refined(rng, chain, stated, &task.noise);
     let prompt = style(task).refinement(&problem(chain), &chain.response(stated), text);
     Demonstration::new(prompt, chain.response(&refined))
 }
 
-/// Parts of a critique with random values; only the verdicts are learnt. Half of the pairs are
-/// equal; the others differ in the tens, in the units, or in both.
+/// Parts of a critique with random values; only the marks are learnt. In half of them the value
+/// taken back is the one before; in the others it differs in the tens, in the units, or in both.
 fn comparisons(_: &Arithmetic, rng: &mut Rng) -> Demonstration {
     let mut turn = Vec::new();
-    for _ in 0..8 {
-        let stated = rng.below(100) as u8;
-        let own = if rng.chance(0.5) {
-            stated
+    for _ in 0..5 {
+        let op = Op::random(rng);
+        let (before, stated) = (rng.below(100) as u8, rng.below(100) as u8);
+        let undone = if rng.chance(0.5) {
+            before
         } else {
-            other_value(rng, stated)
+            other_value(rng, before)
         };
-        let read = format!("={stated:02}\nExplanation: {own:02}\nCorrectness of the step: ");
-        turn.push(Span {
-            text: read,
-            learn: false,
-        });
-        turn.push(Span {
-            text: word(stated == own).into(),
-            learn: true,
-        });
-        turn.push(Span {
-            text: "\n".into(),
-            learn: false,
-        });
+        let read = format!(
+            "Step sentence: {}\nExplanation: {}\nCorrectness of the step: ",
+            op.line(before, stated),
+            op.inverse().line(stated, undone)
+        );
+        for (text, learn) in [
+            (read, false),
+            (word(undone == before).to_owned(), true),
+            ("\n".to_owned(), false),
+        ] {
+            turn.push(Span { text, learn });
+        }
     }
     Demonstration {
         prompt: Prompt::from_user("Criticise: "),

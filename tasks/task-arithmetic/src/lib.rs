@@ -1,8 +1,9 @@
 //! Chains of additions and subtractions made on the fly, with an oracle for every step.
 //!
 //! `94+3+4-7` asks for the value after three operations modulo 100. The actor answers line by
-//! line (`+3=97`), a critic repeats each line, computes the value itself, and judges; the text
-//! has the form of METHOD 1.4. Splits are disjoint by a hash of the question. Nothing is read
+//! line (`94+3=97`). A critic repeats each line, takes its operation back to see whether it fits,
+//! and judges; behind the verdict `Wrong` it writes the solution that it would give. The text has
+//! the form of the paper's critiques. Splits are disjoint by a hash of the question. Nothing is read
 //! from disk, and every demonstration that SFT needs comes from here.
 //!
 //! What it cannot show: whether a critic reads language. Its skills are arithmetic with two
@@ -173,11 +174,26 @@ impl Task for Arithmetic {
     fn oracle_critique(&self, problem: &Problem, response: &str) -> Option<String> {
         let chain = Chain::parse(&problem.question)?;
         // A response that does not follow the question step by step gets a verdict alone.
-        let critique = match chain.stated(response) {
-            Some(stated) => ChainCritique::perfect(&chain, &stated),
+        Some(match chain.stated(response) {
+            Some(stated) => ChainCritique::perfect(&chain, &stated).text(&chain),
             None => critique::verdict_alone(self.verify(problem, response).is_correct()),
-        };
-        Some(critique.text())
+        })
+    }
+
+    fn contradicting_critique(
+        &self,
+        problem: &Problem,
+        response: &str,
+        correct: bool,
+    ) -> Option<String> {
+        let chain = Chain::parse(&problem.question)?;
+        let stated = chain.stated(response)?;
+        // Where the actor insists on a slip, nobody can tell whether it obeys.
+        let stubborn = |op: &Op| op.operand >= self.noise.stubborn_operand;
+        if chain.ops.iter().any(stubborn) {
+            return None;
+        }
+        Some(ChainCritique::contradicting(&chain, &stated, correct).text(&chain))
     }
 
     fn prompts(&self) -> PromptStyle {
@@ -249,8 +265,7 @@ mod tests {
         let problem = &task.problems(Split::Validation).unwrap()[0];
         let written = |response: &str| task.oracle_critique(problem, response).unwrap();
         let steps = written(&problem.solution);
-        let judgment = steps.strip_prefix(&problem.solution).unwrap();
-        assert!(judgment.starts_with("Step sentence: ") && judgment.ends_with("answer: Correct"));
+        assert!(steps.starts_with("Step sentence: ") && steps.ends_with("answer: Correct"));
         assert_eq!(
             written(&format!("={}", problem.answer)),
             "Correctness of the final answer: Correct"

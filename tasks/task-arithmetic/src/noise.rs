@@ -11,15 +11,16 @@ use crate::chain::{Chain, Op, other_value};
 pub struct Noise {
     /// A step is hard when its operand is at least this and it carries or borrows.
     pub hard_operand: u8,
-    /// The actor drops the carry or borrow of a hard step.
+    /// A hard step whose operand is at least this is one that no critique mends: told `Wrong`, the
+    /// actor slips there whatever the help says. 10 for none.
+    pub stubborn_operand: u8,
+    /// The actor slips at a hard step.
     pub actor_slip: f32,
-    /// The actor misses any other step by one or ten.
+    /// The actor misses any other step: one or ten too low.
     pub actor_miss: f32,
-    /// Where a hard step is stated wrongly, the teacher makes the same slip.
-    pub teacher_agrees: f32,
-    /// Where a hard step is stated wrongly, the teacher gets another wrong value.
-    pub teacher_other: f32,
-    /// Where a hard step is stated rightly, the teacher slips.
+    /// Where a hard step is stated wrongly, the teacher overlooks it: what it takes back fits.
+    pub teacher_overlooks: f32,
+    /// Where a hard step is stated rightly, what the teacher takes back does not fit.
     pub teacher_false_alarm: f32,
     /// The teacher's mark of a step is the opposite of what its values say.
     pub teacher_step_flip: f32,
@@ -27,20 +28,26 @@ pub struct Noise {
     pub teacher_final_flip: f32,
     /// The teacher says correct of an answer that it finds wrong.
     pub teacher_lenient: f32,
+    /// The teacher's help with a hard step is right.
+    pub help_right: f32,
+    /// The teacher's help with a hard step is one too high: it mends a slip that was not made.
+    pub help_too_high: f32,
 }
 
 impl Default for Noise {
     fn default() -> Self {
         Self {
-            hard_operand: 7,
+            hard_operand: 6,
+            stubborn_operand: 9,
             actor_slip: 0.6,
             actor_miss: 0.02,
-            teacher_agrees: 0.5,
-            teacher_other: 0.35,
+            teacher_overlooks: 0.65,
             teacher_false_alarm: 0.45,
             teacher_step_flip: 0.04,
-            teacher_final_flip: 0.12,
-            teacher_lenient: 0.3,
+            teacher_final_flip: 0.1,
+            teacher_lenient: 0.4,
+            help_right: 0.3,
+            help_too_high: 0.55,
         }
     }
 }
@@ -56,16 +63,37 @@ impl Noise {
                 right
             }
         } else if rng.chance(self.actor_miss) {
-            let by = [1, 99, 10, 90][rng.below(4)];
+            let by = [99, 90][rng.below(2)];
             (right + by) % 100
         } else {
             right
         }
     }
 
+    /// Whether the actor slips at this step whatever a critique says.
+    pub fn is_stubborn(&self, value: u8, op: Op) -> bool {
+        op.is_hard(value, self.hard_operand.max(self.stubborn_operand))
+    }
+
     /// A response of the actor.
     pub fn response(&self, rng: &mut Rng, chain: &Chain) -> Vec<u8> {
         chain.continue_from(chain.start, 0, |_, value, op| self.step(rng, value, op))
+    }
+
+    /// The teacher's value for a line of help. Easy steps it gets right.
+    pub fn help(&self, rng: &mut Rng, op: Op, before: u8) -> u8 {
+        let right = op.apply(before);
+        if !op.is_hard(before, self.hard_operand) {
+            return right;
+        }
+        let draw = rng.uniform();
+        if draw < self.help_right {
+            right
+        } else if draw < self.help_right + self.help_too_high {
+            (right + 1) % 100
+        } else {
+            other_value(rng, right)
+        }
     }
 
     /// A response of which every other step is wrong, anywhere: whoever learns to criticise it can

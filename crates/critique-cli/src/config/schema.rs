@@ -10,7 +10,9 @@ use critique_trainer::{EvalConfig, RlStage, RolloutConfig, SaveConfig, Schedule}
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use Kind::{Any, Bool, Choice, Count, Each, Entries, List, Number, Of, Text, Words};
+use Kind::{
+    Any, Bool, BoolOr, Choice, Count, CountOr, Each, Entries, List, Number, Of, Text, Words,
+};
 
 /// A table of a run file.
 pub(super) struct Table {
@@ -26,8 +28,12 @@ pub(super) struct Table {
 pub(super) enum Kind {
     Text,
     Bool,
+    /// `true`, `false` or one of the words.
+    BoolOr(&'static [&'static str]),
     /// A whole number, at least this.
     Count(u64),
+    /// A whole number above 0, or the table of this name.
+    CountOr(&'static str),
     Number,
     Words(&'static [&'static str]),
     /// A word, or a table under one of the words.
@@ -43,7 +49,7 @@ pub(super) enum Kind {
     Any,
 }
 
-pub(super) const TABLES: [Table; 15] = [
+pub(super) const TABLES: [Table; 16] = [
     Table {
         name: "run",
         about: "A run file: what is trained, on what, in which stages.",
@@ -171,7 +177,7 @@ pub(super) const TABLES: [Table; 15] = [
             (
                 "responses_file",
                 Text,
-                "Reads the actor's responses from this file of JSON lines.",
+                "Reads the actor's responses, `responses` a problem, from this file of JSON lines.",
             ),
             (
                 "response",
@@ -237,6 +243,11 @@ pub(super) const TABLES: [Table; 15] = [
             ("kind", Words(&["sft"]), "Supervised fine-tuning."),
             ("name", Text, "Unique in the run."),
             ("model", Text, "The model that is trained."),
+            (
+                "start",
+                Text,
+                "What the model begins as: an earlier stage, or that with `-best`.",
+            ),
             ("steps", Count(1), "Optimizer steps."),
             ("data", Each("sft_data"), "Examples of every step."),
             ("lr", Number, "Learning rate at its peak."),
@@ -297,6 +308,11 @@ pub(super) const TABLES: [Table; 15] = [
             ("kind", Words(&["rl"]), "Reinforcement learning."),
             ("name", Text, "Unique in the run."),
             ("model", Text, "The model that is trained."),
+            (
+                "start",
+                Text,
+                "What the model begins as: an earlier stage, or that with `-best`.",
+            ),
             ("steps", Count(1), "Batches of rollouts."),
             ("rewards", Of("rewards"), "What is paid."),
             (
@@ -313,8 +329,18 @@ pub(super) const TABLES: [Table; 15] = [
             ),
             (
                 "whiten",
+                BoolOr(&["std"]),
+                "Whitens advantages over all tokens of a batch; absent, as `advantage` has it.",
+            ),
+            (
+                "flat_groups",
+                Words(&["keep", "apart", "drop"]),
+                "What becomes of groups whose rewards are all equal.",
+            ),
+            (
+                "mask_truncated",
                 Bool,
-                "Whitens advantages over all tokens of a batch.",
+                "Leaves critiques that were cut off out of the update.",
             ),
             (
                 "kl_coef",
@@ -324,13 +350,22 @@ pub(super) const TABLES: [Table; 15] = [
             (
                 "kl_estimator",
                 Words(&["k1", "k2", "k3"]),
-                "Estimator of the KL.",
+                "Estimator of the KL; absent, as `advantage` has it.",
             ),
-            ("kl_in", Words(&["reward", "loss"]), "Where the KL acts."),
+            (
+                "kl_in",
+                Words(&["reward", "loss"]),
+                "Where the KL acts; absent, as `advantage` has it.",
+            ),
+            (
+                "kl_importance_weighted",
+                Bool,
+                "Whether the KL in the loss counts by the ratio of new to old probability.",
+            ),
             (
                 "reference",
                 Text,
-                "What the KL is measured against: `start`, an earlier stage, or `none`.",
+                "What the KL is measured against: `start`, an earlier stage, that with `-best`, or `none`.",
             ),
             ("lr", Number, "Learning rate at its peak."),
             (
@@ -360,9 +395,14 @@ pub(super) const TABLES: [Table; 15] = [
                 "The ratio earns nothing above 1 plus this.",
             ),
             (
+                "dual_clip",
+                Number,
+                "Caps the loss of tokens with negative advantage at this times the advantage.",
+            ),
+            (
                 "aggregation",
                 Choice(&["per_sequence_mean", "token_mean", "constant_length"]),
-                "How the losses of tokens are averaged.",
+                "How the losses of tokens are averaged; absent, as `advantage` has it.",
             ),
             (
                 "validate_every",
@@ -524,8 +564,8 @@ pub(super) const TABLES: [Table; 15] = [
             ),
             (
                 "max_new_tokens",
-                Count(1),
-                "Longest response, critique and refinement, in tokens.",
+                CountOr("eval_lengths"),
+                "Longest response, critique and refinement, in tokens; absent, as `rollout` has it.",
             ),
             (
                 "controls",
@@ -537,6 +577,16 @@ pub(super) const TABLES: [Table; 15] = [
                 Count(0),
                 "Problems of the validation split; 0 takes all.",
             ),
+        ],
+    },
+    Table {
+        name: "eval_lengths",
+        about: "Longest texts of evaluations by role, in tokens; those of `rollout` if absent.",
+        required: &[],
+        keys: &[
+            ("response", Count(1), "Longest response."),
+            ("critique", Count(1), "Longest critique."),
+            ("refinement", Count(1), "Longest refinement."),
         ],
     },
     Table {
@@ -599,6 +649,8 @@ fn property(kind: Kind) -> Value {
     match kind {
         Text => json!({ "type": "string" }),
         Bool => json!({ "type": "boolean" }),
+        BoolOr(words) => json!({ "oneOf": [{ "type": "boolean" }, { "enum": words }] }),
+        CountOr(table) => json!({ "oneOf": [{ "type": "integer", "minimum": 1 }, of(table)] }),
         Count(least) => json!({ "type": "integer", "minimum": least }),
         Number => json!({ "type": "number" }),
         Words(words) => json!({ "enum": words }),
@@ -664,7 +716,9 @@ mod tests {
     use std::collections::BTreeSet;
 
     use critique_model::LoraConfig;
-    use critique_trainer::{Gate, ModelSource, NewModel, RunConfig, SftData, SftStage};
+    use critique_trainer::{
+        EvalLengths, Gate, ModelSource, NewModel, RunConfig, SftData, SftStage,
+    };
     use serde::de::DeserializeOwned;
 
     use super::*;
@@ -696,6 +750,7 @@ mod tests {
             "optimizer" => keys::<AdamW>(),
             "gate" => keys::<Gate>(),
             "eval" => keys::<EvalConfig>(),
+            "eval_lengths" => keys::<EvalLengths>(),
             "save" => keys::<SaveConfig>(),
             other => panic!("{other} has no type"),
         };

@@ -208,7 +208,7 @@ impl<'a> Forecast<'a> {
                     (phases.critiques, phases.refinements) = (0, 0);
                 }
                 // The critiques are ready-made.
-                Measure::PerfectRefinement => phases.critic = "",
+                Measure::PerfectRefinement | Measure::Obedience => phases.critic = "",
                 Measure::Discriminability => phases.refinements = 0,
             }
             most = most.max(self.sampling(&phases)?);
@@ -217,6 +217,7 @@ impl<'a> Forecast<'a> {
     }
 
     fn greedy<'m>(&self, actor: &'m str, critic: &'m str, problems: usize) -> Phases<'m> {
+        let lengths = self.config.eval_lengths();
         Phases {
             actor,
             critic,
@@ -224,7 +225,7 @@ impl<'a> Forecast<'a> {
             responses: 1,
             critiques: 1,
             refinements: 1,
-            lengths: [self.config.eval.max_new_tokens; 3],
+            lengths: [lengths.response, lengths.critique, lengths.refinement],
         }
     }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod compare;
+mod coverage;
 mod evaluate;
 mod metrics;
 #[path = "../../../critique-rollout/tests/it/scripted.rs"]

@@ -1,7 +1,7 @@
 //! The figures of docs/method.md on a population that can be counted by hand.
 
 use critique_core::{Judgment, Verdict};
-use critique_eval::{Collapse, Metric, Outcome, Row, Tally, Tokens, collapse};
+use critique_eval::{Collapse, Lean, Metric, Outcome, Row, Tally, Tokens, collapse};
 
 /// How many responses fared in one way: verdict, judgment, whether the refinement is right.
 type Class = (usize, Verdict, Judgment, bool);
@@ -190,4 +190,33 @@ fn collapse_is_told_by_the_class_that_suffers() {
         assert_eq!(collapse(&sft, &after, 0.02), Some(want));
     }
     assert_eq!(collapse(&sft, &Row::default(), 0.02), None);
+}
+
+#[test]
+fn a_row_says_where_its_critic_leans() {
+    use Judgment::{Correct, Unparsed, Wrong};
+    let lean = |right: [usize; 3], wrong: [usize; 3]| {
+        let class = |verdict, counts: [usize; 3]| {
+            [Correct, Wrong, Unparsed]
+                .into_iter()
+                .zip(counts)
+                .map(move |(judgment, count)| (count, verdict, judgment, true))
+        };
+        let classes: Vec<Class> = class(Verdict::Correct, right)
+            .chain(class(Verdict::Wrong, wrong))
+            .collect();
+        Row::of("x", &population(&classes)).lean()
+    };
+    for (right, wrong, want) in [
+        ([20, 0, 80], [0, 30, 70], Lean::Silent),
+        ([100, 0, 0], [99, 1, 0], Lean::Constant),
+        ([1, 97, 2], [0, 98, 2], Lean::Constant),
+        ([55, 45, 0], [48, 52, 0], Lean::Blind),
+        ([95, 5, 0], [40, 60, 0], Lean::ToCorrect),
+        ([60, 40, 0], [5, 95, 0], Lean::ToWrong),
+        ([90, 10, 0], [15, 85, 0], Lean::Even),
+    ] {
+        assert_eq!(lean(right, wrong), Some(want), "{right:?} {wrong:?}");
+    }
+    assert_eq!(lean([90, 10, 0], [0, 0, 0]), None);
 }

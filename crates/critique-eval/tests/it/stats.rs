@@ -2,7 +2,7 @@
 
 use critique_core::{Attempt, Verdict};
 use critique_eval::scaling::{majority_at_k, majority_vote, pass_at_k};
-use critique_eval::stats::{bootstrap_mean, mcnemar_exact, paired_bootstrap, wilson};
+use critique_eval::stats::{Discordant, mcnemar_balanced, mcnemar_exact, over_seeds, wilson};
 use proptest::prelude::*;
 
 fn close(got: f64, want: f64, tolerance: f64) {
@@ -40,25 +40,50 @@ fn mcnemar_sums_the_binomial_tail() {
 }
 
 #[test]
-fn a_bootstrap_interval_is_about_that_of_the_normal_distribution() {
-    let values: Vec<f64> = (0..400).map(|i| f64::from(u8::from(i % 4 == 0))).collect();
-    let [low, high] = bootstrap_mean(&values, 1).unwrap();
-    let half = 1.96 * (0.25f64 * 0.75 / 400.0).sqrt();
-    close(low, 0.25 - half, 0.006);
-    close(high, 0.25 + half, 0.006);
-    assert_eq!(bootstrap_mean(&values, 1), bootstrap_mean(&values, 1));
-    assert_eq!(bootstrap_mean(&[], 1), None);
+fn without_discordant_pairs_in_one_class_the_balanced_test_is_mcnemars() {
+    let class = |only_first, only_second, pairs| Discordant {
+        only_first,
+        only_second,
+        pairs,
+    };
+    let p = mcnemar_balanced(class(2, 8, 30), class(0, 0, 700)).unwrap();
+    close(p, mcnemar_exact(2, 8), 1e-12);
+    close(
+        mcnemar_balanced(class(5, 5, 30), class(3, 3, 40)).unwrap(),
+        1.0,
+        1e-12,
+    );
+    assert_eq!(mcnemar_balanced(class(1, 1, 5), class(0, 0, 0)), None);
+    // Normal approximation: variance m / n² of each class.
+    let p = mcnemar_balanced(class(260, 240, 600), class(150, 120, 400)).unwrap();
+    let z = (20.0 / 600.0 + 30.0 / 400.0) / f64::sqrt(500.0 / 360e3 + 270.0 / 160e3);
+    assert!((1.9..2.0).contains(&z));
+    close(p, 0.051, 2e-3);
 }
 
 #[test]
-fn a_paired_bootstrap_tells_a_gain_from_none() {
-    let gain: Vec<f64> = (0..200).map(|i| f64::from(u8::from(i % 10 == 0))).collect();
-    let got = paired_bootstrap(&gain, 3).unwrap();
-    close(got.mean, 0.1, 1e-12);
-    assert!(got.interval[0] > 0.05 && got.p_value < 0.01);
-    let none: Vec<f64> = (0..200).map(|i| [1.0, -1.0, 0.0][i % 3]).collect();
-    assert!(paired_bootstrap(&none, 3).unwrap().p_value > 0.5);
-    assert_eq!(paired_bootstrap(&[0.0; 10], 3).unwrap().p_value, 1.0);
+fn student_equals_published_tables() {
+    // 97.5 % quantiles of 1, 2, 3, 4, 9 and 30 degrees of freedom.
+    for (seeds, want) in [
+        (2, 12.7062),
+        (3, 4.3027),
+        (4, 3.1824),
+        (5, 2.7764),
+        (10, 2.2622),
+        (31, 2.0423),
+    ] {
+        // Half of the values one above their mean, half one below.
+        let values: Vec<f64> = (0..seeds).map(f64::from).collect();
+        let got = over_seeds(&values).unwrap();
+        let error = got.sd.unwrap() / f64::from(seeds).sqrt();
+        let [low, high] = got.interval.unwrap();
+        close((high - low) / 2.0 / error, want, 1e-4);
+        // The interval's end lies where the test says 5 %.
+        let shifted: Vec<f64> = values.iter().map(|value| value - low).collect();
+        close(over_seeds(&shifted).unwrap().p_value.unwrap(), 0.05, 1e-9);
+    }
+    assert_eq!(over_seeds(&[]), None);
+    assert_eq!(over_seeds(&[0.3]).unwrap().sd, None);
 }
 
 fn attempt(answer: Option<&str>, verdict: Verdict) -> Attempt {

@@ -3,7 +3,7 @@
 use critique_rewards::advantage::{Advantage, BaselineState, Scale};
 use critique_rewards::{
     Aggregation, BatchCounts, KlEstimator, KlPenalty, LossSettings, LossStats, PolicyLoss,
-    Sequence, TokenCredit, TokenInput,
+    Sequence, TokenCredit, TokenInput, Whiten,
 };
 use serde_json::Value;
 
@@ -131,7 +131,7 @@ fn kl_estimates_equal_trl() {
     }
 }
 
-fn credit(golden: &Value, kl_coef: f32, whiten: bool) -> critique_rewards::TokenAdvantages {
+fn credit(golden: &Value, kl_coef: f32, whiten: Whiten) -> critique_rewards::TokenAdvantages {
     let advantages = Advantage::Rloo.of_groups(&groups(golden), &mut BaselineState::default());
     let (old, reference) = (
         rows(&golden["old_log_probs"]),
@@ -162,7 +162,7 @@ fn returns_and_whitening_equal_the_released_recipe() {
     for name in ["method", "method_beta_0.5"] {
         let want = &golden[name];
         let beta = want["beta"].as_f64().unwrap() as f32;
-        let plain = credit(&golden, beta, false);
+        let plain = credit(&golden, beta, Whiten::No);
         assert_rows_close(&plain.values, &rows(&want["returns"]));
         assert_close(
             plain.stats.return_mean as f32,
@@ -170,7 +170,7 @@ fn returns_and_whitening_equal_the_released_recipe() {
         );
         let variance = want["variance"].as_f64().unwrap();
         assert_close(plain.stats.return_std as f32, variance.sqrt() as f32);
-        let whitened = credit(&golden, beta, true);
+        let whitened = credit(&golden, beta, Whiten::Yes);
         assert_rows_close(&whitened.values, &rows(&want["whitened"]));
         let mean_k1 = golden["kl"]["mean_k1"].as_f64().unwrap();
         assert_close(whitened.stats.kl as f32, mean_k1 as f32);
@@ -241,7 +241,7 @@ fn clipped_losses_and_gradients_equal_trl() {
     let golden = golden();
     let longest = golden["longest"].as_u64().unwrap() as u32;
     let rloo = spread(&golden);
-    let whitened = credit(&golden, 0.01, true).values;
+    let whitened = credit(&golden, 0.01, Whiten::Yes).values;
     for (how, aggregation) in [
         ("sequence_mean", Aggregation::PerSequenceMean),
         ("token_mean", Aggregation::TokenMean),

@@ -5,8 +5,8 @@ use critique_rewards::advantage::{
 };
 use critique_rewards::token::returns;
 use critique_rewards::{
-    Aggregation, BatchCounts, Clip, KlEstimator, KlPenalty, LossSettings, PolicyLoss, Sequence,
-    TokenCredit, TokenInput,
+    Aggregation, BatchCounts, Clip, KlEstimator, KlIn, KlPenalty, LossSettings, Part, PolicyLoss,
+    Sequence, TokenCredit, TokenInput, Whiten,
 };
 use proptest::prelude::*;
 
@@ -75,7 +75,7 @@ proptest! {
             .iter()
             .map(|(advantage, log_probs)| Sequence { advantage: *advantage, log_probs, ref_log_probs: &[] })
             .collect();
-        let credit = TokenCredit { kl_coef: 0.0, estimator: KlEstimator::K1, whiten: true };
+        let credit = TokenCredit { kl_coef: 0.0, estimator: KlEstimator::K1, whiten: Whiten::Yes };
         let got = credit.advantages(&batch);
         prop_assume!(got.stats.return_std > 1e-2);
         let all: Vec<f64> = got.values.iter().flatten().map(|&v| f64::from(v)).collect();
@@ -217,10 +217,155 @@ fn baselines_without_groups_ignore_them() {
 
 #[test]
 fn reinforce_plus_plus_always_whitens() {
-    assert!(Advantage::ReinforcePlusPlus.whitens(false));
-    assert!(Advantage::ReinforcePlusPlusBaseline.whitens(false));
-    assert!(!Advantage::Rloo.whitens(false));
-    assert!(Advantage::Rloo.whitens(true));
+    use Whiten::{No, Std, Yes};
+    assert_eq!(Advantage::ReinforcePlusPlus.whitens(No), Yes);
+    assert_eq!(Advantage::ReinforcePlusPlusBaseline.whitens(No), Yes);
+    assert_eq!(Advantage::ReinforcePlusPlus.whitens(Std), Std);
+    assert_eq!(Advantage::Rloo.whitens(No), No);
+    assert_eq!(Advantage::Rloo.whitens(Yes), Yes);
+}
+
+/// Four critiques of two tokens; the last two are of a flat group.
+fn batch_with_a_flat_group() -> Vec<Sequence<'static>> {
+    let of = |advantage, ref_log_probs| Sequence {
+        advantage,
+        log_probs: &[-1.0, -2.0],
+        ref_log_probs,
+    };
+    vec![
+        of(1.0, &[-1.0, -2.0]),
+        of(-0.5, &[-1.0, -2.0]),
+        of(0.0, &[-1.0, -2.0]),
+        of(0.0, &[-1.5, -2.0]),
+    ]
+}
+
+fn whitened(whiten: Whiten, kl_coef: f32, parts: [Part; 4]) -> Vec<Vec<f32>> {
+    let credit = TokenCredit {
+        kl_coef,
+        estimator: KlEstimator::K1,
+        whiten,
+    };
+    credit
+        .advantages_of(&batch_with_a_flat_group(), &parts)
+        .values
+}
+
+#[test]
+fn a_flat_group_is_0_where_whitening_leaves_it_out() {
+    use Part::{Apart, Out, Whole};
+    // As all others, it loses the mean of the batch: (1 - 0.5) / 4.
+    let kept = whitened(Whiten::Yes, 0.0, [Whole; 4]);
+    assert!(kept[2][0] < -0.1, "{kept:?}");
+    let apart = whitened(Whiten::Yes, 0.0, [Whole, Whole, Apart, Apart]);
+    // Mean 0.25 and deviation 0.75 of the first two alone.
+    let wanted = [[1.0f32; 2], [-1.0; 2], [0.0; 2], [0.0; 2]];
+    assert_eq!(apart, wanted.map(Vec::from));
+    // The KL that it holds is scaled, 0.3 · 0.5 / 0.75, and nothing is taken off it.
+    let with_kl = whitened(Whiten::Yes, 0.3, [Whole, Whole, Apart, Apart]);
+    assert!((with_kl[3][0] + 0.2).abs() < 1e-6, "{with_kl:?}");
+    assert_eq!((&with_kl[..2], with_kl[3][1]), (&apart[..2], 0.0));
+    let out = whitened(Whiten::Yes, 0.3, [Whole, Whole, Out, Out]);
+    assert_eq!(out, apart);
+    // Nothing to be compared with: what little KL there is stays little.
+    let all_flat = whitened(Whiten::Yes, 0.3, [Out, Out, Apart, Apart]);
+    assert_eq!(
+        all_flat,
+        [[0.0; 2], [0.0; 2], [0.0; 2], [-0.15, 0.0]].map(Vec::from)
+    );
+    let noise = whitened(Whiten::Yes, 0.3, [Out, Out, Whole, Whole]);
+    assert!(noise[3][0].abs() > 1.0, "{noise:?}");
+}
+
+#[test]
+fn whitening_by_the_deviation_alone_keeps_0_and_signs() {
+    let got = whitened(Whiten::Std, 0.0, [Part::Whole; 4]);
+    // The mean is 0.125, the variance (1 + 0.25) / 4 - 0.125².
+    let deviation = (0.3125f32 - 0.015_625).sqrt();
+    for (row, wanted) in got.iter().zip([1.0, -0.5, 0.0, 0.0]) {
+        assert!((row[0] - wanted / deviation).abs() < 1e-6, "{got:?}");
+    }
+    assert_eq!(got[2], [0.0; 2]);
+}
+
+#[test]
+fn groups_that_teach_nothing_are_flat_or_alone() {
+    assert!(Advantage::Rloo.learns_nothing(&[0.5, 0.5, 0.5]));
+    assert!(Advantage::DrGrpo.learns_nothing(&[0.5]));
+    assert!(!Advantage::Rloo.learns_nothing(&[0.5, 0.4]));
+    assert!(!Advantage::ReinforcePlusPlus.learns_nothing(&[0.5, 0.5]));
+}
+
+#[test]
+fn names_stand_for_whole_recipes() {
+    let recipe = |advantage: Advantage| {
+        let recipe = advantage.recipe(80);
+        let Some(aggregation) = [
+            Aggregation::PerSequenceMean,
+            Aggregation::ConstantLength(80),
+        ]
+        .into_iter()
+        .position(|a| a == recipe.aggregation) else {
+            panic!("{recipe:?}")
+        };
+        (
+            recipe.whiten,
+            recipe.kl_in,
+            recipe.kl_estimator,
+            aggregation,
+        )
+    };
+    use KlEstimator::{K1, K2, K3};
+    let grpo = Advantage::Grpo {
+        std_eps: 1e-4,
+        scale: critique_rewards::Scale::Group,
+    };
+    assert_eq!(recipe(Advantage::Rloo), (Whiten::Yes, KlIn::Reward, K1, 0));
+    assert_eq!(recipe(grpo), (Whiten::No, KlIn::Loss, K3, 0));
+    assert_eq!(recipe(Advantage::DrGrpo), (Whiten::No, KlIn::Loss, K3, 1));
+    let plain = recipe(Advantage::ReinforcePlusPlus);
+    assert_eq!(plain, (Whiten::Yes, KlIn::Reward, K1, 0));
+    let with_baseline = recipe(Advantage::ReinforcePlusPlusBaseline);
+    assert_eq!(with_baseline, (Whiten::Yes, KlIn::Loss, K2, 0));
+}
+
+/// The expectation over the tokens of a policy of its gradient by one logit: Σ π (1[t] − π₀) g.
+#[test]
+fn k1_in_the_loss_pulls_nowhere_unless_it_is_importance_weighted() {
+    let (policy, reference) = ([0.7f32, 0.2, 0.1], [0.2f32, 0.3, 0.5]);
+    let expected = |estimator, importance_weighted| {
+        let settings = LossSettings {
+            kl: Some(KlPenalty {
+                coef: 1.0,
+                estimator,
+                importance_weighted,
+            }),
+            ..LossSettings::default()
+        };
+        let loss = PolicyLoss::new(settings, BatchCounts::of(&[1]));
+        let tokens = policy.iter().zip(&reference).enumerate();
+        let of = |(token, (p, r)): (usize, (&f32, &f32))| {
+            let input = TokenInput {
+                log_prob: p.ln(),
+                old_log_prob: p.ln(),
+                advantage: 0.0,
+                ref_log_prob: Some(r.ln()),
+            };
+            let by_logit = f32::from(u8::from(token == 0)) - policy[0];
+            p * by_logit * loss.value_and_gradient(&input, 1.0).gradient
+        };
+        tokens.map(of).sum::<f32>()
+    };
+    // d KL / d logit₀ = π₀ (log π₀ / ref₀ − KL).
+    let kl: f32 = policy
+        .iter()
+        .zip(&reference)
+        .map(|(p, r)| p * (p / r).ln())
+        .sum();
+    let exact = policy[0] * ((policy[0] / reference[0]).ln() - kl);
+    assert!(expected(KlEstimator::K1, false).abs() < 1e-6);
+    assert!((expected(KlEstimator::K1, true) - exact).abs() < 1e-6);
+    assert!((expected(KlEstimator::K2, false) - exact).abs() < 1e-6);
 }
 
 #[test]

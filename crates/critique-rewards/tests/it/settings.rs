@@ -1,7 +1,7 @@
 //! Settings as run files write them.
 
 use critique_rewards::{
-    Advantage, Aggregation, Baseline, DisValues, LossSettings, Mode, RewardMix, Scale,
+    Advantage, Aggregation, Baseline, DisValues, LossSettings, Mode, RewardMix, Scale, Whiten,
 };
 use serde::Deserialize;
 
@@ -11,6 +11,7 @@ struct Run {
     rewards: RewardMix,
     advantage: Option<Advantage>,
     loss: Option<LossSettings>,
+    whiten: Option<Whiten>,
 }
 
 fn run(text: &str) -> Run {
@@ -70,6 +71,11 @@ fn a_choice_is_a_name_or_a_table() {
             .dis_values,
         DisValues::PlusMinusOne
     );
+    let whiten = |text: &str| run(&format!("whiten = {text}")).whiten.unwrap();
+    assert_eq!(
+        [whiten("true"), whiten("false"), whiten("\"std\"")],
+        [Whiten::Yes, Whiten::No, Whiten::Std]
+    );
     let loss = run("loss = { aggregation = { constant_length = 512 } }")
         .loss
         .unwrap();
@@ -97,6 +103,10 @@ fn every_choice_survives_being_written() {
             "{text}"
         );
     }
+    for whiten in [Whiten::Yes, Whiten::No, Whiten::Std] {
+        let text = serde_json::to_string(&whiten).unwrap();
+        assert_eq!(serde_json::from_str::<Whiten>(&text).unwrap(), whiten);
+    }
     let mix = RewardMix {
         mode: Mode::Gated { wrong: -2.0 },
         ..RewardMix::default()
@@ -115,6 +125,7 @@ fn what_is_unknown_is_refused_by_name() {
         refusal("advantage = \"ppo\"")
             .contains("unknown variant `ppo`, expected one of `rloo`, `grpo`")
     );
+    assert!(refusal("whiten = \"mean\"").contains("expected `true`, `false` or `\"std\"`"));
     assert!(refusal("advantage = 3").contains("one of rloo, grpo"));
 }
 

@@ -3,7 +3,7 @@
 use critique_core::{
     Attempt, Completion, Critique, FinishReason, Judgment, Problem, Rollout, Verdict,
 };
-use critique_rewards::{DisValues, Mode, RewardMix};
+use critique_rewards::{Advantage, Baseline, BaselineState, DisValues, Mode, RewardMix, Scale};
 
 fn attempt(verdict: Verdict) -> Attempt {
     Attempt {
@@ -237,4 +237,78 @@ fn parts_come_in_the_same_order_for_every_rollout() {
     // A gate shuts rewards out, but shows what they were.
     let shut = mix.score(&rollout(C, Judgment::Wrong, &[C]));
     assert_eq!((shut.parts[1].raw, shut.parts[1].weighted), (1.0, 0.0));
+}
+
+/// All ways in which a group can go: its response, and each critique's judgment and refinement.
+fn groups() -> Vec<Vec<Rollout>> {
+    let outcomes = [(true, C), (true, W), (false, C), (false, W)];
+    let group = |response: Verdict, first: usize| -> Vec<Rollout> {
+        (0..3)
+            .map(|n| outcomes[(first + n * n) % 4])
+            .map(|(right, refined)| rollout(response, judgment(response, right), &[refined]))
+            .collect()
+    };
+    [C, W]
+        .into_iter()
+        .flat_map(|response| (0..4).map(move |first| group(response, first)))
+        .collect()
+}
+
+#[test]
+fn delta_equals_refinement_under_baselines_of_the_group() {
+    let refinement = RewardMix {
+        refinement: 1.0,
+        discriminability: 0.2,
+        ..RewardMix::default()
+    };
+    let delta = RewardMix {
+        refinement: 0.0,
+        delta: 1.0,
+        ..refinement.clone()
+    };
+    let advantages = |mix: &RewardMix, advantage: Advantage| -> Vec<f32> {
+        let rewards: Vec<Vec<f32>> = groups()
+            .iter()
+            .map(|group| group.iter().map(|r| mix.score(r).total).collect())
+            .collect();
+        let got = advantage.of_groups(&rewards, &mut BaselineState::default());
+        got.values.concat()
+    };
+    let same = |advantage: Advantage, gate: Mode| {
+        let [left, right] = [&refinement, &delta].map(|mix| {
+            let mix = RewardMix {
+                mode: gate,
+                ..mix.clone()
+            };
+            assert!(!refinement.delta_is_refinement(&advantage));
+            (
+                advantages(&mix, advantage),
+                mix.delta_is_refinement(&advantage),
+            )
+        });
+        let pairs = left.0.iter().zip(&right.0);
+        let same = pairs.clone().all(|(a, b)| (a - b).abs() < 1e-5);
+        assert_eq!(right.1, same, "{advantage:?} {gate:?}");
+        same
+    };
+    let grpo = Advantage::Grpo {
+        std_eps: 1e-4,
+        scale: Scale::Group,
+    };
+    let siblings = [
+        Advantage::Rloo,
+        Advantage::DrGrpo,
+        Advantage::ReinforcePlusPlusBaseline,
+        grpo,
+    ];
+    for advantage in siblings {
+        assert!(same(advantage, Mode::Additive));
+        assert!(!same(advantage, Mode::Gated { wrong: -1.0 }));
+    }
+    let mean = Advantage::Reinforce {
+        baseline: Baseline::BatchMean,
+    };
+    for advantage in [mean, Advantage::ReinforcePlusPlus] {
+        assert!(!same(advantage, Mode::Additive));
+    }
 }

@@ -41,6 +41,47 @@ fn responses_come_from_either_kind_of_file() {
 }
 
 #[test]
+fn so_many_responses_are_drawn_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("responses.jsonl");
+    let texts: Vec<String> = (0..10)
+        .map(|n| format!("{{\"text\": \"it is {n}\"}}"))
+        .collect();
+    let line = |id: u32, count: usize| {
+        let texts = texts[..count].join(", ");
+        format!("{{\"id\": \"sums/{id}\", \"responses\": [{texts}]}}\n")
+    };
+    fs::write(&path, line(1, 10) + &line(2, 3)).unwrap();
+    let fixed = FixedResponses::read(&path).unwrap();
+    assert_eq!((fixed.stride(), fixed.count(&sum(2))), (10, 3));
+    let drawn = |step: u64, problems: &[critique_core::Problem], count: usize| -> Vec<usize> {
+        let seeds = Seeds { step, ..SEEDS };
+        let cases = fixed.cases(&Sums, problems, count, &seeds).unwrap();
+        for case in &cases {
+            // The sample names the line of the file, whichever time it is.
+            let text = format!("it is {}", case.sample % 10);
+            assert_eq!(case.response.text, text);
+        }
+        cases.iter().map(|case| case.sample).collect()
+    };
+    let four = drawn(0, &[sum(1)], 4);
+    assert_eq!(four.len(), 4);
+    assert!(four.is_sorted_by(|a, b| a < b), "{four:?}");
+    assert_eq!(drawn(0, &[sum(1)], 4), four);
+    let steps: std::collections::BTreeSet<Vec<usize>> =
+        (0..20).map(|step| drawn(step, &[sum(1)], 4)).collect();
+    assert!(steps.len() > 10, "every step draws anew");
+    // As many as there are, in the order of the file.
+    assert_eq!(drawn(0, &[sum(2)], 4), [0, 1, 2]);
+    assert_eq!(drawn(0, &[sum(1)], 10), Vec::from_iter(0..10));
+    // A problem that stands there again has samples of its own.
+    let again = drawn(0, &[sum(1), sum(2), sum(1)], 4);
+    assert_eq!(again[..4], four);
+    assert_eq!(again[4..7], [0, 1, 2]);
+    assert!(again[7..].iter().all(|&sample| sample >= 10), "{again:?}");
+}
+
+#[test]
 fn bad_lines_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("responses.jsonl");

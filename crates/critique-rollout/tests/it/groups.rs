@@ -31,7 +31,7 @@ fn balance_keeps_one_right_and_one_wrong_response() {
         vec![false],
         vec![false, true],
     ]);
-    let kept = balanced(all, 5);
+    let kept = balanced(all, 5, 5);
     let ids: Vec<&str> = kept.iter().map(|case| case.problem.id.as_str()).collect();
     assert_eq!(ids, ["sums/1", "sums/1", "sums/4", "sums/4"]);
     let right = kept
@@ -45,10 +45,37 @@ fn balance_keeps_one_right_and_one_wrong_response() {
 #[test]
 fn the_seed_chooses() {
     let all = patterned(&[vec![true, true, true, true, false]]);
-    let chosen = |seed| balanced(all.clone(), seed)[0].sample;
+    let chosen = |seed| balanced(all.clone(), 5, seed)[0].sample;
     let of_seeds: std::collections::BTreeSet<usize> = (0..50).map(chosen).collect();
     assert_eq!(of_seeds.len(), 4);
     assert_eq!(chosen(9), chosen(9));
+}
+
+#[test]
+fn a_problem_that_stands_there_again_is_balanced_by_itself() {
+    let pattern = [true, false, true, false];
+    let (problem, other) = (sum(1), sum(2));
+    let attempts = |problem: &critique_core::Problem| -> Vec<Attempt> {
+        let text = |right| format!("is {}", if right { &problem.answer } else { "no" });
+        let of = |right| attempt(&Sums, problem, text(right), None);
+        pattern.into_iter().map(of).collect()
+    };
+    let problems = [problem.clone(), other.clone(), problem.clone()];
+    let all = cases(&problems, problems.iter().map(attempts).collect());
+    let samples: Vec<usize> = all.iter().map(|case| case.sample).collect();
+    assert_eq!(samples, [0, 1, 2, 3, 0, 1, 2, 3, 4, 5, 6, 7]);
+    let once = cases(&problems[..2], problems[..2].iter().map(attempts).collect());
+    let mut others_differ = false;
+    for seed in 0..20 {
+        let kept = balanced(all.clone(), 4, seed);
+        assert_eq!(kept.len(), 6);
+        let times: Vec<usize> = kept.iter().map(|case| case.sample / 4).collect();
+        assert_eq!(times, [0, 0, 0, 0, 1, 1]);
+        // What was chosen without the repeat stays chosen.
+        assert_eq!(kept[..4], balanced(once.clone(), 4, seed));
+        others_differ |= kept[4].sample - 4 != kept[0].sample;
+    }
+    assert!(others_differ, "a repeat is a draw of its own");
 }
 
 #[test]
@@ -61,7 +88,7 @@ fn an_oracle_has_only_wrong_responses_criticised() {
 proptest! {
     #[test]
     fn balance_is_even(patterns in prop::collection::vec(prop::collection::vec(any::<bool>(), 0..6), 1..6), seed: u64) {
-        let kept = balanced(patterned(&patterns), seed);
+        let kept = balanced(patterned(&patterns), 6, seed);
         let right = kept.iter().filter(|case| case.response.verdict.is_correct()).count();
         prop_assert_eq!(kept.len(), 2 * right);
         let mixed = patterns.iter().filter(|p| p.contains(&true) && p.contains(&false)).count();

@@ -2,8 +2,8 @@
 
 use critique_core::{Judgment, Problem, Split, Verdict, derive_seed};
 use critique_rollout::{
-    Case, Control, Phase, RolloutError, RolloutGroup, Seeds, cases, control_critiques, critique,
-    drop_unrefined, refine, respond,
+    Alone, Case, Control, Phase, RolloutError, RolloutGroup, RolloutId, RolloutRecord, Scored,
+    Seeds, cases, control_critiques, critique, drop_unrefined, refine, respond,
 };
 use critique_tasks::{PromptStyle, Task, TaskError};
 
@@ -130,6 +130,64 @@ fn a_problem_alone_gets_the_samples_it_gets_in_a_batch() {
 }
 
 #[test]
+fn a_problem_twice_in_a_batch_gets_its_own_samples_and_ids() {
+    let echo = || Scripted::new(|_, seed| format!("is {seed}"));
+    let (actor, critic) = (echo(), echo());
+    let problems = [sum(1), sum(2), sum(1)];
+    let twice = respond(&actor, &Sums, &problems, 2, &greedy(), &SEEDS).unwrap();
+    let once = respond(&actor, &Sums, &problems[..2], 2, &greedy(), &SEEDS).unwrap();
+    assert_eq!(twice.attempts[..2], once.attempts);
+    let texts: std::collections::BTreeSet<&str> = twice
+        .attempts
+        .iter()
+        .flatten()
+        .map(|a| a.text.as_str())
+        .collect();
+    assert_eq!(texts.len(), 6);
+
+    let cases = cases(&problems, twice.attempts);
+    let mut groups = critique(&critic, &Sums, &cases, 2, &greedy(), &SEEDS)
+        .unwrap()
+        .groups;
+    refine(&actor, &Sums, &mut groups, 1, &greedy(), &SEEDS).unwrap();
+    let members = groups
+        .iter()
+        .flat_map(|g| g.members.iter().map(move |m| (g, m)));
+    let records: Vec<RolloutRecord> = members
+        .map(|(g, m)| RolloutRecord::new(&SEEDS, g, m, Scored::default()))
+        .collect();
+    let distinct = |field: fn(&RolloutRecord) -> String| {
+        let all: std::collections::BTreeSet<String> = records.iter().map(field).collect();
+        all.len()
+    };
+    assert_eq!(distinct(|r| r.id.clone()), 12);
+    assert_eq!(distinct(|r| r.critique.clone()), 12);
+    assert_eq!(distinct(|r| r.refinements[0].text.clone()), 12);
+
+    // Each can be made again, alone, from its id.
+    for record in &records {
+        let id: RolloutId = record.id.parse().unwrap();
+        let asks = Alone {
+            actor: &actor,
+            critic: &critic,
+            task: &Sums,
+            seeds: SEEDS,
+            response: &greedy(),
+            critique: &greedy(),
+            refinement: &greedy(),
+            refinements: 1,
+        };
+        let problem = problems.iter().find(|p| p.id == id.problem).unwrap();
+        let group = asks
+            .rollout(problem, None, id.sample, id.sibling)
+            .unwrap()
+            .unwrap();
+        let again = RolloutRecord::new(&SEEDS, &group, &group.members[0], Scored::default());
+        assert_eq!(&again, record);
+    }
+}
+
+#[test]
 fn prompts_that_do_not_fit_are_dropped_and_counted() {
     let mut long = sum(2);
     long.question = "2 + 2? ".repeat(200);
@@ -216,4 +274,12 @@ fn perfect_critiques_must_come_from_the_task() {
     let cases = answered(&actor(), &Silent, &[sum(1)]);
     let refused = control_critiques(Control::Perfect, &Silent, &cases, &SEEDS).unwrap_err();
     assert!(matches!(&refused, RolloutError::NoOracle { problem } if problem == "sums/1"));
+    let possible = |task: &dyn Task| -> Vec<Control> {
+        let all = Control::ALL.into_iter();
+        all.filter(|control| control.is_possible(task, &[sum(1)]))
+            .collect()
+    };
+    assert_eq!(possible(&Sums), Control::ALL);
+    assert_eq!(possible(&Silent).len(), Control::ALL.len() - 1);
+    assert!(!possible(&Silent).contains(&Control::Perfect));
 }

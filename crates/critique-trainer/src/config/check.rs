@@ -45,8 +45,8 @@ impl RunConfig {
                 ));
             }
         }
-        if self.eval.max_new_tokens == 0 {
-            return wrong("`eval.max_new_tokens` is 0; expected at least 1".into());
+        if let Some(key) = self.eval.max_new_tokens.empty() {
+            return wrong(format!("`{key}` is 0; expected at least 1"));
         }
         for (name, source) in &self.models {
             let given = [
@@ -200,8 +200,8 @@ impl RunConfig {
                 }
             }
             StageConfig::Rl(stage) => {
-                if stage.model != "critic" {
-                    return wrong(format!("`model` is `{}`; RL trains `critic`", stage.model));
+                if stage.model == "actor" {
+                    return wrong("`model` is `actor`, which is frozen; RL trains a critic".into());
                 }
                 let rollout = &self.rollout;
                 let counts = [
@@ -217,25 +217,17 @@ impl RunConfig {
                 if rollout.group_size == 1 && stage.advantage.compares_siblings() {
                     return wrong("`rollout.group_size` is 1, but its advantage compares siblings; expected at least 2".into());
                 }
-                let earlier = self.stages[..index]
-                    .iter()
-                    .find(|s| s.name() == stage.reference);
-                let known = ["start", "none"].contains(&stage.reference.as_str());
-                if !known && earlier.is_none_or(|s| s.model() != stage.model) {
-                    return wrong(format!(
-                        "`reference` is `{}`; expected `start`, `none`, or an earlier stage of `{}`",
-                        stage.reference, stage.model
-                    ));
-                }
+                self.check_reference(index, stage)?;
                 if stage.reference == "none" && stage.kl_coef != 0.0 {
                     return wrong(format!(
                         "`kl_coef` is {} without a reference; expected 0",
                         stage.kl_coef
                     ));
                 }
+                self.check_recipe(stage)?;
             }
         }
-        Ok(())
+        self.check_start(index, stage)
     }
 
     fn model_names(&self) -> String {

@@ -5,5 +5,6 @@
 )]
 
 mod replay;
+mod rl_settings;
 mod runs;
 mod toy;

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use critique_core::{Problem, Split, Verdict};
 use critique_eval::Summary;
-use critique_trainer::{Resume, RunConfig, Silent, StageConfig, TrainError, run};
+use critique_tasks::{Demonstration, PromptStyle, Task, TaskError, Vocabulary};
+use critique_trainer::{Event, Observer, Resume, RunConfig, Silent, StageConfig, TrainError, run};
 
 use crate::toy::{RUN, SFT_STEPS, after_sft, config, files, finish, go, stop_after, task};
 
@@ -239,6 +241,79 @@ fn evaluations_ask_the_actor_anew_once_it_was_trained() {
     for (name, bytes) in &runs[0] {
         assert!(runs[1][name] == *bytes, "{name} differs");
     }
+}
+
+/// A task that writes no perfect critiques, as most that are not made on the fly.
+struct WithoutOracle(Box<dyn Task>);
+
+impl Task for WithoutOracle {
+    fn problems(&self, split: Split) -> Result<Vec<Problem>, TaskError> {
+        self.0.problems(split)
+    }
+
+    fn verify(&self, problem: &Problem, text: &str) -> Verdict {
+        self.0.verify(problem, text)
+    }
+
+    fn gold_response(&self, problem: &Problem) -> String {
+        self.0.gold_response(problem)
+    }
+
+    fn prompts(&self) -> PromptStyle {
+        self.0.prompts()
+    }
+
+    fn vocabulary(&self) -> Option<Vocabulary> {
+        self.0.vocabulary()
+    }
+
+    fn demonstrations(
+        &self,
+        kind: &str,
+        count: usize,
+        seed: u64,
+    ) -> Result<Vec<Demonstration>, TaskError> {
+        self.0.demonstrations(kind, count, seed)
+    }
+}
+
+/// Keeps the notes of a run.
+#[derive(Default)]
+struct Notes(Vec<String>);
+
+impl Observer for Notes {
+    fn on(&mut self, event: &Event<'_>) {
+        if let Event::Note { text } = event {
+            self.0.push((*text).to_owned());
+        }
+    }
+}
+
+#[test]
+fn controls_that_need_no_perfect_critique_run_on_every_task() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = short(dir.path());
+    config.eval.controls = true;
+    config.eval.temperatures = vec![0.0];
+    let task = WithoutOracle(task(&config));
+    let (mut notes, stop) = (Notes::default(), AtomicBool::new(false));
+    run(&config, &task, &Resume::Auto, &stop, &mut notes).unwrap();
+    let summary = Summary::read(&dir.path().join("eval/summary.json")).unwrap();
+    let rows: Vec<&str> = summary.rows.iter().map(|r| r.stage.as_str()).collect();
+    assert_eq!(
+        rows,
+        [
+            "no_critic",
+            "always_correct",
+            "always_wrong",
+            "random",
+            "true_verdict",
+            "empty",
+            "sft"
+        ]
+    );
+    let wanted = "the task writes no perfect critiques, so there is no row `perfect`";
+    assert!(notes.0.iter().any(|note| note == wanted), "{:?}", notes.0);
 }
 
 #[test]

@@ -4,6 +4,7 @@
     reason = "helpers of tests stop where they cannot go on"
 )]
 
+mod compare;
 #[cfg(unix)]
 mod critique;
 mod layering;
@@ -13,5 +14,6 @@ mod quickstart;
 #[cfg(unix)]
 mod replay;
 mod resume;
+mod rl;
 mod support;
 mod tools;
