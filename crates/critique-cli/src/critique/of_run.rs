@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 
 use critique_model::{Dtype, LanguageModel, Runtime, Training};
 use critique_tasks::{Task, build_from_table};
-use critique_trainer::{ModelSource, RunConfig, RunDir, models_after, read_config};
+use critique_trainer::{ModelSource, RunConfig, RunDir, StageConfig, models_after, read_config};
 
 use crate::failure::Failure;
 use crate::model::{FrozenArgs, load};
 use crate::out;
+
+/// The model that a run trains to criticise.
+const CRITIC: &str = "critic";
 
 /// A run with the stage whose critic is asked.
 pub(crate) struct OfRun {
@@ -52,7 +55,13 @@ impl OfRun {
 
     /// The critic as the stage left it.
     pub(crate) fn critic(&self) -> Result<LanguageModel, Failure> {
-        load(&self.folder, None, &self.runtime_of("critic"))
+        // What was trained in full is in f32, as it was trained.
+        let runtime = if self.folder.join("config.json").is_file() {
+            self.runtime
+        } else {
+            self.runtime_of(self.config.stages[self.stages - 1].model())
+        };
+        load(&self.folder, None, &runtime)
     }
 
     /// The actor that the critic was trained with.
@@ -80,9 +89,8 @@ impl OfRun {
         while let Some(from) = source.and_then(|source| source.from.as_ref()) {
             source = self.config.models.get(from);
         }
-        let trained_in_full = self.folder.join("config.json").is_file() && model == "critic";
         match source {
-            Some(source) if self.runtime.dtype == Dtype::F32 && !trained_in_full => Runtime {
+            Some(source) if self.runtime.dtype == Dtype::F32 => Runtime {
                 dtype: source.dtype,
                 ..self.runtime
             },
@@ -91,27 +99,26 @@ impl OfRun {
     }
 }
 
-/// The stages that train the critic, each with its place.
-fn critics(config: &RunConfig) -> impl DoubleEndedIterator<Item = (usize, &str)> {
+/// The stages that train a critic, each with its place: those of the critic, and those of others
+/// that learn to criticise beside it.
+fn critics(config: &RunConfig) -> impl DoubleEndedIterator<Item = (usize, &StageConfig)> {
     let stages = config.stages.iter().enumerate();
-    stages
-        .filter(|(_, stage)| stage.model() == "critic")
-        .map(|(index, stage)| (index, stage.name()))
+    stages.filter(|(_, stage)| matches!(stage, StageConfig::Rl(_)) || stage.model() == CRITIC)
 }
 
 fn named(dir: &RunDir, config: &RunConfig, name: &str) -> Result<(usize, PathBuf), Failure> {
     let found = critics(config).find_map(|(index, stage)| {
-        let rest = name.strip_prefix(stage)?;
+        let rest = name.strip_prefix(stage.name())?;
         match rest {
-            "" => Some((index + 1, dir.stage(stage))),
-            "-best" => Some((index + 1, dir.best(stage))),
+            "" => Some((index + 1, dir.stage(stage.name()))),
+            "-best" => Some((index + 1, dir.best(stage.name()))),
             _ => None,
         }
     });
     let Some((stages, folder)) = found else {
-        let known: Vec<&str> = critics(config).map(|(_, stage)| stage).collect();
+        let known: Vec<&str> = critics(config).map(|(_, stage)| stage.name()).collect();
         return Err(Failure::usage(format!(
-            "`{name}` is no stage that trains the critic; stages that do: {}",
+            "`{name}` is no stage that trains a critic; stages that do: {}",
             known.join(", ")
         )));
     };
@@ -124,11 +131,12 @@ fn named(dir: &RunDir, config: &RunConfig, name: &str) -> Result<(usize, PathBuf
     )))
 }
 
-/// The last stage whose model is there.
+/// The last stage of the critic whose model is there.
 fn last(dir: &RunDir, config: &RunConfig) -> Result<(usize, PathBuf), Failure> {
     let done = critics(config)
         .rev()
-        .map(|(index, stage)| (index + 1, dir.stage(stage)))
+        .filter(|(_, stage)| stage.model() == CRITIC)
+        .map(|(index, stage)| (index + 1, dir.stage(stage.name())))
         .find(|(_, folder)| folder.is_dir());
     let found = done.ok_or_else(|| {
         let root = dir.root().display();

@@ -42,3 +42,19 @@ fn every_data_set_has_a_licence_and_rows_of_its_own() {
         assert!((3..=8).contains(&rows), "{} has {rows} rows", spec.name);
     }
 }
+
+/// What the toy's critic is trained on ends as the task says that responses do.
+#[test]
+fn responses_of_the_toy_end_as_its_task_says() {
+    let task = critique_tasks::build("arithmetic", toml::Table::new()).unwrap();
+    let style = task.prompts();
+    for demonstration in task.demonstrations("responses", 50, 1).unwrap() {
+        let said: String = demonstration
+            .turn
+            .iter()
+            .map(|span| span.text.as_str())
+            .collect();
+        assert_eq!(style.as_response(&said), said);
+        assert_eq!(style.as_response(said.trim()), said);
+    }
+}

@@ -207,7 +207,7 @@ fn what_is_missing_for_a_critique_is_named() {
     fails(
         &["--run", "run", "--stage", "stage3", "q", "r"],
         2,
-        "`stage3` is no stage that trains the critic; stages that do: critiques, stage1",
+        "`stage3` is no stage that trains a critic; stages that do: critiques, stage1",
     );
     fails(
         &["--run", "run", "--stage", "stage1-best", "q", "r"],
