@@ -20,13 +20,12 @@ use crate::out;
 /// over problems; rows of several runs are paired by seed and compared over seeds too. `*` and `?`
 /// in RUN stand for any folders; `:ROW` alone after `--b` means the runs of `--a`.
 ///
-///   critique-rl compare --a runs/quickstart-1:stage2 --b :stage1
-///
-///   critique-rl compare --a 'runs/both/*:stage2' --b 'runs/one/*:stage1'
-///
 /// Runs without the row are named and counted; they change no figure.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, after_help = examples_of!(
+    "critique-rl compare --a runs/quickstart-1:stage2 --b :stage1",
+    "critique-rl compare --a 'runs/both/*:stage2' --b 'runs/one/*:stage1'",
+))]
 pub(crate) struct Args {
     /// What is compared, one run or more
     #[arg(long, value_name = "RUN:ROW", num_args = 1.., required = true)]
