@@ -315,18 +315,23 @@ fn names_stand_for_whole_recipes() {
             aggregation,
         )
     };
-    use KlEstimator::{K1, K2, K3};
     let grpo = Advantage::Grpo {
         std_eps: 1e-4,
         scale: critique_rewards::Scale::Group,
     };
-    assert_eq!(recipe(Advantage::Rloo), (Whiten::Yes, KlIn::Reward, K1, 0));
-    assert_eq!(recipe(grpo), (Whiten::No, KlIn::Loss, K3, 0));
-    assert_eq!(recipe(Advantage::DrGrpo), (Whiten::No, KlIn::Loss, K3, 1));
+    assert_eq!(
+        recipe(Advantage::Rloo),
+        (Whiten::Yes, KlIn::Reward, KlEstimator::K1, 0)
+    );
+    assert_eq!(recipe(grpo), (Whiten::No, KlIn::Loss, KlEstimator::K3, 0));
+    assert_eq!(
+        recipe(Advantage::DrGrpo),
+        (Whiten::No, KlIn::Loss, KlEstimator::K3, 1)
+    );
     let plain = recipe(Advantage::ReinforcePlusPlus);
-    assert_eq!(plain, (Whiten::Yes, KlIn::Reward, K1, 0));
+    assert_eq!(plain, (Whiten::Yes, KlIn::Reward, KlEstimator::K1, 0));
     let with_baseline = recipe(Advantage::ReinforcePlusPlusBaseline);
-    assert_eq!(with_baseline, (Whiten::Yes, KlIn::Loss, K2, 0));
+    assert_eq!(with_baseline, (Whiten::Yes, KlIn::Loss, KlEstimator::K2, 0));
 }
 
 /// The expectation over the tokens of a policy of its gradient by one logit: Σ π (1[t] − π₀) g.

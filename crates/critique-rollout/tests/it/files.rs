@@ -73,7 +73,7 @@ fn so_many_responses_are_drawn_from_a_file() {
     assert!(steps.len() > 10, "every step draws anew");
     // As many as there are, in the order of the file.
     assert_eq!(drawn(0, &[sum(2)], 4), [0, 1, 2]);
-    assert_eq!(drawn(0, &[sum(1)], 10), Vec::from_iter(0..10));
+    assert_eq!(drawn(0, &[sum(1)], 10), (0..10).collect::<Vec<_>>());
     // A problem that stands there again has samples of its own.
     let again = drawn(0, &[sum(1), sum(2), sum(1)], 4);
     assert_eq!(again[..4], four);

@@ -92,26 +92,50 @@ fn an_advantage_sets_its_whole_recipe_unless_overruled() {
         assert_eq!(written, used);
         written
     };
-    use Aggregation::{ConstantLength, PerSequenceMean, TokenMean};
-    let as_ever = (Whiten::Yes, KlIn::Reward, KlEstimator::K1, PerSequenceMean);
+    let as_ever = (
+        Whiten::Yes,
+        KlIn::Reward,
+        KlEstimator::K1,
+        Aggregation::PerSequenceMean,
+    );
     for advantage in ["", "advantage = \"rloo\"", ADVANTAGE] {
         assert_eq!(recipe(advantage), as_ever);
     }
-    let grpo = (Whiten::No, KlIn::Loss, KlEstimator::K3, PerSequenceMean);
+    let grpo = (
+        Whiten::No,
+        KlIn::Loss,
+        KlEstimator::K3,
+        Aggregation::PerSequenceMean,
+    );
     assert_eq!(recipe("advantage = \"grpo\""), grpo);
     let batch = "advantage = { grpo = { scale = \"batch\" } }";
     assert_eq!(recipe(batch), grpo);
     // The longest critique of the toy has 32 tokens.
-    let dr_grpo = (Whiten::No, KlIn::Loss, KlEstimator::K3, ConstantLength(32));
+    let dr_grpo = (
+        Whiten::No,
+        KlIn::Loss,
+        KlEstimator::K3,
+        Aggregation::ConstantLength(32),
+    );
     assert_eq!(recipe("advantage = \"dr_grpo\""), dr_grpo);
-    let with_baseline = (Whiten::Yes, KlIn::Loss, KlEstimator::K2, PerSequenceMean);
+    let with_baseline = (
+        Whiten::Yes,
+        KlIn::Loss,
+        KlEstimator::K2,
+        Aggregation::PerSequenceMean,
+    );
     assert_eq!(
         recipe("advantage = \"reinforce_plus_plus_baseline\""),
         with_baseline
     );
     let overruled = "advantage = \"dr_grpo\"\nwhiten = \"std\"\nkl_in = \"reward\"\n\
                      kl_estimator = \"k1\"\naggregation = \"token_mean\"";
-    let mine = (Whiten::Std, KlIn::Reward, KlEstimator::K1, TokenMean);
+    let mine = (
+        Whiten::Std,
+        KlIn::Reward,
+        KlEstimator::K1,
+        Aggregation::TokenMean,
+    );
     assert_eq!(recipe(overruled), mine);
 }
 
