@@ -104,6 +104,9 @@ fn assigned_value(comparer: &mut Comparer<'_>, (first, rest): Chain<'_>, other: 
             .values(first, other)
             .or_else(|| comparer.values(last, other));
     }
+    if let Some((_, value)) = worked_out(comparer.pool, rest) {
+        return comparer.values(value, other);
+    }
     let all = |wanted: Rel| rest.iter().all(|(rel, _)| *rel == wanted);
     if all(Rel::Equal) || all(Rel::Approx) {
         return match stated(comparer.pool, first, rest, last) {
@@ -121,6 +124,22 @@ fn assigned_value(comparer: &mut Comparer<'_>, (first, rest): Chain<'_>, other: 
         return comparer.values(last, other);
     }
     Verdict::Different(Rule::Relation)
+}
+
+/// The end of a chain that works a number out: in `p + q = 144 + 55 = 199` all sides but the first
+/// are one number. Where they differ, the chain contradicts itself and states none of them.
+fn worked_out<'v>(pool: &Pool, rest: &'v [(Rel, Value)]) -> Option<&'v (Rel, Value)> {
+    let (last, before) = rest.split_last()?;
+    let end = last.1.as_scalar()?;
+    let constant = |(rel, value): &(Rel, Value)| {
+        let id = value.as_scalar()?;
+        (*rel == Rel::Equal && pool.symbols(id).is_empty()).then_some(id)
+    };
+    constant(last)?;
+    let same = |side: &(Rel, Value)| {
+        constant(side).is_some_and(|id| identity::same(pool, id, end).is_equal())
+    };
+    (!before.is_empty() && before.iter().all(same)).then_some(last)
 }
 
 /// The value that a chain of equals signs states, if it states one.
@@ -165,6 +184,11 @@ fn both(comparer: &mut Comparer<'_>, (a, x): Chain<'_>, (b, y): Chain<'_>) -> Ve
         rest.iter()
             .all(|(rel, _)| matches!(rel, Rel::Equal | Rel::Approx))
     };
+    // What was on the way to the number says no more than the number.
+    let (x, y) = (
+        worked_out(comparer.pool, x).map_or(x, std::slice::from_ref),
+        worked_out(comparer.pool, y).map_or(y, std::slice::from_ref),
+    );
     if equations(x) && equations(y) {
         let names = is_name(comparer.pool, a) && is_name(comparer.pool, b);
         if names && x.len() + y.len() > 2 {

@@ -74,7 +74,10 @@ pub(super) fn find(text: &str, region: &Region) -> Option<Found> {
                 continue;
             }
             let between = &body[framed.outer.end..after.outer.start];
-            if !joins(between) {
+            let numbered = numbered_name(&body[..framed.outer.start])
+                .zip(numbered_name(between))
+                .is_some_and(|(a, b)| a.0 == b.0 && a.1 != b.1);
+            if !joins(between, numbered) {
                 break;
             }
         }
@@ -161,57 +164,88 @@ fn framed(body: &str, at: usize) -> Option<Framed> {
     })
 }
 
-/// Whether what stands between two boxes makes one answer of them.
-fn joins(between: &str) -> bool {
-    let plain: String = between
-        .replace("\\(", " ")
-        .replace("\\)", " ")
-        .replace("\\[", " ")
-        .replace("\\]", " ")
-        .replace('$', " ");
-    let plain = plain.trim().to_lowercase();
-    if plain.len() >= 70 || between.contains("\n\n") && !plain.is_empty() {
+/// `y` and `1` of `y_1 =` or `y_1 is` at the end of a text: a name that has others beside it.
+fn numbered_name(before: &str) -> Option<(String, String)> {
+    let mut from = before.len().saturating_sub(LONGEST_NAME);
+    while !before.is_char_boundary(from) {
+        from += 1;
+    }
+    let plain = without_delimiters(&before[from..]);
+    let plain = plain.trim_end();
+    let head = plain
+        .strip_suffix('=')
+        .or_else(|| plain.strip_suffix(" is"))?
+        .trim_end();
+    let name = head.rsplit([' ', ',', ';', ':', '\n']).next()?;
+    let (stem, index) = name.split_once('_')?;
+    let index = index.trim_matches(['{', '}']);
+    let fits = |part: &str| {
+        (1..=4).contains(&part.len()) && part.bytes().all(|c| c.is_ascii_alphanumeric())
+    };
+    (fits(stem) && fits(index)).then(|| (stem.to_owned(), index.to_owned()))
+}
+
+/// A text with blanks in place of what opens and closes formulas.
+fn without_delimiters(text: &str) -> String {
+    ["\\(", "\\)", "\\[", "\\]", "$"]
+        .iter()
+        .fold(text.to_owned(), |text, mark| text.replace(mark, " "))
+}
+
+/// How far back a box's name is looked for, in bytes.
+const LONGEST_NAME: usize = 40;
+
+/// Words between two boxes that make the second a step further, or a correction.
+const AGAINST: [&str; 12] = [
+    "but",
+    "not",
+    "wrong",
+    "so",
+    "then",
+    "thus",
+    "hence",
+    "therefore",
+    "equals",
+    "is",
+    "rather",
+    "correct",
+];
+
+/// Longest text between two boxes of one answer.
+const LONGEST_GAP: usize = 70;
+
+/// Whether what stands between two boxes makes one answer of them. `numbered` says that they
+/// stand behind two names that only an index tells apart.
+fn joins(between: &str, numbered: bool) -> bool {
+    let plain = without_delimiters(between).trim().to_lowercase();
+    if plain.len() >= LONGEST_GAP || between.contains("\n\n") && !plain.is_empty() {
         return false;
     }
     let words: Vec<&str> = plain
         .split(|c: char| !c.is_alphanumeric())
         .filter(|word| !word.is_empty())
         .collect();
-    let against = [
-        "but",
-        "not",
-        "wrong",
-        "so",
-        "then",
-        "thus",
-        "hence",
-        "therefore",
-        "equals",
-        "is",
-        "or rather",
-        "correct",
-    ];
-    if words.iter().any(|word| against.contains(word)) {
+    let against = |word: &&str| AGAINST.contains(word) && !(numbered && *word == "is");
+    // A sentence's end.
+    let ends = plain.contains(". ") || plain.ends_with('.') || plain.contains(['!', '?']);
+    if words.iter().any(against) || ends {
         return false;
     }
-    // `$x = \boxed{2}$ and $x = \boxed{3}$`, `$a = \boxed{2}$, $b = \boxed{3}$`: the second has a
-    // name, too.
-    let names = plain.strip_suffix('=').is_some_and(|before| {
-        let name = before.trim_end().rsplit(' ').next().unwrap_or("");
-        name.len() <= 4 && name.starts_with(|c: char| c.is_ascii_alphabetic())
-    }) && (words.len() == 2 || words.len() == 1 && plain.starts_with(','));
-    // A sentence's end, unless the gap is just blanks.
-    if plain.contains(". ")
-        || plain.ends_with('.')
-        || plain.contains('=') && !names
-        || plain.contains('!')
-        || plain.contains('?')
-    {
+    if plain.contains('=') && !numbered && !names_another(&plain, words.len()) {
         return false;
     }
     words.is_empty() && plain.len() < 10
-        || plain.contains(',')
-        || plain.contains(';')
+        || plain.contains([',', ';'])
         || words.contains(&"and")
         || words.contains(&"or")
+}
+
+/// `$x = \boxed{2}$ and $x = \boxed{3}$`, `$a = \boxed{2}$, $b = \boxed{3}$`: the second box has a
+/// name, too.
+fn names_another(plain: &str, words: usize) -> bool {
+    let named = plain.strip_suffix('=').is_some_and(|before| {
+        let name = before.trim_end().rsplit(' ').next().unwrap_or("");
+        name.len() <= 4 && name.starts_with(|c: char| c.is_ascii_alphabetic())
+    });
+    named && (words == 2 || words == 1 && plain.starts_with(','))
 }

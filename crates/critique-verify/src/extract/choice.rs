@@ -1,88 +1,157 @@
-//! Option letters in prose.
+//! The chosen option of a response.
 
 use super::Found;
+use super::letters::{self, Pick, Wanted};
+use super::phrases;
 use super::region::Region;
 use crate::rule::Clue;
 
-/// Phrases after which the first letter is the choice, in lower case.
-const ANCHORS: [&str; 14] = [
-    "answer is",
-    "answer:",
-    "answer :",
-    "answer is:",
-    "option is",
-    "choice is",
-    "correct option",
-    "correct answer",
-    "correct choice",
-    "the answer",
-    "i choose",
-    "i pick",
-    "answer would be",
-    "select",
-];
+/// Most announcements that are looked at, from the end.
+const MAX_PLACES: usize = 12;
 
-/// The chosen letter, from `A` to `top`.
+/// Longest statement behind an announcement, in bytes.
+const LONGEST: usize = 240;
+
+/// The chosen letter, from `A` to `top`. Where a response names several at once, it chooses none.
 pub(super) fn find(text: &str, region: &Region, top: char) -> Option<Found> {
     let body = region.text(text);
     let by = region.range.start;
-    let place = |letter: char, at: usize, clue| Found {
+    if let Some(tag) = region.tagged(text) {
+        match lone(&tag.answer, top).or_else(|| announced_in(&tag.answer, top)) {
+            Pick::Letter(letter, _) => return Some(renamed(tag, letter)),
+            Pick::Hedge => return None,
+            Pick::Nothing => {}
+        }
+    }
+    if let Some(boxed) = super::boxed::find(text, region) {
+        match lone(&crate::compare::clean::unwrap(&boxed.answer), top) {
+            Pick::Letter(letter, _) => return Some(renamed(boxed, letter)),
+            Pick::Hedge => return None,
+            Pick::Nothing => {}
+        }
+    }
+    let clues: [(Clue, fn(&str, char) -> Pick); 4] = [
+        (Clue::Stated, announced),
+        (Clue::OwnLine, on_own_line),
+        (Clue::MarkedLetter, |body, top| {
+            in_last_sentence(body, top, Wanted::Marked)
+        }),
+        (Clue::LastLetter, |body, top| {
+            in_last_sentence(body, top, Wanted::Lone)
+        }),
+    ];
+    for (clue, look) in clues {
+        match look(body, top) {
+            Pick::Letter(letter, at) => {
+                return Some(Found {
+                    answer: letter.to_string(),
+                    span: by + at..by + at + 1,
+                    clue,
+                });
+            }
+            Pick::Hedge => return None,
+            Pick::Nothing => {}
+        }
+    }
+    None
+}
+
+fn renamed(found: Found, letter: char) -> Found {
+    Found {
         answer: letter.to_string(),
-        span: by + at..by + at + 1,
-        clue,
-    };
-    if let Some(tag) = region.tagged(text)
-        && let Some((letter, _)) = lone(&tag.answer, top).or_else(|| anchored(&tag.answer, top))
-    {
-        return Some(Found {
-            answer: letter.to_string(),
-            ..tag
-        });
+        ..found
     }
-    if let Some(boxed) = super::boxed::find(text, region)
-        && let Some((letter, _)) = lone(&crate::compare::clean::unwrap(&boxed.answer), top)
-    {
-        return Some(Found {
-            answer: letter.to_string(),
-            ..boxed
-        });
+}
+
+impl Pick {
+    fn or_else(self, other: impl FnOnce() -> Self) -> Self {
+        match self {
+            Self::Nothing => other(),
+            found => found,
+        }
     }
+}
+
+fn announced_in(sentence: &str, top: char) -> Pick {
+    let seen = letters::sightings(sentence, top, Wanted::Announced);
+    letters::first_choice(sentence, &seen)
+}
+
+/// The letter behind the last phrase that announces one.
+fn announced(body: &str, top: char) -> Pick {
     let lower = body.to_ascii_lowercase();
-    let mut ends: Vec<usize> = ANCHORS
-        .iter()
-        .flat_map(|anchor| lower.match_indices(anchor).map(|(at, _)| at + anchor.len()))
-        .collect();
-    ends.sort_unstable();
-    ends.dedup();
-    for end in ends.into_iter().rev().take(12) {
-        let mut stop = (end + 240).min(body.len());
-        while !body.is_char_boundary(stop) {
-            stop -= 1;
+    let places = phrases::all_places(&lower);
+    for (index, &(start, end)) in places.iter().enumerate().rev().take(MAX_PLACES) {
+        let (from, statement) = statement(body, end);
+        // "答案不是A": the denial is part of the phrase.
+        let from_phrase = if lower[start..end].ends_with("不是") {
+            end - "不是".len()
+        } else {
+            from
+        };
+        let sentence = &body[from_phrase..from + statement.len()];
+        match announced_in(sentence, top) {
+            Pick::Nothing => {}
+            Pick::Hedge => return Pick::Hedge,
+            Pick::Letter(letter, at) => {
+                let others = &places[..index];
+                return if contradicted(body, others, start, letter, top) {
+                    Pick::Hedge
+                } else {
+                    Pick::Letter(letter, from_phrase + at)
+                };
+            }
         }
-        let near = &body[end..stop];
-        // The sentence with the anchor, and a line after a bare colon.
-        let skip = near.len()
-            - near
-                .trim_start_matches([':', ' ', '\n', '*', '_', '\t'])
-                .len();
-        let sentence = &near[skip..];
-        let length = sentence_end(sentence);
-        if let Some((letter, at)) = anchored(&sentence[..length], top) {
-            return Some(place(letter, end + skip + at, Clue::Stated));
-        }
     }
-    if let Some((letter, at)) = on_own_line(body, top) {
-        return Some(place(letter, at, Clue::OwnLine));
+    Pick::Nothing
+}
+
+/// Whether the statement right before this one chose another letter: "The answer is A. The answer
+/// is B." takes every option there is.
+fn contradicted(
+    body: &str,
+    places: &[(usize, usize)],
+    start: usize,
+    letter: char,
+    top: char,
+) -> bool {
+    let Some(&(_, end)) = places.last() else {
+        return false;
+    };
+    let (from, said) = statement(body, end);
+    let said = &said[..said.len().min(start.saturating_sub(from))];
+    let gap = &body[(from + said.len()).min(start)..start];
+    let words = |text: &str| {
+        text.split(|c: char| !c.is_alphabetic()).any(|word| {
+            !matches!(
+                word.to_ascii_lowercase().as_str(),
+                "" | "the" | "my" | "correct" | "final"
+            )
+        })
+    };
+    if words(gap) {
+        return false;
     }
-    if let Some((letter, at)) = marked(body, top) {
-        return Some(place(letter, at, Clue::MarkedLetter));
+    matches!(announced_in(said, top), Pick::Letter(other, at)
+        if other != letter && !words(&said[at + 1..]))
+}
+
+/// The sentence behind a phrase, or the line after a bare colon, and where it starts.
+fn statement(body: &str, end: usize) -> (usize, &str) {
+    let mut stop = (end + LONGEST).min(body.len());
+    while !body.is_char_boundary(stop) {
+        stop -= 1;
     }
-    last_letter(body, top).map(|(letter, at)| place(letter, at, Clue::LastLetter))
+    let near = &body[end..stop];
+    let sentence = near.trim_start_matches([':', '\u{ff1a}', ' ', '\n', '*', '_', '\t']);
+    let from = end + near.len() - sentence.len();
+    (from, &sentence[..sentence_end(sentence)])
 }
 
 fn sentence_end(text: &str) -> usize {
     let bytes = text.as_bytes();
-    for at in 0..bytes.len() {
+    let chinese = text.find('\u{3002}').unwrap_or(text.len());
+    for at in 0..chinese {
         let c = bytes[at];
         if c == b'\n' && at > 0 {
             return at;
@@ -92,125 +161,78 @@ fn sentence_end(text: &str) -> usize {
             return at;
         }
     }
-    text.len()
+    chinese
 }
 
-/// A box or tag that is just a letter, or a letter and its text.
-fn lone(text: &str, top: char) -> Option<(char, usize)> {
+/// A box or tag that is just a letter, or a letter and its text. A formula is no choice.
+fn lone(text: &str, top: char) -> Pick {
     let trimmed = text.trim_matches(|c: char| {
         c.is_whitespace() || matches!(c, '(' | ')' | '[' | ']' | '*' | '.' | '$' | ':')
     });
-    let mut chars = trimmed.chars();
-    let letter = chars.next()?;
+    let Some(letter) = trimmed.chars().next() else {
+        return Pick::Nothing;
+    };
     let upper = letter.to_ascii_uppercase();
     if !('A'..=top).contains(&upper) {
-        return None;
+        return Pick::Nothing;
     }
-    let rest = chars.as_str();
-    let ends = rest.is_empty()
-        || letter.is_ascii_uppercase() && rest.starts_with([')', '.', ':', ' ', ',']);
-    (ends && !(rest.starts_with(' ') && letter == 'A' && lower_word(rest))).then_some((upper, 0))
+    let rest = &trimmed[1..];
+    if rest.is_empty() {
+        return Pick::Letter(upper, 0);
+    }
+    if !letter.is_ascii_uppercase() || is_formula(rest) {
+        return Pick::Nothing;
+    }
+    let seen = letters::sightings(trimmed, top, Wanted::Announced);
+    if letters::first_choice(trimmed, &seen) == Pick::Hedge {
+        return Pick::Hedge;
+    }
+    let article = letter == 'A' && letters::is_article(rest);
+    if rest.starts_with([')', '.', ':', ' ', ',']) && !article {
+        Pick::Letter(upper, 0)
+    } else {
+        Pick::Nothing
+    }
 }
 
-/// The first letter after an anchor.
-fn anchored(text: &str, top: char) -> Option<(char, usize)> {
-    let bytes = text.as_bytes();
-    for at in 0..bytes.len() {
-        let c = bytes[at] as char;
-        if !c.is_ascii_alphabetic() || !bounded(bytes, at) && !quoted(bytes, at) {
-            continue;
-        }
-        let bracketed = at > 0
-            && matches!(bytes[at - 1], b'(' | b'[')
-            && matches!(bytes.get(at + 1), Some(b')' | b']'));
-        let upper = c.to_ascii_uppercase();
-        if !('A'..=top).contains(&upper) {
-            continue;
-        }
-        if bracketed || quoted(bytes, at) {
-            return Some((upper, at));
-        }
-        if !c.is_ascii_uppercase() {
-            // "answer is b." and nothing else.
-            if text
-                .trim_matches(|c: char| !c.is_ascii_alphanumeric())
-                .len()
-                == 1
-            {
-                return Some((upper, at));
-            }
-            continue;
-        }
-        // The article, unless the sentence goes on about the option.
-        if c == 'A' && article(&text[at + 1..]) {
-            continue;
-        }
-        if c == 'I' {
-            continue;
-        }
-        return Some((c, at));
-    }
-    None
-}
-
-/// Words that no article stands before: verbs, pronouns, conjunctions, prepositions.
-const NO_NOUNS: [&str; 34] = [
-    "and", "as", "at", "because", "but", "by", "can", "does", "for", "from", "gives", "has", "if",
-    "in", "is", "it", "matches", "must", "of", "on", "or", "should", "since", "so", "that", "then",
-    "this", "to", "was", "when", "which", "while", "will", "with",
-];
-
-/// "A triangle": an article, against "A because", "A it is".
-fn article(rest: &str) -> bool {
-    let Some(after) = rest.strip_prefix(' ') else {
+/// Whether a letter with this behind it is a variable: `E = 12`, `A + B`, `A l w`, `D \approx 3`.
+fn is_formula(rest: &str) -> bool {
+    const COMMANDS: [&str; 18] = [
+        "approx", "cdot", "times", "le", "leq", "ge", "geq", "ne", "neq", "in", "sim", "equiv",
+        "to", "div", "pm", "cup", "cap", "subset",
+    ];
+    let Some(rest) = rest.strip_prefix(' ') else {
         return false;
     };
-    let word = after
-        .split(|c: char| !c.is_alphabetic())
+    let rest = rest.trim_start();
+    let word: &str = rest
+        .trim_start_matches('\\')
+        .split(|c: char| !c.is_ascii_alphabetic())
         .next()
         .unwrap_or("");
-    word.starts_with(|c: char| c.is_ascii_lowercase()) && !NO_NOUNS.contains(&word)
-}
-
-fn lower_word(rest: &str) -> bool {
-    article(rest)
-}
-
-/// Not part of a word, a command or a formula such as `A_1`.
-/// `'C'`
-fn quoted(bytes: &[u8], at: usize) -> bool {
-    at > 0 && bytes[at - 1] == b'\'' && bytes.get(at + 1) == Some(&b'\'')
-}
-
-fn bounded(bytes: &[u8], at: usize) -> bool {
-    let word =
-        |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'\\' | b'\'' | b'^') || c >= 0x80;
-    let before = at > 0 && word(bytes[at - 1]);
-    let after = bytes.get(at + 1).is_some_and(|c| {
-        word(*c)
-            || *c == b'='
-            || *c == b'-' && bytes.get(at + 2).is_some_and(u8::is_ascii_alphabetic)
-    });
-    !before && !after
+    rest.starts_with([
+        '=', '+', '*', '/', '^', '<', '>', '_', '|', '\u{2248}', '\u{2264}', '\u{2265}',
+        '\u{2260}', '\u{b7}', '\u{d7}', '\u{f7}', '\u{2208}',
+    ]) || rest.starts_with('\\') && COMMANDS.contains(&word)
+        || word.len() == 1 && word.starts_with(|c: char| c.is_ascii_lowercase()) && word != "a"
 }
 
 /// A line that is a letter, or starts with one as an option does; the last.
-fn on_own_line(body: &str, top: char) -> Option<(char, usize)> {
+fn on_own_line(body: &str, top: char) -> Pick {
     let mut end = body.len();
     for line in body.rsplit('\n') {
         let start = end - line.len();
         end = start.saturating_sub(1);
-        let trimmed = line.trim_matches(|c: char| {
-            c.is_whitespace() || matches!(c, '*' | '(' | ')' | '.' | '[' | ']' | '$' | ':')
-        });
-        if let [letter] = trimmed.as_bytes()
-            && letter.is_ascii_alphabetic()
-        {
-            let upper = (*letter as char).to_ascii_uppercase();
-            if ('A'..=top).contains(&upper) {
-                return Some((upper, start + line.find(*letter as char).unwrap_or(0)));
-            }
+        let Some(letter) = lone_letter(line).filter(|letter| ('A'..=top).contains(letter)) else {
+            continue;
+        };
+        // A letter a line is a list of the options.
+        let above = body[..start].trim_end().rsplit('\n').next().unwrap_or("");
+        if lone_letter(above).is_some_and(|other| other != letter) {
+            return Pick::Hedge;
         }
+        let at = line.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(0);
+        return Pick::Letter(letter, start + at);
     }
     // A text that opens with its choice: "B. since ..", "C) 12", "(D) is right".
     let text = body.trim_start();
@@ -218,75 +240,65 @@ fn on_own_line(body: &str, top: char) -> Option<(char, usize)> {
     let text = text.trim_start_matches(['*', '(']);
     let skipped = body.len() - lead - text.len();
     let mut chars = text.chars();
-    let letter = chars.next().filter(|letter| ('A'..=top).contains(letter))?;
+    let Some(letter) = chars.next().filter(|letter| ('A'..=top).contains(letter)) else {
+        return Pick::Nothing;
+    };
     let rest = chars.as_str().trim_start_matches('*');
     // A list of all options opens with A too.
     let lists = body.contains("\nB") || body.contains("(B)") && letter == 'A';
-    (rest.starts_with(['.', ')', ':']) && !lists).then_some((letter, lead + skipped))
-}
-
-/// The last `(C)`, `**C**` or `option C`.
-fn marked(body: &str, top: char) -> Option<(char, usize)> {
-    let bytes = body.as_bytes();
-    for at in (0..bytes.len()).rev() {
-        let c = bytes[at] as char;
-        let upper = c.to_ascii_uppercase();
-        if !c.is_ascii_alphabetic() || !('A'..=top).contains(&upper) {
-            continue;
-        }
-        let before = at.checked_sub(1).map(|at| bytes[at]);
-        let after = bytes.get(at + 1).copied();
-        if before == Some(b'(')
-            && after == Some(b')')
-            && (c.is_ascii_uppercase() || !call(bytes, at))
-        {
-            return Some((upper, at));
-        }
-        if before == Some(b'*') && after == Some(b'*') && c.is_ascii_uppercase() {
-            return Some((upper, at));
-        }
-        let named =
-            |word: &str| body.is_char_boundary(at) && body[..at].to_ascii_lowercase_ends_with(word);
-        if c.is_ascii_uppercase() && bounded(bytes, at) && (named("option ") || named("choice ")) {
-            return Some((c, at));
-        }
+    let behind = rest.trim_start_matches(['.', ')', ':', ' ', '(', '*']);
+    let another = behind.starts_with(|c| ('A'..=top).contains(&c) && c != letter)
+        && behind[1..].starts_with(['.', ')', ':', ' ', ',']);
+    if rest.starts_with(['.', ')', ':']) && another {
+        return Pick::Hedge;
     }
-    None
-}
-
-trait EndsWith {
-    fn to_ascii_lowercase_ends_with(&self, word: &str) -> bool;
-}
-
-impl EndsWith for str {
-    fn to_ascii_lowercase_ends_with(&self, word: &str) -> bool {
-        let from = self.len().saturating_sub(word.len());
-        self.as_bytes()[from..].eq_ignore_ascii_case(word.as_bytes())
+    if rest.starts_with(['.', ')', ':']) && !lists {
+        Pick::Letter(letter, lead + skipped)
+    } else {
+        Pick::Nothing
     }
 }
 
-/// `f(a)` calls.
-fn call(bytes: &[u8], at: usize) -> bool {
-    at >= 2 && (bytes[at - 2].is_ascii_alphanumeric() || bytes[at - 2] == b'\'')
+/// The letter that a line is, in capitals.
+fn lone_letter(line: &str) -> Option<char> {
+    let trimmed = line.trim_matches(|c: char| {
+        c.is_whitespace() || matches!(c, '*' | '(' | ')' | '.' | '[' | ']' | '$' | ':')
+    });
+    match trimmed.as_bytes() {
+        [letter] if letter.is_ascii_alphabetic() => Some((*letter as char).to_ascii_uppercase()),
+        _ => None,
+    }
 }
 
-/// The last capital that stands alone and is no article.
-fn last_letter(body: &str, top: char) -> Option<(char, usize)> {
-    let bytes = body.as_bytes();
-    (0..bytes.len()).rev().find_map(|at| {
-        let c = bytes[at] as char;
-        if !('A'..=top).contains(&c) || c == 'I' || !bounded(bytes, at) {
-            return None;
+/// The last letter of this sort, by sentences from the end.
+fn in_last_sentence(body: &str, top: char, wanted: Wanted) -> Pick {
+    let mut end = body.len();
+    while end > 0 {
+        let start = sentence_start(body, end);
+        let sentence = &body[start..end];
+        let seen = letters::sightings(sentence, top, wanted);
+        match letters::last_choice(sentence, &seen) {
+            Pick::Letter(letter, at) => return Pick::Letter(letter, start + at),
+            Pick::Hedge => return Pick::Hedge,
+            Pick::Nothing => end = start,
         }
-        let formula = at >= 1 && bytes[at - 1] == b'$' || bytes.get(at + 1) == Some(&b'$');
-        // An operator beside it: a variable.
-        let near =
-            |c: Option<&u8>| matches!(c, Some(b'+' | b'=' | b'*' | b'/' | b'^' | b'<' | b'>'));
-        let before = body[..at].trim_end().as_bytes().last();
-        let after = body[at + 1..].trim_start().as_bytes().first();
-        if formula || near(before) || near(after) || c == 'A' && article(&body[at + 1..]) {
-            return None;
+    }
+    Pick::Nothing
+}
+
+/// Where the sentence starts that ends at `end`, marks at its own end aside.
+fn sentence_start(body: &str, end: usize) -> usize {
+    let marks = |c: char| c.is_whitespace() || matches!(c, '.' | '!' | '\u{3002}');
+    let head = body[..end].trim_end_matches(marks);
+    let mut after = None;
+    for (at, c) in head.char_indices().rev() {
+        let next: Option<char> = after;
+        let ends = matches!(c, '\n' | '\u{3002}')
+            || matches!(c, '.' | '!') && next.is_some_and(char::is_whitespace);
+        if ends {
+            return at + c.len_utf8();
         }
-        Some((c, at))
-    })
+        after = Some(c);
+    }
+    0
 }

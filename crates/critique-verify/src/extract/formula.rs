@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::numbers::{expression_around, free_before, last_number_in, number_at, sign_before};
 use super::region::Region;
-use super::{Found, around};
+use super::{Found, around, denial};
 
 /// One formula with its delimiters.
 struct Math {
@@ -73,11 +73,11 @@ pub(super) fn leading(text: &str) -> Option<Found> {
         let mut next = &rest[gap..];
         let mut words = gap;
         let mut joined = rest[..gap].contains([',', ';']);
-        for word in ["and ", "or "] {
+        for word in ["and ", "or ", "maybe ", "possibly ", "perhaps ", "also "] {
             if let Some(after) = next.strip_prefix(word) {
                 next = after;
                 words += word.len();
-                joined = true;
+                joined |= matches!(word, "and " | "or ");
             }
         }
         if !joined {
@@ -114,6 +114,9 @@ pub(super) fn in_sentence(sentence: &str) -> Option<Found> {
     let words = prose_words(sentence);
     if words == 0 {
         return None;
+    }
+    if let Some(found) = predicate(sentence) {
+        return Some(found);
     }
     let mut at = 0;
     while at < sentence.len() {
@@ -155,6 +158,31 @@ pub(super) fn in_sentence(sentence: &str) -> Option<Found> {
         });
     }
     None
+}
+
+/// What a sentence says about a formula: 34 in "The largest $n$ is 34".
+fn predicate(sentence: &str) -> Option<Found> {
+    let (at, verb) = [" is ", " are ", " equals ", " equal to "]
+        .iter()
+        .filter_map(|verb| Some((sentence.rfind(verb)?, verb)))
+        .max()?;
+    if !sentence[..at].contains('$') && !sentence[..at].contains("\\(") {
+        return None;
+    }
+    let rest = sentence[at + verb.len()..].trim_start_matches([' ', '*']);
+    let start = sentence.len() - rest.len();
+    let ends = |end: usize| rest[end..].trim_matches([' ', '.', '!', '*']).is_empty();
+    let found = leading(rest).or_else(|| {
+        number_at(rest, 0).map(|number| Found {
+            answer: number.digits,
+            span: number.span,
+            clue: Clue::Number,
+        })
+    })?;
+    ends(found.span.end).then(|| Found {
+        span: start + found.span.start..start + found.span.end,
+        ..found
+    })
 }
 
 /// Words of prose, not counting units and names of functions.
@@ -219,7 +247,19 @@ pub(super) fn last(text: &str, region: &Region) -> Option<Found> {
     })
 }
 
+/// The last formula or number of a text that is not denied there.
 pub(super) fn last_in(body: &str) -> Option<Found> {
+    let mut body = body;
+    loop {
+        let found = last_of_all(body)?;
+        if !denial::denies(&body[..found.span.start]) {
+            return Some(found);
+        }
+        body = &body[..found.span.start];
+    }
+}
+
+fn last_of_all(body: &str) -> Option<Found> {
     let formula = last_formula(body);
     // A number in a formula is no number of its own.
     let from = formula.as_ref().map_or(0, |found| found.span.end);

@@ -4,9 +4,12 @@ mod around;
 mod boxed;
 mod chain;
 mod choice;
+mod denial;
 mod formula;
+mod letters;
 mod numbers;
 mod phrase;
+mod phrases;
 mod region;
 mod words;
 
@@ -57,7 +60,7 @@ pub fn extract(text: &str, kind: Kind) -> Option<Extracted> {
         Kind::YesNo => words::yes_no(text, &region),
     }?;
     let answer = tidy(&found.answer, kind);
-    if answer.is_empty() {
+    if answer.is_empty() || hides(text, &found.span) || answer.contains(is_hidden) {
         return None;
     }
     Some(Extracted {
@@ -65,6 +68,23 @@ pub fn extract(text: &str, kind: Kind) -> Option<Extracted> {
         span: found.span,
         clue: found.clue,
     })
+}
+
+/// Whether a character shows nothing: such a one in an answer or beside it makes a reader see
+/// another answer than a program reads.
+fn is_hidden(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{180e}')
+}
+
+/// Whether a hidden character stands in a span or right beside it.
+fn hides(text: &str, span: &Range<usize>) -> bool {
+    // A byte order mark at the start of a text belongs to its file.
+    let mark = text.len() - text.trim_start_matches('\u{feff}').len();
+    let before = text[..span.start.max(mark)][mark..].chars().next_back();
+    let after = text[span.end.max(mark)..].chars().next();
+    text[span.start.max(mark)..span.end.max(mark)].contains(is_hidden)
+        || before.into_iter().chain(after).any(is_hidden)
 }
 
 /// An answer of no known kind, looked for by the look of the gold one.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::region::Region;
-use super::{Found, around, chain};
+use super::{Found, around, chain, denial};
 use crate::rule::Clue;
 
 /// Most numbers read of a list.
@@ -18,16 +18,18 @@ pub(super) struct Number {
 /// The number after the last `####`.
 pub(super) fn hash_mark(text: &str, region: &Region) -> Option<Found> {
     let body = region.text(text);
-    let at = body.rfind("####")?;
-    let rest = &body[at + 4..];
+    let mark = body.rfind("####")? + 4;
+    let rest = &body[mark..];
     let line = rest.split('\n').next().unwrap_or(rest);
+    let claim = denial::claim(line)?;
+    let line = &line[..claim + denial::end_of_claim(&line[claim..])];
     let lead = line.len()
-        - line
-            .trim_start_matches([' ', '$', '*', ':', '\\', '€', '£', '(', '#'])
+        - line[claim..]
+            .trim_start_matches([' ', '$', '*', ':', '\\', '€', '£', '(', '[', '{', '#'])
             .len();
     let number = number_at(line, lead)?;
-    let start = region.range.start + at + 4;
-    let (answer, span) = in_context(line, lead, number);
+    let start = region.range.start + mark;
+    let (answer, span) = several(line, &number).unwrap_or_else(|| in_context(line, lead, number));
     Some(Found {
         answer,
         span: start + span.start..start + span.end,
@@ -35,10 +37,36 @@ pub(super) fn hash_mark(text: &str, region: &Region) -> Option<Found> {
     })
 }
 
-/// The last number anywhere.
+/// `5 or 6`, `5, 6`, `5 6`: all of it, since no one of them is the answer.
+fn several(line: &str, first: &Number) -> Option<(String, Range<usize>)> {
+    if let Some(list) = list_of_numbers(&line[first.span.start..]) {
+        return Some((list, first.span.start..line.len()));
+    }
+    let rest = line[first.span.end..].trim_start_matches([' ', '$']);
+    let next = number_at(rest, 0).filter(|_| line[first.span.end..].starts_with(' '))?;
+    // `1 1/2` is one number, and so is `12 345`.
+    let fraction = rest[next.span.end..].starts_with('/');
+    let group = next.digits.len() == 3;
+    (!fraction && !group).then(|| {
+        let all = line[first.span.start..].trim();
+        (
+            all.to_owned(),
+            first.span.start..first.span.start + all.len(),
+        )
+    })
+}
+
+/// The last number anywhere that no one denies.
 pub(super) fn last_number(text: &str, region: &Region) -> Option<Found> {
+    let mut body = region.text(text);
+    let number = loop {
+        let number = last_number_in(body)?;
+        if !denial::denies(&body[..number.span.start]) {
+            break number;
+        }
+        body = &body[..number.span.start];
+    };
     let body = region.text(text);
-    let number = last_number_in(body)?;
     let (answer, span) = alternatives(body, &number).unwrap_or_else(|| in_context(body, 0, number));
     let by = region.range.start;
     Some(Found {
@@ -48,14 +76,25 @@ pub(super) fn last_number(text: &str, region: &Region) -> Option<Found> {
     })
 }
 
-/// "9 or 10" at the end: neither alone.
+/// "9 or 10", "between 9 and 10" at the end: neither alone.
 fn alternatives(text: &str, last: &Number) -> Option<(String, Range<usize>)> {
-    let head = text[..last.span.start].strip_suffix(" or ")?;
+    let before = &text[..last.span.start];
+    let (head, opener) = [
+        (" or ", None),
+        (" and ", Some("between")),
+        (" to ", Some("from")),
+    ]
+    .into_iter()
+    .find_map(|(joint, opener)| Some((before.strip_suffix(joint)?, opener)))?;
     let head = head.trim_end_matches(',');
     if !head.ends_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
     let first = last_number_in(head).filter(|first| first.span.end == head.len())?;
+    let opened = head[..first.span.start].trim_end_matches([' ', '$']);
+    if opener.is_some_and(|opener| !opened.ends_with(opener)) {
+        return None;
+    }
     let answer = format!("{}, {}", first.digits, last.digits);
     Some((answer, first.span.start..last.span.end))
 }
@@ -143,6 +182,35 @@ fn last_side(text: &str) -> Option<&str> {
     None
 }
 
+/// The length of what joins two alternatives, such as `, `, ` or maybe `, ` (or `; 0 where nothing
+/// does.
+fn joint(text: &str) -> usize {
+    let mut rest = text;
+    let mut joins = false;
+    loop {
+        let trimmed = rest.trim_start_matches([' ', '(', '$']);
+        let marked = trimmed.trim_start_matches([',', ';', '&', '|', '?']);
+        let length = marked
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(marked.len());
+        let joiner = matches!(&marked[..length], "or" | "and" | "to" | "vs" | "versus");
+        let hedge = matches!(
+            &marked[..length],
+            "maybe" | "possibly" | "perhaps" | "either" | "else" | "even"
+        );
+        joins |= joiner || marked.len() < trimmed.len();
+        let next = if joiner || hedge {
+            &marked[length..]
+        } else {
+            marked
+        };
+        if next.len() == rest.len() {
+            return if joins { text.len() - rest.len() } else { 0 };
+        }
+        rest = next;
+    }
+}
+
 /// `9, 10`, `9 or 10`: the first number is not the answer, both are.
 fn list_of_numbers(text: &str) -> Option<String> {
     let start = text.find(|c: char| c.is_ascii_digit())?;
@@ -150,13 +218,8 @@ fn list_of_numbers(text: &str) -> Option<String> {
     let mut end = number_at(text, start)?.span.end;
     let mut parts = vec![&text[start..end]];
     while parts.len() < MAX_LISTED {
-        let rest = text[end..].trim_start();
-        let after = rest.trim_start_matches([',', ';']).trim_start();
-        let after = ["or ", "and "]
-            .iter()
-            .find_map(|word| after.strip_prefix(word))
-            .unwrap_or(after)
-            .trim_start();
+        let rest = &text[end..];
+        let after = &rest[joint(rest)..];
         let Some(number) = number_at(after, 0).filter(|_| after.len() < rest.len()) else {
             break;
         };

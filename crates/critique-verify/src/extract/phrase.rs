@@ -1,72 +1,30 @@
 //! "The answer is ..." and its kin.
 
 use super::Found;
-use super::formula;
+use super::phrases::{self, Rank};
 use super::region::Region;
+use super::{denial, formula};
 use crate::rule::Clue;
 
-/// Phrases in lower case, the more binding first; the last place wins within
-/// one rank.
-const RANKS: [&[&str]; 4] = [
-    &[
-        "final answer is",
-        "final answer:",
-        "final answer**:",
-        "final answer:**",
-        "\\text{final answer}",
-        "最终答案是",
-    ],
-    &[
-        "answer is",
-        "answers are",
-        "answer to the question is",
-        "answer to the problem is",
-        "答案是",
-        "答案为",
-        "答案：",
-        "答案:",
-        "answer would be",
-        "answer should be",
-        "answer will be",
-        "answer must be",
-    ],
-    &[
-        "answer:",
-        "answer :",
-        "answer**:",
-        "answer:**",
-        "answer=",
-        "answer =",
-    ],
-    &["final answer", "the answer"],
-];
+/// Most places of one rank that are looked at, from the end.
+const MAX_PLACES: usize = 8;
 
 /// Text after the last phrase of the best rank that is followed by an answer.
 pub(super) fn find(text: &str, region: &Region) -> Option<Found> {
     let body = region.text(text);
     let lower = lowered(body);
-    for (rank, phrases) in RANKS.iter().enumerate() {
-        let mut places: Vec<(usize, usize)> = phrases
-            .iter()
-            .flat_map(|phrase| {
-                lower
-                    .match_indices(phrase)
-                    .map(|(at, _)| (at, at + phrase.len()))
-            })
-            .collect();
-        places.sort_unstable();
-        for &(start, end) in places.iter().rev().take(8) {
+    for rank in [Rank::Final, Rank::Stated, Rank::Label, Rank::Heading] {
+        let places = phrases::places(&lower, rank);
+        for &(start, end) in places.iter().rev().take(MAX_PLACES) {
             if negated(&lower[..start]) {
                 continue;
             }
-            if rank == 3 {
-                // "Final answer", then within a few words "is" or a colon, or a new line.
-                if let Some(found) = loose(body, &lower, end) {
-                    return Some(found.shifted(region));
-                }
-                continue;
-            }
-            if let Some(found) = after(body, end) {
+            let found = if rank == Rank::Heading {
+                loose(body, &lower, end)
+            } else {
+                after(body, end)
+            };
+            if let Some(found) = found {
                 return Some(found.shifted(region));
             }
         }
@@ -176,57 +134,57 @@ fn asked_about(body: &str, lower: &str) -> Option<Found> {
 /// of the sentence.
 fn after(body: &str, end: usize) -> Option<Found> {
     let rest = &body[end..];
+    // The brace closes a `\text{Answer: }`.
     let skip = rest.len()
         - rest
-            .trim_start_matches([':', '*', ' ', '_', '\t', '：', '#', '>'])
+            .trim_start_matches([':', '*', ' ', '_', '\t', '：', '#', '>', '}'])
             .len();
     let mut start = end + skip;
-    let mut line = line_at(body, start);
-    if line.trim().is_empty() {
+    if line_at(body, start).trim().is_empty() {
         // On the next line that holds something.
         let rest = &body[start..];
         let trimmed = rest.trim_start_matches(['\n', '\r', ' ', '\t', '*', '#', '>', ':', '_']);
         start += rest.len() - trimmed.len();
-        line = line_at(body, start);
     }
+    start += denial::claim(line_at(body, start))?;
+    let line = within_brackets(line_at(body, start));
     if line.trim().is_empty() {
         return None;
     }
-    // `(c) $2x$` is an option with its text.
-    let option = matches!(line.as_bytes(), [b'(', c, b')', ..] if c.is_ascii_alphabetic());
-    if option {
-        let length = sentence_end(line);
-        return Some(Found {
-            answer: line[..length].trim().to_owned(),
-            span: start..start + length,
-            clue: Clue::Stated,
-        });
-    }
-    if let Some(found) = formula::leading(&body[start..]) {
-        return Some(Found {
-            span: start + found.span.start..start + found.span.end,
-            clue: Clue::Stated,
-            ..found
-        });
-    }
-    let length = sentence_end(line);
-    let sentence = &line[..length];
-    if let Some(found) = formula::in_sentence(sentence) {
-        return Some(Found {
-            span: start + found.span.start..start + found.span.end,
-            clue: Clue::Stated,
-            ..found
-        });
-    }
-    let trimmed = sentence.trim();
-    if trimmed.is_empty() {
-        return None;
-    }
-    Some(Found {
-        answer: trimmed.to_owned(),
-        span: start..start + length,
+    let stated = |found: Found| Found {
+        span: start + found.span.start..start + found.span.end,
         clue: Clue::Stated,
-    })
+        ..found
+    };
+    let length = sentence_end(line);
+    let whole = || Found {
+        answer: line[..length].trim().to_owned(),
+        span: 0..length,
+        clue: Clue::Stated,
+    };
+    // `(c) $2x$` is an option with its text.
+    if matches!(line.as_bytes(), [b'(', c, b')', ..] if c.is_ascii_alphabetic()) {
+        return Some(stated(whole()));
+    }
+    formula::leading(&body[start..])
+        .or_else(|| formula::in_sentence(&line[..length]))
+        .or_else(|| Some(whole()).filter(|found| !found.answer.is_empty()))
+        .map(stated)
+}
+
+/// Up to a bracket that was opened before the line: `[Answer: 009]`. A letter before it is an
+/// option's.
+fn within_brackets(line: &str) -> &str {
+    let mut depth = 0_i32;
+    for (at, c) in line.char_indices() {
+        depth += i32::from(matches!(c, '(' | '[' | '{')) - i32::from(matches!(c, ')' | ']' | '}'));
+        if depth < 0 {
+            let before = line[..at].trim_end_matches('\\');
+            let option = matches!(before.trim().as_bytes(), [c] if c.is_ascii_alphabetic());
+            return if at == 0 || option { line } else { before };
+        }
+    }
+    line
 }
 
 fn line_at(body: &str, start: usize) -> &str {
@@ -234,11 +192,10 @@ fn line_at(body: &str, start: usize) -> &str {
     &rest[..rest.find('\n').unwrap_or(rest.len())]
 }
 
-/// Up to a contrast, or a full stop that ends a sentence: not inside a number, not "p.m.".
+/// Up to what is denied, or a full stop that ends a sentence: not inside a number, not "p.m.".
 fn sentence_end(line: &str) -> usize {
     let line = &line[..line.find('\u{3002}').unwrap_or(line.len())];
-    // "19, not 20"
-    let line = &line[..line.find(", not ").unwrap_or(line.len())];
+    let line = &line[..denial::end_of_claim(line)];
     let bytes = line.as_bytes();
     for (at, c) in bytes.iter().enumerate() {
         if !matches!(c, b'.' | b'!' | b'?' | b';') {

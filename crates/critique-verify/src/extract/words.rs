@@ -1,49 +1,88 @@
 //! Truth values, and what `TheoremQA` makes of a stated answer.
 
+use std::ops::Range;
+
 use super::Found;
 use super::region::Region;
 use crate::rule::Clue;
 
-/// Yes or no: in a tag or box, after "answer", else the last such word.
+/// Yes or no: in a tag or box, after "answer", else the first word, else the last such word. Both
+/// at once are neither.
 pub(super) fn yes_no(text: &str, region: &Region) -> Option<Found> {
-    let found = region
-        .tagged(text)
-        .filter(|found| truth_in(&found.answer).is_some())
-        .or_else(|| {
-            super::boxed::find(text, region).filter(|found| truth_in(&found.answer).is_some())
-        })
-        .or_else(|| {
-            super::phrase::find(text, region).filter(|found| truth_in(&found.answer).is_some())
-        });
-    if let Some(found) = found {
-        let answer = if truth_in(&found.answer)? {
-            "yes"
-        } else {
-            "no"
-        };
-        return Some(Found {
-            answer: answer.to_owned(),
-            ..found
-        });
+    let sources: [&dyn Fn() -> Option<Found>; 3] = [
+        &|| region.tagged(text),
+        &|| super::boxed::find(text, region),
+        &|| super::phrase::find(text, region),
+    ];
+    for source in sources {
+        let Some(found) = source() else { continue };
+        let truths = truths(&found.answer);
+        if let Some(first) = truths.iter().position(|truth| !truth.denied) {
+            return value_of(&found.answer, &truths, first).map(|value| Found {
+                answer: spelled(value).to_owned(),
+                ..found
+            });
+        }
     }
     let body = region.text(text);
-    let opening = body.trim_start();
-    let lead = body.len() - opening.len();
-    let first = opening
-        .split(|c: char| !c.is_alphabetic())
-        .next()
-        .unwrap_or("");
-    let (value, span) = match (last_truth(body), truth(first)) {
-        (_, Some(value)) => (value, lead..lead + first.len()),
-        (Some((value, span)), None) => (value, span),
-        (None, None) => return None,
+    let truths = truths(body);
+    let opening = body.len() - body.trim_start().len();
+    let chosen = match truths.first() {
+        Some(first) if first.span.start == opening => 0,
+        _ => truths.iter().rposition(|truth| !truth.denied)?,
     };
-    let by = region.range.start;
+    let value = value_of(body, &truths, chosen)?;
+    let (by, span) = (region.range.start, &truths[chosen].span);
     Some(Found {
-        answer: if value { "yes" } else { "no" }.to_owned(),
+        answer: spelled(value).to_owned(),
         span: by + span.start..by + span.end,
         clue: Clue::TruthWord,
     })
+}
+
+fn spelled(value: bool) -> &'static str {
+    if value { "yes" } else { "no" }
+}
+
+/// A truth word in a text.
+struct Truth {
+    value: bool,
+    span: Range<usize>,
+    /// "Not yes".
+    denied: bool,
+}
+
+/// The truth words of a text, as whole words.
+fn truths(text: &str) -> Vec<Truth> {
+    let mut found = Vec::new();
+    let mut start = 0;
+    for word in text.split(|c: char| !c.is_alphabetic()) {
+        let span = start..start + word.len();
+        start = span.end + text[span.end..].chars().next().map_or(0, char::len_utf8);
+        if let Some(value) = truth(word) {
+            found.push(Truth {
+                value,
+                denied: super::denial::denies(&text[..span.start]),
+                span,
+            });
+        }
+    }
+    found
+}
+
+/// The value of one truth word; `None` where its opposite stands beside it: "yes or no".
+fn value_of(text: &str, truths: &[Truth], at: usize) -> Option<bool> {
+    let joined = |a: &Truth, b: &Truth| {
+        let between = text[a.span.end..b.span.start].trim().to_ascii_lowercase();
+        a.value != b.value
+            && matches!(
+                between.trim_matches(','),
+                "" | "or" | "and" | "/" | "&" | "and/or"
+            )
+    };
+    let beside = at > 0 && joined(&truths[at - 1], &truths[at])
+        || at + 1 < truths.len() && joined(&truths[at], &truths[at + 1]);
+    (!beside).then(|| truths[at].value)
 }
 
 fn truth(word: &str) -> Option<bool> {
@@ -54,24 +93,17 @@ fn truth(word: &str) -> Option<bool> {
     }
 }
 
-/// The first truth word, as a whole word.
+/// The first truth word that nothing denies or opposes.
 fn truth_in(text: &str) -> Option<bool> {
-    text.split(|c: char| !c.is_alphabetic()).find_map(truth)
+    let truths = truths(text);
+    let first = truths.iter().position(|truth| !truth.denied)?;
+    value_of(text, &truths, first)
 }
 
-fn last_truth(text: &str) -> Option<(bool, std::ops::Range<usize>)> {
-    let mut end = text.len();
-    for word in text.rsplit(|c: char| !c.is_alphabetic()) {
-        let start = end - word.len();
-        if let Some(value) = truth(word) {
-            return Some((value, start..end));
-        }
-        end = text[..start]
-            .char_indices()
-            .next_back()
-            .map_or(0, |(at, _)| at);
-    }
-    None
+fn last_truth(text: &str) -> Option<(bool, Range<usize>)> {
+    let truths = truths(text);
+    let last = truths.iter().rposition(|truth| !truth.denied)?;
+    value_of(text, &truths, last).map(|value| (value, truths[last].span.clone()))
 }
 
 /// A text that ends on a truth word and states no other answer.
@@ -94,11 +126,11 @@ pub(super) fn lone_truth(text: &str, region: &Region) -> Option<Found> {
 /// A stated answer as `TheoremQA` writes it.
 pub(super) fn theorem_answer(answer: &str) -> String {
     let text = crate::compare::clean::clean(answer);
-    let first = text
+    let opens = text
         .split(|c: char| !c.is_alphabetic())
         .find(|word| !word.is_empty())
-        .unwrap_or("");
-    if let Some(value) = truth(first) {
+        .is_some_and(|first| truth(first).is_some());
+    if opens && let Some(value) = truth_in(text) {
         return if value { "True" } else { "False" }.to_owned();
     }
     if let Some(option) = option(text) {

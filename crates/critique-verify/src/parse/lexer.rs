@@ -258,6 +258,9 @@ impl Lexer<'_> {
             }
             _ => {
                 let next = self.text[self.at..].chars().next().unwrap_or(' ');
+                if names::is_han(next) {
+                    return self.han();
+                }
                 self.at += next.len_utf8();
                 if next.is_alphabetic() {
                     self.push(Tok::Word(next.to_string()));
@@ -266,6 +269,19 @@ impl Lexer<'_> {
                 }
             }
         }
+    }
+
+    /// A run of Chinese characters, with the words for ten thousand and more set apart.
+    fn han(&mut self) {
+        let rest = &self.text[self.at..];
+        let run = &rest[..rest.find(|c| !names::is_han(c)).unwrap_or(rest.len())];
+        let magnitude = run
+            .chars()
+            .next()
+            .filter(|c| matches!(c, '\u{4e07}' | '\u{4ebf}'));
+        let length = magnitude.map_or(run.len(), char::len_utf8);
+        self.at += length;
+        self.push(Tok::Word(run[..length].to_owned()));
     }
 
     /// `0x1F` names a number, and is no product with zero.

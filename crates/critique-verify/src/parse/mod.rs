@@ -12,6 +12,7 @@ pub(crate) mod matrix;
 pub(crate) mod names;
 pub(crate) mod numerals;
 pub(crate) mod primary;
+pub(crate) mod ranges;
 pub(crate) mod scripts;
 pub(crate) mod terms;
 pub(crate) mod type_commands;
@@ -32,7 +33,7 @@ pub(crate) type Parsed<T> = Result<T, NoParse>;
 
 /// Reads a whole answer; every token has to be used.
 pub(crate) fn parse(pool: &mut Pool, tokens: Vec<Token>) -> Parsed<Value> {
-    let tokens = unaligned(&french_intervals(tokens));
+    let tokens = ranges::as_conditions(unaligned(&french_intervals(tokens)));
     let mut parser = Parser::new(pool, tokens);
     parser.skip_noise();
     let value = parser.list(Bracket::None)?;

@@ -161,6 +161,8 @@ pub(crate) fn multiplier(word: &str) -> Option<u32> {
         "million" | "millions" => 6,
         "billion" | "billions" => 9,
         "trillion" | "trillions" => 12,
+        "万" => 4,
+        "亿" => 8,
         _ => return None,
     })
 }
@@ -175,6 +177,24 @@ const UNITS: &[&str] = &[
     "km2", "am", "pm", "AM", "PM", "st", "nd", "rd", "th", "yr", "yrs", "psi", "dB", "ohm", "ohms",
     "cts", "pcs", "mA", "mV", "kV", "kWh", "nF", "pF", "mH", "ns", "us", "fs", "cms", "kms", "kgs",
 ];
+
+/// Whether a character is a Chinese one.
+pub(crate) fn is_han(c: char) -> bool {
+    ('\u{4e00}'..='\u{9fff}').contains(&c)
+}
+
+/// Chinese units and measure words that stand bare behind a number.
+const HAN_UNITS: &str = "元 角 分 美元 欧元 英镑 日元 个 只 人 名 位 件 本 支 枝 张 条 块 辆 \
+    棵 朵 页 次 种 道 题 台 箱 袋 瓶 盒 双 对 组 排 层 间 座 头 匹 把 \
+    根 颗 粒 杯 碗 步 圈 局 场 份 束 筐 桶 包 套 艘 架 户 家 篇 首 岁 \
+    度 倍 米 分米 厘米 毫米 千米 公里 里 平方米 平方分米 平方厘米 平方毫米 \
+    平方千米 平方公里 公顷 亩 立方米 立方分米 立方厘米 升 毫升 克 千克 公斤 斤 \
+    吨 秒 秒钟 分钟 小时 时 天 日 周 星期 月 个月 年 米每秒 千米每小时";
+
+/// Whether a run of Chinese characters is nothing but a unit.
+pub(crate) fn is_han_unit(run: &str) -> bool {
+    HAN_UNITS.split(' ').any(|unit| unit == run)
+}
 
 /// Names of currencies, which may stand before an amount.
 pub(crate) fn is_currency(word: &str) -> bool {

@@ -83,6 +83,9 @@ impl Parser<'_> {
     }
 
     fn is_plain_unit(&self, word: &str) -> bool {
+        if word.starts_with(names::is_han) {
+            return names::is_han_unit(word);
+        }
         if names::is_unit(word) {
             return true;
         }
@@ -114,6 +117,13 @@ impl Parser<'_> {
                     };
                     if let Some(unit) = unit {
                         self.pool.dropped_units.push(unit.to_owned());
+                    }
+                    self.at += 1;
+                }
+                // What follows a Chinese unit may qualify it: "12 个以上" is no twelve.
+                Some(Tok::Word(word)) if word.starts_with(names::is_han) => {
+                    if !names::is_han_unit(word) {
+                        return Err(NoParse);
                     }
                     self.at += 1;
                 }

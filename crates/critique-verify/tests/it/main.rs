@@ -1,5 +1,6 @@
 //! Tests of the whole checker on tables, data sets, properties and hostile inputs.
 
+mod checks;
 mod datasets;
 mod extraction;
 mod hostile;
