@@ -12,6 +12,9 @@ const MAX_PLACES: usize = 12;
 /// Longest statement behind an announcement, in bytes.
 const LONGEST: usize = 240;
 
+/// Looks for a choice in a text, from `A` to a last letter.
+type Look = fn(&str, char) -> Pick;
+
 /// The chosen letter, from `A` to `top`. Where a response names several at once, it chooses none.
 pub(super) fn find(text: &str, region: &Region, top: char) -> Option<Found> {
     let body = region.text(text);
@@ -30,7 +33,7 @@ pub(super) fn find(text: &str, region: &Region, top: char) -> Option<Found> {
             Pick::Nothing => {}
         }
     }
-    let clues: [(Clue, fn(&str, char) -> Pick); 4] = [
+    let clues: [(Clue, Look); 4] = [
         (Clue::Stated, announced),
         (Clue::OwnLine, on_own_line),
         (Clue::MarkedLetter, |body, top| {

@@ -191,7 +191,7 @@ pub(super) fn first_choice(sentence: &str, seen: &[Sighting]) -> Pick {
             Pick::Nothing => {}
             // "A and B both hold, so C": the conclusion counts.
             Pick::Hedge => return conclusion(sentence, &runs[at + 1..]).unwrap_or(Pick::Hedge),
-            letter => return letter,
+            letter @ Pick::Letter(..) => return letter,
         }
     }
     Pick::Nothing
