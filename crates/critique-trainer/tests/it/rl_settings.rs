@@ -418,6 +418,7 @@ fn cut_off_critiques_can_be_masked() {
             stage.whiten = Some(Whiten::No);
         });
         run.rollout.critique.max_new_tokens = longest;
+        run.rollout.critique.ignore_eos = longest < 32;
         finish(&run);
         let step = metrics(dir.path()).remove(0);
         let ratio = step["completions/clipped_ratio"].as_f64().unwrap();
@@ -476,8 +477,17 @@ fn metrics_tell_classes_and_transitions_and_what_was_cut_off() {
     };
     close("delta_c2i", sums[0] / n);
     close("delta_i2c", sums[1] / n);
-    close("c2i_of_correct", sums[0] / sums[2]);
-    close("i2c_of_incorrect", sums[1] / sums[3]);
+    // Of a class that the step does not have there is no share.
+    for (name, sum, of) in [
+        ("c2i_of_correct", sums[0], sums[2]),
+        ("i2c_of_incorrect", sums[1], sums[3]),
+    ] {
+        if of == 0.0 {
+            assert!(two[name].is_null(), "{name}");
+        } else {
+            close(name, sum / of);
+        }
+    }
     let said = records
         .iter()
         .filter(|r| r.judgment == critique_core::Judgment::Correct);
