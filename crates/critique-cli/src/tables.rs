@@ -7,10 +7,11 @@ use critique_rollout::Control;
 const ACROSS: usize = 5;
 
 /// Columns of a terminal that tables keep to.
-const WIDTH: usize = 100;
+const WIDTH: usize = 80;
 
 const LEGEND: &str = "c→i: made wrong, i→c: mended; floor: Acc@Dis of the better constant critic;
-balanced: mean of on right and on wrong; leans: where verdicts err (docs/evaluation.md)";
+balanced: mean of on right and on wrong; leans: where verdicts err
+(docs/evaluation.md)";
 
 /// All rows, those of one temperature together: critics that were trained, then the actor
 /// alone, then critics that are no models.

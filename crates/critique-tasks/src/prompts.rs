@@ -111,9 +111,6 @@ impl PromptStyle {
             .strip_prefix(self.response_prefill.trim())
             .unwrap_or(text)
             .trim_start();
-        if said.is_empty() {
-            return self.response_prefill.clone();
-        }
         format!("{}{said}{}", self.response_prefill, self.response_end)
     }
 
@@ -204,7 +201,8 @@ mod tests {
         }
         let plain = PromptStyle::default();
         assert!(plain.as_response("it is 2\n").ends_with(":\n\nit is 2"));
-        assert_eq!(style.as_response(" \n"), style.response_prefill);
+        let nothing = format!("{}\n", style.response_prefill);
+        assert_eq!(style.as_response(" \n"), nothing);
     }
 
     #[test]

@@ -88,7 +88,7 @@ const IDLE: Critic = Critic {
     refinements: [1.0, 0.0],
 };
 
-const SIMULATIONS: u64 = 100;
+const SIMULATIONS: u64 = 200;
 
 /// How often each of several intervals holds its truth, over simulations.
 fn coverage<const N: usize>(mut one: impl FnMut(&mut Rng) -> [bool; N]) -> [f64; N] {

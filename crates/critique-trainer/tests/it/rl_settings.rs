@@ -508,6 +508,19 @@ fn the_learning_rate_falls_evenly_however_many_minibatches_there_are() {
         (stage.steps, stage.minibatch, stage.inner_epochs) = (6, 3, 1);
     });
     (run.rollout.balanced, run.rollout.responses) = (true, 2);
+    let path = dir.path().join("responses.jsonl");
+    let problems = task(&run).problems(critique_core::Split::Train).unwrap();
+    // Every third problem has no wrong response, and is dropped.
+    let line = |index: usize| {
+        let right = task(&run).gold_response(&problems[index]);
+        let other = if index.is_multiple_of(3) { &right } else { "?" };
+        json!({ "id": problems[index].id, "responses": [{ "text": right }, { "text": other }] })
+            .to_string()
+            + "\n"
+    };
+    let lines: String = (0..20).map(line).collect();
+    std::fs::write(&path, lines).unwrap();
+    run.rollout.responses_file = Some(path);
     let stage = rl(&mut run, 2).clone();
     finish(&run);
     let steps = metrics(dir.path());

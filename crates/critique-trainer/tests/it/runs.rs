@@ -267,6 +267,10 @@ impl Task for WithoutOracle {
         self.0.vocabulary()
     }
 
+    fn demonstration_kinds(&self) -> &'static [&'static str] {
+        self.0.demonstration_kinds()
+    }
+
     fn demonstrations(
         &self,
         kind: &str,

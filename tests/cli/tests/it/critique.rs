@@ -13,7 +13,12 @@ fn trained() -> &'static Path {
     static RUN_FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
     let folder = RUN_FOLDER.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
-        let short = RUN.replace("steps = 40\nrewards", "steps = 4\nrewards");
+        let short = RUN
+            .replace("steps = 40\nrewards", "steps = 4\nrewards")
+            .replace(
+                "steps = 40\ndata = [{ kind = \"solutions\"",
+                "steps = 200\ndata = [{ kind = \"solutions\"",
+            );
         std::fs::write(folder.path().join("run.toml"), short).unwrap();
         run_in(folder.path(), &["train", "run.toml", "out=run"]).ok();
         folder
@@ -46,7 +51,8 @@ fn records() -> Vec<Value> {
 fn usual(records: &[Value]) -> Vec<&Value> {
     let ends_once = |record: &&Value| {
         let response = record["response"].as_str().unwrap();
-        response.trim() == response.strip_suffix('\n').unwrap_or("…")
+        let text = response.trim();
+        !text.is_empty() && text == response.strip_suffix('\n').unwrap_or("…")
     };
     let usual: Vec<&Value> = records.iter().filter(ends_once).collect();
     assert!(!usual.is_empty(), "no response ends in a newline");
