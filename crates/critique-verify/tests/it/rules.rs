@@ -33,7 +33,7 @@ fn cases(line: &str) -> Vec<Case> {
 
 /// The pairs of `rules.txt`.
 fn rule_cases() -> Vec<Case> {
-    let table = std::fs::read_to_string(data("rules.txt")).unwrap();
+    let table = std::fs::read_to_string(data("rules.txt")).expect("the table of rules");
     table
         .lines()
         .filter(|line| !line.starts_with("# ") && !line.is_empty())
@@ -43,11 +43,11 @@ fn rule_cases() -> Vec<Case> {
 
 /// The pairs of `pairs.jsonl`.
 fn pair_cases() -> Vec<Case> {
-    let table = rows(&data("pairs.jsonl")).unwrap();
+    let table = rows(&data("pairs.jsonl")).expect("the table of pairs");
     table
         .iter()
         .map(|row| {
-            let equal = row["equal"].as_bool().unwrap();
+            let equal = row["equal"].as_bool().expect("`equal` of a pair");
             (
                 text(row, "gold").to_owned(),
                 text(row, "prediction").to_owned(),
