@@ -19,7 +19,8 @@ parser.add_argument("--binary", default="target/release/critique-rl")
 args = parser.parse_args()
 
 NAMES = {
-    "no_critic": "no critic", "sft": "SFT", "stage1": "stage I", "stage2": "stage II",
+    "no_critic": "no critic", "before_teacher": "before its teacher", "sft": "SFT", "stage1": "stage I",
+    "stage1_only": "stage I only", "stage2": "stage II",
     "always_correct": "always `Correct`", "always_wrong": "always `Wrong`", "random": "random verdict",
     "empty": "empty critique", "true_verdict": "true verdict alone", "perfect": "perfect critique",
 }
@@ -64,7 +65,7 @@ def table(names, seeds):
 runs = {seed: rows(seed) for seed in args.seeds}
 stages = list(next(iter(runs.values())))
 label = lambda stage: NAMES.get(stage.split("@")[0], stage.split("@")[0].replace("_", " "))
-trained = ["no_critic", "sft", "stage1", "stage2"]
+trained = ["no_critic", "before_teacher", "sft", "stage1", "stage1_only", "stage2"]
 for title, ending in (("Greedy", ""), ("Sampled, T = 0.7", "@0.7")):
     of = [s for s in stages if s.endswith(ending) and ("@" in s) == bool(ending)]
     print(f"\n### {title}: mean of {len(runs)} seeds (lowest to highest)\n")
