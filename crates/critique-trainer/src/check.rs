@@ -6,7 +6,7 @@ use critique_model::AdamW;
 use critique_rollout::{Control, FixedResponses};
 use critique_tasks::Task;
 
-use crate::config::{Gate, ModelSource, RlStage, RunConfig, SftStage, StageConfig};
+use crate::config::{Gate, Measure, ModelSource, RlStage, RunConfig, SftStage, StageConfig};
 use crate::error::TrainError;
 use crate::models::check_shape;
 use crate::rl::{fixed_responses, problems_of};
@@ -107,10 +107,47 @@ impl Place<'_> {
                 return Err(self.wrong(&what));
             }
         }
-        if !gates.is_empty() && task.problems(Split::Validation)?.is_empty() {
+        if gates.is_empty() {
+            return Ok(());
+        }
+        let problems = task.problems(Split::Validation)?;
+        if problems.is_empty() {
             return Err(self.wrong("`gates` look at the validation split, and the task has none"));
         }
-        Ok(())
+        gates
+            .iter()
+            .try_for_each(|gate| self.measurable(gate, task, &problems))
+    }
+
+    /// Refuses a gate whose critiques the task writes for no problem: it would read as 0.
+    fn measurable(
+        self,
+        gate: &Gate,
+        task: &dyn Task,
+        problems: &[Problem],
+    ) -> Result<(), TrainError> {
+        let written = |write: &dyn Fn(&Problem, &str) -> Option<String>| {
+            let of = |problem: &Problem| write(problem, &task.gold_response(problem));
+            problems.iter().any(|problem| of(problem).is_some())
+        };
+        let (can, what) = match gate.measure {
+            Measure::Accuracy | Measure::Discriminability => return Ok(()),
+            Measure::PerfectRefinement => (
+                written(&|problem, gold| task.oracle_critique(problem, gold)),
+                "perfect critiques",
+            ),
+            Measure::Obedience => (
+                written(&|problem, gold| task.contradicting_critique(problem, gold, true)),
+                "critiques whose steps contradict their verdict",
+            ),
+        };
+        if can {
+            return Ok(());
+        }
+        let name = gate.measure.name();
+        Err(self.wrong(&format!(
+            "a gate measures `{name}`, which needs {what}, and the task writes none"
+        )))
     }
 }
 

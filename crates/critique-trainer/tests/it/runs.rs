@@ -7,7 +7,9 @@ use std::sync::atomic::AtomicBool;
 use critique_core::{Problem, Split, Verdict};
 use critique_eval::Summary;
 use critique_tasks::{Demonstration, PromptStyle, Task, TaskError, Vocabulary};
-use critique_trainer::{Event, Observer, Resume, RunConfig, Silent, StageConfig, TrainError, run};
+use critique_trainer::{
+    Event, Gate, Measure, Observer, Resume, RunConfig, Silent, StageConfig, TrainError, run,
+};
 
 use crate::toy::{RUN, SFT_STEPS, after_sft, config, files, finish, go, stop_after, task};
 
@@ -318,6 +320,49 @@ fn controls_that_need_no_perfect_critique_run_on_every_task() {
     );
     let wanted = "the task writes no perfect critiques, so there is no row `perfect`";
     assert!(notes.0.iter().any(|note| note == wanted), "{:?}", notes.0);
+}
+
+/// A short run whose actor must obey at least this share of verdicts.
+fn obedient(out: &Path, at_least: f64) -> RunConfig {
+    let mut config = short(out);
+    let StageConfig::Sft(stage) = &mut config.stages[0] else {
+        panic!("the first stage is SFT")
+    };
+    stage.gates = vec![Gate {
+        measure: Measure::Obedience,
+        model: None,
+        at_least,
+        problems: 20,
+    }];
+    config
+}
+
+#[test]
+fn an_actor_that_does_not_obey_verdicts_stops_at_its_gate() {
+    let dir = tempfile::tempdir().unwrap();
+    let stop = AtomicBool::new(false);
+    go(&obedient(&dir.path().join("any"), 0.0), &mut Silent, &stop).unwrap();
+    // After three steps it can neither repeat a response nor follow help.
+    let all = obedient(&dir.path().join("all"), 1.0);
+    let error = go(&all, &mut Silent, &stop).unwrap_err();
+    assert!(
+        matches!(&error, TrainError::Gate { measure, .. } if measure == "obedience"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_gate_that_the_task_cannot_measure_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = obedient(dir.path(), 0.5);
+    let task = WithoutOracle(task(&config));
+    let stop = AtomicBool::new(false);
+    let error = run(&config, &task, &Resume::Auto, &stop, &mut Silent).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "stage `actor`: a gate measures `obedience`, which needs critiques whose steps contradict \
+         their verdict, and the task writes none"
+    );
 }
 
 #[test]
