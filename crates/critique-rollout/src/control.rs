@@ -61,13 +61,23 @@ impl Control {
     }
 
     /// Whether it can be had for these problems: the perfect one needs a task that writes
-    /// perfect critiques, all others need nothing.
+    /// perfect critiques of all, the contradictory ones a task that writes such critiques of any;
+    /// all others need nothing.
     pub fn is_possible(self, task: &dyn Task, problems: &[Problem]) -> bool {
-        let written = |problem: &Problem| {
+        let contradicts = |problem: &Problem, correct| {
             let response = task.gold_response(problem);
-            task.oracle_critique(problem, &response).is_some()
+            let written = task.contradicting_critique(problem, &response, correct);
+            written.is_some()
         };
-        self != Self::Perfect || problems.iter().all(written)
+        match self {
+            Self::Perfect => problems.iter().all(|problem| {
+                let response = task.gold_response(problem);
+                task.oracle_critique(problem, &response).is_some()
+            }),
+            Self::ContradictoryCorrect => problems.iter().any(|p| contradicts(p, true)),
+            Self::ContradictoryWrong => problems.iter().any(|p| contradicts(p, false)),
+            _ => true,
+        }
     }
 }
 

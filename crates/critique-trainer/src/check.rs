@@ -126,22 +126,15 @@ impl Place<'_> {
         task: &dyn Task,
         problems: &[Problem],
     ) -> Result<(), TrainError> {
-        let written = |write: &dyn Fn(&Problem, &str) -> Option<String>| {
-            let of = |problem: &Problem| write(problem, &task.gold_response(problem));
-            problems.iter().any(|problem| of(problem).is_some())
-        };
-        let (can, what) = match gate.measure {
+        let (control, what) = match gate.measure {
             Measure::Accuracy | Measure::Discriminability => return Ok(()),
-            Measure::PerfectRefinement => (
-                written(&|problem, gold| task.oracle_critique(problem, gold)),
-                "perfect critiques",
-            ),
+            Measure::PerfectRefinement => (Control::Perfect, "perfect critiques"),
             Measure::Obedience => (
-                written(&|problem, gold| task.contradicting_critique(problem, gold, true)),
+                Control::ContradictoryCorrect,
                 "critiques whose steps contradict their verdict",
             ),
         };
-        if can {
+        if control.is_possible(task, problems) {
             return Ok(());
         }
         let name = gate.measure.name();
