@@ -7,15 +7,13 @@ use clap::Subcommand;
 use critique_core::{Completion, Request, Rng, Sampling, derive_seed};
 use critique_model::{
     AdamW, CpuMemory, DeviceSpec, Dtype, Ends, Engine, Group, KeptMemory, LoraConfig, ModelConfig,
-    Runtime, Sampled, TokenRun, Training, open_engine,
+    PerToken, Runtime, Sampled, TokenRun, Training, open_engine,
 };
 use critique_rewards::advantage::leave_one_out;
-use critique_rewards::{
-    BatchCounts, KlEstimator, LossSettings, PolicyLoss, Sequence, TokenCredit, TokenInput, Whiten,
-};
+use critique_rewards::{KlEstimator, LossSettings, Sequence, TokenCredit, Whiten};
 use serde::Serialize;
 
-use critique_trainer::memory;
+use critique_trainer::{SampleGroup, TrainingSample, add_gradients, memory};
 
 use crate::failure::Failure;
 use crate::model::{FrozenArgs, count, read, several};
@@ -434,7 +432,7 @@ impl RlooStep {
             })
             .collect();
         let reference = self.reference.score(&groups, 1.0)?;
-        let old = if self.exact {
+        let old: PerToken = if self.exact {
             let recorded = |c: &Vec<Completion>| c.iter().map(|c| c.log_probs.clone()).collect();
             completions.iter().map(recorded).collect()
         } else {
@@ -461,26 +459,29 @@ impl RlooStep {
             estimator: KlEstimator::K1,
             whiten: Whiten::No,
         };
-        let spread = credit.advantages(&sequences).values;
-        let lengths: Vec<usize> = sequences.iter().map(|s| s.log_probs.len()).collect();
-        let policy = PolicyLoss::new(LossSettings::default(), BatchCounts::of(&lengths));
-        let weight = policy.weight(self.new_tokens);
-        let group = self.group as usize;
-        let loss = |run: TokenRun, log_probs: &[f32], grad: &mut [f32]| {
-            let old = &old[run.group][run.completion];
-            let advantages = &spread[run.group * group + run.completion];
-            for (i, (grad, &log_prob)) in grad.iter_mut().zip(log_probs).enumerate() {
-                let t = run.start + i;
-                let token = TokenInput {
-                    log_prob,
-                    old_log_prob: old[t],
-                    advantage: advantages[t],
-                    ref_log_prob: None,
-                };
-                *grad = policy.value_and_gradient(&token, weight).gradient;
-            }
-        };
-        self.engine.accumulate(&groups, 1.0, &loss)?;
+        let mut advantages = credit.advantages(&sequences).values.into_iter();
+        let groups: Vec<SampleGroup> = groups
+            .into_iter()
+            .zip(old)
+            .map(|(group, old)| SampleGroup {
+                prompt: group.prompt,
+                samples: (group
+                    .completions
+                    .into_iter()
+                    .zip(old)
+                    .zip(advantages.by_ref()))
+                .map(|((tokens, old), advantages)| TrainingSample {
+                    tokens,
+                    old,
+                    reference: None,
+                    advantages,
+                    masked: false,
+                })
+                .collect(),
+            })
+            .collect();
+        let minibatch: Vec<&SampleGroup> = groups.iter().collect();
+        add_gradients(&mut *self.engine, &minibatch, LossSettings::default(), 1.0)?;
         self.engine.update(1e-6, &AdamW::default());
         Ok(())
     }

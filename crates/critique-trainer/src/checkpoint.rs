@@ -7,7 +7,7 @@ use critique_rewards::BaselineState;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
-use crate::run_dir::{RunDir, write_folder};
+use crate::run_dir::{RunDir, remove_folder, write_folder};
 
 const STATE: &str = "trainer_state.json";
 const OPTIMIZER: &str = "optimizer.safetensors";
@@ -59,7 +59,7 @@ pub(crate) fn save(
     })?;
     let all = dir.checkpoints()?;
     for &old in &all[..all.len().saturating_sub(keep.max(1))] {
-        remove(&dir.checkpoint(old))?;
+        remove_folder(&dir.checkpoint(old))?;
     }
     Ok(())
 }
@@ -125,16 +125,25 @@ pub(crate) fn load_optimizer(
         .load_optimizer_state(state.optimizer_steps, moments)?)
 }
 
-/// Removes all checkpoints: their stage is done.
-pub(crate) fn clear(dir: &RunDir) -> Result<(), TrainError> {
-    dir.checkpoints()?
-        .into_iter()
-        .try_for_each(|step| remove(&dir.checkpoint(step)))
+/// Removes the checkpoints of the first `steps` steps of a run: their stages are done.
+pub(crate) fn clear(dir: &RunDir, steps: usize) -> Result<(), TrainError> {
+    let done = dir.checkpoints()?.into_iter().filter(|&step| step <= steps);
+    done.map(|step| dir.checkpoint(step))
+        .try_for_each(|folder| remove_folder(&folder))
 }
 
-fn remove(folder: &Path) -> Result<(), TrainError> {
-    std::fs::remove_dir_all(folder).map_err(|source| TrainError::Write {
-        path: folder.to_owned(),
-        source,
-    })
+/// Where the checkpoint in this folder stands, if all its parts are there.
+///
+/// # Errors
+///
+/// When one is missing or cannot be read.
+pub(crate) fn whole(folder: &Path) -> Result<TrainerState, TrainError> {
+    if !folder.join(OPTIMIZER).is_file() {
+        let message = format!(
+            "`{}` is no checkpoint: it has no `{OPTIMIZER}`; expected a `checkpoint-N` of a run folder",
+            folder.display()
+        );
+        return Err(TrainError::Config { message });
+    }
+    read_state(folder)
 }

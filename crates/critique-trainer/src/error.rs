@@ -88,10 +88,10 @@ pub enum TrainError {
         /// What would do.
         at_least: f64,
     },
-    /// The user asked for a stop; a checkpoint was saved.
-    #[error("stopped on request; `{}` goes on from here with --resume auto", checkpoint.display())]
+    /// The user asked for a stop; all that was done is saved.
+    #[error("stopped on request; `{}` goes on from here with --resume auto", saved.display())]
     Interrupted {
-        /// The checkpoint.
-        checkpoint: PathBuf,
+        /// The checkpoint; the run folder where no stage was in training.
+        saved: PathBuf,
     },
 }

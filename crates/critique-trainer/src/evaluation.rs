@@ -1,5 +1,7 @@
 //! Evaluations of a run.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use critique_core::{Attempt, Generate, Problem};
 use critique_eval::{Critic, EvalSettings, Evaluation, Known, Memo, Summary, evaluate_responses};
 use critique_model::LanguageModel;
@@ -22,6 +24,8 @@ pub(crate) struct Evaluator<'a> {
     responses: Vec<Option<Vec<Vec<Attempt>>>>,
     /// Refinements at each temperature by critics that are no models, which say the same often.
     refinements: Vec<Known>,
+    /// Whether critics that are no models have been seen to.
+    pub(crate) has_controls: bool,
 }
 
 impl<'a> Evaluator<'a> {
@@ -47,25 +51,31 @@ impl<'a> Evaluator<'a> {
                 .iter()
                 .map(|_| Known::default())
                 .collect(),
+            has_controls: false,
         })
     }
 
-    /// Evaluates a critic, or nobody, at every temperature; puts rows into the summary.
+    /// Evaluates a critic, or nobody, at every temperature, and puts rows into the summary, but
+    /// for those that it has. Where a stop is asked for it ends before the next row.
     pub(crate) fn run(
         &mut self,
         name: &str,
         actor: &LanguageModel,
         critic: Critic<'_>,
-        dir: &RunDir,
+        (dir, stop): (&RunDir, &AtomicBool),
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
         for at in 0..self.config.temperatures.len() {
             let temperature = self.config.temperatures[at];
-            let row = if at == 0 {
-                name.to_owned()
-            } else {
-                format!("{name}@{temperature}")
-            };
+            let row = self.row_name(name, at);
+            if has_row(dir, &row)? {
+                continue;
+            }
+            if stop.load(Ordering::Relaxed) {
+                return Err(TrainError::Interrupted {
+                    saved: dir.root().to_owned(),
+                });
+            }
             observer.on(&Event::EvalStart {
                 name: &row,
                 problems: self.problems.len(),
@@ -78,6 +88,23 @@ impl<'a> Evaluator<'a> {
             });
         }
         Ok(())
+    }
+
+    /// Whether the summary has the rows of this name at every temperature.
+    pub(crate) fn is_done(&self, name: &str, dir: &RunDir) -> Result<bool, TrainError> {
+        for at in 0..self.config.temperatures.len() {
+            if !has_row(dir, &self.row_name(name, at))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn row_name(&self, name: &str, at: usize) -> String {
+        match at {
+            0 => name.to_owned(),
+            _ => format!("{name}@{}", self.config.temperatures[at]),
+        }
     }
 
     /// Forgets the actor's responses, for another actor.
@@ -126,6 +153,11 @@ impl<'a> Evaluator<'a> {
             settings,
         )?)
     }
+}
+
+fn has_row(dir: &RunDir, row: &str) -> Result<bool, TrainError> {
+    let path = dir.summary();
+    Ok(path.exists() && Summary::read(&path)?.row(row).is_some())
 }
 
 /// Adds a row to the summary and writes the rollouts beside it.

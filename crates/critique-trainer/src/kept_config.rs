@@ -30,8 +30,9 @@ pub(crate) fn keep_config(dir: &RunDir, config: &RunConfig) -> Result<(), TrainE
             .and_then(|read| toml::to_string(&read).ok())
             .unwrap_or_else(|| text.to_owned());
         let mut table: Table = toml::from_str(&text).map_err(|e| damaged(e.to_string()))?;
-        // Threads and recomputing change no result, so a run may go on with others.
-        table.retain(|key, _| key != "threads" && key != "recompute");
+        // Threads and recomputing change no result, nor does the place of the folder, which may
+        // have been moved: a run may go on with others.
+        table.retain(|key, _| !matches!(key, "threads" | "recompute" | "out"));
         Ok(Value::Table(table))
     };
     let (was, is) = (settings(&before)?, settings(&text)?);

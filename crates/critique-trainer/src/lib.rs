@@ -48,6 +48,7 @@ mod replay;
 mod rl;
 mod run;
 mod run_dir;
+mod run_lock;
 mod schedule;
 mod sft;
 
@@ -61,6 +62,7 @@ pub use error::TrainError;
 pub use models::Models;
 pub use observer::{Event, Metrics, Observer, Silent};
 pub use replay::{Difference, Replay, TokenTexts, models_after, replay, replay_evaluation};
+pub use rl::{SampleGroup, TrainingSample, add_gradients};
 pub use run::{Resume, read_config, run};
 pub use run_dir::RunDir;
 pub use schedule::{Schedule, Shape};

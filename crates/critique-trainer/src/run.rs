@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use critique_core::{Problem, Split, derive_seed};
-use critique_eval::{Critic, Summary, evaluate};
+use critique_eval::{Critic, evaluate};
 use critique_model::LanguageModel;
 use critique_rewards::BaselineState;
 use critique_rollout::Control;
@@ -24,6 +24,7 @@ use crate::models::Models;
 use crate::observer::{Event, Metrics, Observer};
 use crate::rl::{RlContext, fixed_responses, problems_of};
 use crate::run_dir::RunDir;
+use crate::run_lock::RunLock;
 use crate::sft::{self, SftFeed};
 
 /// Where a run begins.
@@ -61,6 +62,12 @@ pub fn run(
             config.out.display()
         );
         return Err(TrainError::Config { message });
+    }
+    let lock = RunLock::take(&config.out)?;
+    if let Some(writer) = lock.left() {
+        let text =
+            format!("{writer} ended without closing this run; it goes on from what is saved");
+        observer.on(&Event::Note { text: &text });
     }
     let dir = RunDir::open(&config.out)?;
     keep_config(&dir, config)?;
@@ -116,7 +123,7 @@ impl Runner<'_> {
             evaluator: Evaluator::new(config, self.task, eval_seed)?,
             train: self.task.problems(Split::Train)?,
         };
-        let mut checkpoint = self.checkpoint(resume)?;
+        let mut checkpoint = self.checkpoint(resume, observer)?;
         let mut before = 0;
         for (index, stage) in config.stages.iter().enumerate() {
             let folder = self.dir.stage(stage.name());
@@ -126,12 +133,14 @@ impl Runner<'_> {
                 });
                 shared.models.begin(stage, self.dir)?;
                 shared.models.take_up(stage, &folder)?;
+                // A kill between the end of the stage and this leaves its checkpoints.
+                checkpoint::clear(self.dir, before + stage.steps())?;
             } else {
                 let from = checkpoint
                     .take()
                     .filter(|(_, state)| state.stage == stage.name());
                 self.dir
-                    .cut_metrics(from.as_ref().map_or(before, |(_, state)| state.global_step))?;
+                    .cut(from.as_ref().map_or(before, |(_, state)| state.global_step))?;
                 self.stage(index, stage, before, from, &mut shared, observer)?;
             }
             if stage.model() == "actor" {
@@ -145,23 +154,19 @@ impl Runner<'_> {
     }
 
     /// The checkpoint to go on from.
-    fn checkpoint(&self, resume: &Resume) -> Result<Option<(PathBuf, TrainerState)>, TrainError> {
-        let folder = match resume {
-            Resume::Never => return Ok(None),
-            Resume::From(folder) => folder.clone(),
-            Resume::Auto => match self.dir.checkpoints()?.last() {
-                Some(&step) => self.dir.checkpoint(step),
-                None => return Ok(None),
-            },
+    fn checkpoint(
+        &self,
+        resume: &Resume,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<(PathBuf, TrainerState)>, TrainError> {
+        let found = match resume {
+            Resume::Never => None,
+            Resume::From(folder) => Some((folder.clone(), checkpoint::whole(folder)?)),
+            Resume::Auto => self.newest_whole(observer)?,
         };
-        if !folder.join("optimizer.safetensors").is_file() {
-            let message = format!(
-                "`{}` is no checkpoint: it has no `optimizer.safetensors`; expected a `checkpoint-N` of a run folder",
-                folder.display()
-            );
-            return Err(TrainError::Config { message });
-        }
-        let state = read_state(&folder)?;
+        let Some((folder, state)) = found else {
+            return Ok(None);
+        };
         if !self.config.stages.iter().any(|s| s.name() == state.stage) {
             let message = format!(
                 "is of stage `{}`, which the run file does not have",
@@ -173,6 +178,24 @@ impl Runner<'_> {
             });
         }
         Ok(Some((folder, state)))
+    }
+
+    /// The newest checkpoint that has all its parts; those that do not are named.
+    fn newest_whole(
+        &self,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<(PathBuf, TrainerState)>, TrainError> {
+        for step in self.dir.checkpoints()?.into_iter().rev() {
+            let folder = self.dir.checkpoint(step);
+            match checkpoint::whole(&folder) {
+                Ok(state) => return Ok(Some((folder, state))),
+                Err(error) => {
+                    let text = format!("a checkpoint is left out: {error}");
+                    observer.on(&Event::Note { text: &text });
+                }
+            }
+        }
+        Ok(None)
     }
 
     fn stage(
@@ -213,7 +236,7 @@ impl Runner<'_> {
         checkpoint::save_model(&self.dir.stage(stage.name()), &work.state, &work.model)?;
         work.note_peak();
         let InStage { model, peak, .. } = work;
-        checkpoint::clear(self.dir)?;
+        checkpoint::clear(self.dir, before + stage.steps())?;
         let frozen = model.into_frozen();
         shared.models.put(stage.model(), frozen);
         observer.on(&Event::StageEnd {
@@ -458,7 +481,7 @@ impl Runner<'_> {
         }
         if stopped {
             return Err(TrainError::Interrupted {
-                checkpoint: self.dir.checkpoint(work.state.global_step),
+                saved: self.dir.checkpoint(work.state.global_step),
             });
         }
         Ok(())
@@ -506,50 +529,31 @@ impl Runner<'_> {
         let Some(name) = stage.eval_as() else {
             return Ok(());
         };
-        let done = |name: &str| -> Result<bool, TrainError> {
-            let path = self.dir.summary();
-            let last = self.config.eval.temperatures.len() - 1;
-            let temperature = self.config.eval.temperatures[last];
-            let name = if last == 0 {
-                name.to_owned()
-            } else {
-                format!("{name}@{temperature}")
-            };
-            Ok(path.exists() && Summary::read(&path)?.row(&name).is_some())
-        };
         let (actor, critic) = models.pair("actor", stage.model())?;
-        if !done("no_critic")? {
-            evaluator.run("no_critic", actor, Critic::Nobody, self.dir, observer)?;
-            if self.config.eval.controls {
-                for control in Control::ALL {
-                    if !control.is_possible(self.task, &evaluator.problems) {
-                        let name = control.name();
-                        observer.on(&Event::Note {
-                            text: &format!(
-                                "the task writes no perfect critiques, so there is no row `{name}`"
-                            ),
-                        });
-                        continue;
-                    }
-                    evaluator.run(
-                        control.name(),
-                        actor,
-                        Critic::Control(control),
-                        self.dir,
-                        observer,
-                    )?;
+        let at = (self.dir, self.stop);
+        evaluator.run("no_critic", actor, Critic::Nobody, at, observer)?;
+        if self.config.eval.controls && !evaluator.has_controls {
+            for control in Control::ALL {
+                if control.is_possible(self.task, &evaluator.problems) {
+                    let critic = Critic::Control(control);
+                    evaluator.run(control.name(), actor, critic, at, observer)?;
+                } else {
+                    let name = control.name();
+                    let text = format!(
+                        "the task writes no perfect critiques, so there is no row `{name}`"
+                    );
+                    observer.on(&Event::Note { text: &text });
                 }
             }
+            evaluator.has_controls = true;
         }
-        if !done(name)? {
-            evaluator.run(name, actor, Critic::Model(critic), self.dir, observer)?;
-        }
+        evaluator.run(name, actor, Critic::Model(critic), at, observer)?;
         let best = self.dir.best(stage.name());
         let row = format!("{name}-best");
-        if best.is_dir() && !done(&row)? {
+        if best.is_dir() && !evaluator.is_done(&row, self.dir)? {
             let best = models.read(stage.model(), &best)?;
             let actor = models.get("actor")?;
-            evaluator.run(&row, actor, Critic::Model(&best), self.dir, observer)?;
+            evaluator.run(&row, actor, Critic::Model(&best), at, observer)?;
         }
         Ok(())
     }

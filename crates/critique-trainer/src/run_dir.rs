@@ -9,10 +9,11 @@
 //! stages/NAME-best/             the model of its best step on the validation split
 //! eval/summary.json             one row an evaluation
 //! eval/NAME.jsonl               its rollouts
+//! .lock                         who writes it now; empty otherwise
 //! ```
 //!
 //! Files and folders appear whole or not at all: they are written under another name, flushed,
-//! and renamed.
+//! and renamed; what is removed is renamed first.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -23,6 +24,15 @@ use crate::observer::Metrics;
 
 /// Start of the names of folders that were never finished.
 const UNFINISHED: &str = ".unfinished-";
+
+/// Start of the names of whole folders that another one is to replace.
+const REPLACED: &str = ".unfinished-old-";
+
+/// Start of the names of folders that are being removed.
+const REMOVED: &str = ".unfinished-gone-";
+
+/// End of the names of files that were never finished.
+const PARTIAL: &str = ".partial";
 
 /// The run file with every default written out.
 const CONFIG: &str = "config.resolved.toml";
@@ -35,7 +45,8 @@ pub struct RunDir {
 
 impl RunDir {
     /// The folder at this place, made if it is not there. What an interrupted write left is
-    /// removed.
+    /// removed, and a folder that was to be replaced and was not is put back. Nobody else may
+    /// write into the folder meanwhile.
     ///
     /// # Errors
     ///
@@ -50,16 +61,38 @@ impl RunDir {
                 source,
             })?;
         }
-        for folder in [root.to_owned(), dir.stages()] {
+        dir.sweep()?;
+        Ok(dir)
+    }
+
+    fn sweep(&self) -> Result<(), TrainError> {
+        let rollouts = self.root.join("rollouts");
+        let mut folders = vec![self.root.clone(), self.stages(), self.eval()];
+        if rollouts.is_dir() {
+            let stages = names(&rollouts)?.into_iter();
+            folders.extend(stages.map(|stage| rollouts.join(stage)));
+        }
+        for folder in folders {
             for name in names(&folder)? {
-                if name.starts_with(UNFINISHED) {
-                    let path = folder.join(&name);
+                let path = folder.join(&name);
+                let swept = if let Some(whole) = name.strip_prefix(REPLACED) {
+                    let place = folder.join(whole);
+                    if place.exists() {
+                        fs::remove_dir_all(&path)
+                    } else {
+                        fs::rename(&path, place)
+                    }
+                } else if name.starts_with(UNFINISHED) {
                     fs::remove_dir_all(&path)
-                        .map_err(|source| TrainError::Write { path, source })?;
-                }
+                } else if name.ends_with(PARTIAL) {
+                    fs::remove_file(&path)
+                } else {
+                    Ok(())
+                };
+                swept.map_err(|source| TrainError::Write { path, source })?;
             }
         }
-        Ok(dir)
+        Ok(())
     }
 
     /// The folder of a run that is there; nothing in it is changed.
@@ -141,27 +174,43 @@ impl RunDir {
         Ok(steps)
     }
 
-    /// Keeps the metrics of the first `steps` steps: those after them are run anew.
+    /// Keeps checkpoints and metrics of the first `steps` steps: those after them are run anew.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read or written.
-    pub fn cut_metrics(&self, steps: usize) -> Result<(), TrainError> {
+    /// When they cannot be read or written.
+    pub(crate) fn cut(&self, steps: usize) -> Result<(), TrainError> {
+        let later = self.checkpoints()?.into_iter().filter(|&step| step > steps);
+        for step in later {
+            remove_folder(&self.checkpoint(step))?;
+        }
+        self.cut_metrics(steps)
+    }
+
+    fn cut_metrics(&self, steps: usize) -> Result<(), TrainError> {
         let path = self.metrics();
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(source) => return Err(TrainError::Read { path, source }),
         };
-        let early = |line: &&str| {
-            serde_json::from_str::<Metrics>(line)
-                .is_ok_and(|m| m["step"].as_u64().is_some_and(|s| s <= steps as u64))
-        };
-        let kept: String = text
-            .lines()
-            .filter(early)
-            .flat_map(|line| [line, "\n"])
-            .collect();
+        let mut kept = String::new();
+        let mut lines = text.split_inclusive('\n').enumerate();
+        while let Some((index, line)) = lines.next() {
+            match step_of(line) {
+                Ok(step) if step <= steps as u64 => kept.push_str(line),
+                Ok(_) => {}
+                // A kill in the middle of a line leaves a part of it, at the end.
+                Err(_) if !line.ends_with('\n') && lines.next().is_none() => {}
+                Err(message) => {
+                    return Err(TrainError::Row {
+                        path,
+                        line: index + 1,
+                        message: format!("{message}; expected the metrics of a step"),
+                    });
+                }
+            }
+        }
         write_file(&path, kept.as_bytes())
     }
 
@@ -185,6 +234,14 @@ impl RunDir {
             source,
         })
     }
+}
+
+/// The step that a line of metrics is of.
+fn step_of(line: &str) -> Result<u64, String> {
+    let metrics: Metrics = serde_json::from_str(line).map_err(|e| e.to_string())?;
+    let step = metrics.get("step").ok_or("no `step`")?;
+    step.as_u64()
+        .ok_or_else(|| format!("`step` is {step}, not a number of steps"))
 }
 
 fn names(folder: &Path) -> Result<Vec<String>, TrainError> {
@@ -237,7 +294,7 @@ pub(crate) fn write_folder(
             .map_err(wrong)?;
     }
     if path.exists() {
-        let old = path.with_file_name(format!("{UNFINISHED}old-{name}"));
+        let old = path.with_file_name(format!("{REPLACED}{name}"));
         fs::rename(path, &old).map_err(wrong)?;
         fs::rename(&partial, path).map_err(wrong)?;
         fs::remove_dir_all(&old).map_err(wrong)?;
@@ -251,4 +308,19 @@ pub(crate) fn write_folder(
             .map_err(wrong),
         None => Ok(()),
     }
+}
+
+/// Removes a folder whole or not at all: a part of one would be taken for damage. It is renamed
+/// first, and what a kill leaves of it is swept when the run goes on.
+pub(crate) fn remove_folder(path: &Path) -> Result<(), TrainError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let gone = path.with_file_name(format!("{REMOVED}{name}"));
+    let remove = || -> io::Result<()> {
+        fs::rename(path, &gone)?;
+        fs::remove_dir_all(&gone)
+    };
+    remove().map_err(|source| TrainError::Write {
+        path: path.to_owned(),
+        source,
+    })
 }

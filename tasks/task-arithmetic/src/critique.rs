@@ -1,7 +1,8 @@
 //! Critiques of a chain: what a perfect critic writes, and what a noisy teacher does.
 //!
 //! A critique judges and helps, and the two are different skills. Each step is judged by taking
-//! its operation back, which shows *that* a value is wrong and not what is right. The help stands
+//! its operation back, and the units of the value before: a zero stays behind where the step is
+//! right. That shows *that* a value is wrong; the check does not hold what is right. The help stands
 //! behind the verdict: the solution as it should read, which has to be computed forwards.
 
 use critique_tasks::Rng;
@@ -22,6 +23,21 @@ pub struct StepNote {
     pub undone: u8,
     /// Whether the critic calls the step correct.
     pub correct: bool,
+}
+
+impl StepNote {
+    /// The check: `01-8=93-4=89`. The operation is taken back, and then the units of the value
+    /// before. Where that leaves a zero in the units, the step is right.
+    fn check(&self) -> String {
+        let units = Op {
+            sign: '-',
+            operand: self.before % 10,
+        };
+        let back = self.op.inverse().line(self.stated, self.undone);
+        let rest = units.line(self.undone, units.apply(self.undone));
+        // Both lines have the value taken back, of two digits; it is said once.
+        format!("{back}{}", &rest[2..])
+    }
 }
 
 /// A critique of a response that follows the question step by step.
@@ -157,7 +173,7 @@ impl ChainCritique {
             format!(
                 "Step sentence: {}\nExplanation: {}\nCorrectness of the step: {}\n",
                 step.op.line(step.before, step.stated),
-                step.op.inverse().line(step.stated, step.undone),
+                step.check(),
                 word(step.correct)
             )
         };
@@ -225,7 +241,7 @@ mod tests {
         let stated = [97, 1, 93];
         let critique = ChainCritique::perfect(&chain(), &stated);
         assert!(critique.text(&chain()).ends_with(
-            "Step sentence: 01-7=93\nExplanation: 93+7=00\nCorrectness of the step: Wrong\n\
+            "Step sentence: 01-7=93\nExplanation: 93+7=00-1=99\nCorrectness of the step: Wrong\n\
              Correctness of the final answer: Wrong\nExplanation: 94+3=97\n97+4=01\n01-7=94"
         ));
         assert_eq!(refined(&critique, &stated), chain().values());

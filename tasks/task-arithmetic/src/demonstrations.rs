@@ -1,12 +1,12 @@
 //! Supervised examples of every skill that the method takes for granted.
 
 use critique_tasks::{
-    Demonstration, Problem, Prompt, PromptStyle, Rng, Span, Split, Task, TaskError, derive_seed,
+    Demonstration, Problem, Prompt, PromptStyle, Rng, Split, Task, TaskError, derive_seed,
 };
 
 use crate::Arithmetic;
-use crate::chain::{Chain, Op, other_value};
-use crate::critique::{ChainCritique, word};
+use crate::chain::Chain;
+use crate::critique::ChainCritique;
 use crate::noise::Noise;
 
 /// Kinds of demonstrations:
@@ -14,8 +14,6 @@ use crate::noise::Noise;
 /// - `solutions`: right responses
 /// - `clean_critiques`: right critiques, without help, of responses, half of them with mistakes
 ///   anywhere, half with the actor's
-/// - `comparisons`: verdicts on random pairs of values, the one skill that RL cannot teach a
-///   model which lacks it
 /// - `responses`: responses with the actor's mistakes
 /// - `refinements`: refinements by critiques: a quarter clean, a quarter noisy, and half whose steps,
 ///   verdict and help say nothing of each other
@@ -24,7 +22,6 @@ use crate::noise::Noise;
 pub(crate) const KINDS: &[&str] = &[
     "solutions",
     "clean_critiques",
-    "comparisons",
     "responses",
     "refinements",
     "verdict_refinements",
@@ -40,7 +37,6 @@ pub(crate) fn make(
     let one: fn(&Arithmetic, &mut Rng) -> Demonstration = match kind {
         "solutions" => solution,
         "clean_critiques" => clean_critique,
-        "comparisons" => comparisons,
         "responses" => response,
         "refinements" => refinement,
         "verdict_refinements" => verdict_refinement,
@@ -73,7 +69,7 @@ fn response(task: &Arithmetic, rng: &mut Rng) -> Demonstration {
     )
 }
 
-/// Mistakes anywhere teach to compare, for they cannot be told from the question; the actor's own
+/// Mistakes anywhere teach to check, for they cannot be told from the question; the actor's own
 /// are what the critic will meet. They judge and do not help, which only the teacher shows.
 fn clean_critique(task: &Arithmetic, rng: &mut Rng) -> Demonstration {
     let chain = task.draw(rng, Split::Train);
@@ -153,37 +149,6 @@ fn refine(
     let refined = critique.refined(rng, chain, stated, &task.noise);
     let prompt = style(task).refinement(&problem(chain), &chain.response(stated), text);
     Demonstration::new(prompt, chain.response(&refined))
-}
-
-/// Parts of a critique with random values; only the marks are learnt. In half of them the value
-/// taken back is the one before; in the others it differs in the tens, in the units, or in both.
-fn comparisons(_: &Arithmetic, rng: &mut Rng) -> Demonstration {
-    let mut turn = Vec::new();
-    for _ in 0..5 {
-        let op = Op::random(rng);
-        let (before, stated) = (rng.below(100) as u8, rng.below(100) as u8);
-        let undone = if rng.chance(0.5) {
-            before
-        } else {
-            other_value(rng, before)
-        };
-        let read = format!(
-            "Step sentence: {}\nExplanation: {}\nCorrectness of the step: ",
-            op.line(before, stated),
-            op.inverse().line(stated, undone)
-        );
-        for (text, learn) in [
-            (read, false),
-            (word(undone == before).to_owned(), true),
-            ("\n".to_owned(), false),
-        ] {
-            turn.push(Span { text, learn });
-        }
-    }
-    Demonstration {
-        prompt: Prompt::from_user("Criticise: "),
-        turn,
-    }
 }
 
 fn critique_prompt(task: &Arithmetic, chain: &Chain, stated: &[u8]) -> Prompt {

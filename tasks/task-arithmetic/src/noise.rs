@@ -16,7 +16,7 @@ pub struct Noise {
     pub stubborn_operand: u8,
     /// The actor slips at a hard step.
     pub actor_slip: f32,
-    /// The actor misses any other step: one or ten too low.
+    /// The actor misses any other step: by one, to either side.
     pub actor_miss: f32,
     /// Where a hard step is stated wrongly, the teacher overlooks it: what it takes back fits.
     pub teacher_overlooks: f32,
@@ -38,7 +38,7 @@ impl Default for Noise {
     fn default() -> Self {
         Self {
             hard_operand: 6,
-            stubborn_operand: 9,
+            stubborn_operand: 8,
             actor_slip: 0.6,
             actor_miss: 0.02,
             teacher_overlooks: 0.65,
@@ -63,7 +63,7 @@ impl Noise {
                 right
             }
         } else if rng.chance(self.actor_miss) {
-            let by = [99, 90][rng.below(2)];
+            let by = [99, 1][rng.below(2)];
             (right + by) % 100
         } else {
             right

@@ -45,7 +45,7 @@ kind = "sft"
 name = "critic"
 model = "critic"
 steps = 60
-data = [{ kind = "critiques", rows = 8, pool = 20 }, { kind = "comparisons", rows = 4, weight = 2.0 }]
+data = [{ kind = "critiques", rows = 8, pool = 20 }, { kind = "clean_critiques", rows = 4, weight = 2.0 }]
 lr = 1e-2
 eval_as = "sft"
 

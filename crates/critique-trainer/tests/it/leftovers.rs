@@ -1,0 +1,217 @@
+//! What a kill leaves behind, and what hands spoil: a run goes on to the same end, or says what
+//! is wrong.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use critique_eval::Summary;
+use critique_trainer::{Event, Observer, Resume, RunConfig, TrainError, run};
+
+use crate::toy::{SFT_STEPS, after_sft, config, files, finish, go, stop_after, task};
+
+/// Keeps notes.
+#[derive(Default)]
+struct Notes(Vec<String>);
+
+impl Observer for Notes {
+    fn on(&mut self, event: &Event<'_>) {
+        if let Event::Note { text } = event {
+            self.0.push((*text).to_owned());
+        }
+    }
+}
+
+/// The toy with a checkpoint after each step, of which three are kept.
+fn saving(out: &Path) -> RunConfig {
+    let mut config = after_sft(out);
+    config.save.every = 1;
+    config.save.keep = 3;
+    config
+}
+
+fn unbroken(start: fn(&Path) -> RunConfig) -> std::collections::BTreeMap<String, Vec<u8>> {
+    let dir = tempfile::tempdir().unwrap();
+    finish(&start(dir.path()));
+    files(dir.path())
+}
+
+fn assert_ends_as(start: fn(&Path) -> RunConfig, root: &Path) {
+    let (whole, found) = (unbroken(start), files(root));
+    assert_eq!(
+        found.keys().collect::<Vec<_>>(),
+        whole.keys().collect::<Vec<_>>()
+    );
+    for (name, bytes) in whole {
+        assert!(found[&name] == bytes, "{name} differs");
+    }
+}
+
+#[test]
+fn a_checkpoint_that_is_half_gone_is_named_and_the_one_before_it_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = saving(dir.path());
+    stop_after(3, &config);
+    let newest = dir.path().join(format!("checkpoint-{}", SFT_STEPS + 3));
+    fs::remove_file(newest.join("trainer_state.json")).unwrap();
+    let mut notes = Notes::default();
+    go(&config, &mut notes, &AtomicBool::new(false)).unwrap();
+    let named = |note: &String| note.contains("left out") && note.contains("trainer_state.json");
+    assert!(notes.0.iter().any(named), "{:?}", notes.0);
+    assert_ends_as(saving, dir.path());
+}
+
+#[test]
+fn what_a_kill_leaves_is_swept_and_a_folder_that_was_to_be_replaced_is_put_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = saving(dir.path());
+    stop_after(3, &config);
+    let at = |name: &str| dir.path().join(name);
+    // Killed while a checkpoint was removed, while a file was written, and between the two
+    // renames that put a best model in the place of another.
+    fs::create_dir_all(at(".unfinished-gone-checkpoint-9")).unwrap();
+    fs::write(at("metrics.partial"), "half").unwrap();
+    fs::write(at("eval/sft.jsonl.partial"), "half").unwrap();
+    fs::write(at("rollouts/stage-one/step-000001.jsonl.partial"), "half").unwrap();
+    fs::rename(at("stages/one-best"), at("stages/.unfinished-old-one-best")).unwrap();
+    finish(&config);
+    assert_ends_as(saving, dir.path());
+}
+
+#[test]
+fn checkpoints_that_a_kill_left_behind_their_stage_are_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = saving(dir.path());
+    stop_after(3, &config);
+    let name = format!("checkpoint-{}", SFT_STEPS + 3);
+    let kept = tempfile::tempdir().unwrap();
+    let kept = kept.path().join("kept");
+    copy(&dir.path().join(&name), &kept);
+    finish(&config);
+    copy(&kept, &dir.path().join(&name));
+    finish(&config);
+    assert_ends_as(saving, dir.path());
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+    }
+}
+
+#[test]
+fn an_older_checkpoint_and_then_the_newest_leave_no_step_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = saving(dir.path());
+    stop_after(4, &config);
+    let old = dir.path().join(format!("checkpoint-{}", SFT_STEPS + 2));
+    let stop = AtomicBool::new(true);
+    let stopped = run(
+        &config,
+        &*task(&config),
+        &Resume::From(old),
+        &stop,
+        &mut Notes::default(),
+    );
+    assert!(matches!(stopped, Err(TrainError::Interrupted { .. })));
+    finish(&config);
+    assert_ends_as(saving, dir.path());
+}
+
+#[test]
+fn a_folder_that_was_moved_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = (dir.path().join("first"), dir.path().join("second"));
+    stop_after(3, &saving(&first));
+    fs::rename(&first, &second).unwrap();
+    let mut config = saving(&first);
+    fs::remove_dir_all(&first).unwrap();
+    config.out.clone_from(&second);
+    finish(&config);
+    assert_ends_as(saving, &second);
+}
+
+#[test]
+fn metrics_that_are_no_steps_are_named_and_a_line_cut_off_at_the_end_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = saving(dir.path());
+    stop_after(3, &config);
+    let path = dir.path().join("metrics.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    for (line, message) in [
+        ("{}", "no `step`"),
+        (r#"{"step":"x"}"#, r#"`step` is "x""#),
+        ("{", "EOF"),
+    ] {
+        fs::write(&path, format!("{line}\n{text}")).unwrap();
+        let error = go(&config, &mut Notes::default(), &AtomicBool::new(false)).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("metrics.jsonl:1") && error.contains(message),
+            "{error}"
+        );
+    }
+    fs::write(&path, text + r#"{"step":12"#).unwrap();
+    finish(&config);
+    assert_ends_as(saving, dir.path());
+}
+
+/// Asks for a stop when an evaluation of this name begins.
+struct StopAt<'a> {
+    row: &'static str,
+    stop: &'a AtomicBool,
+}
+
+impl Observer for StopAt<'_> {
+    fn on(&mut self, event: &Event<'_>) {
+        if matches!(event, Event::EvalStart { name, .. } if *name == self.row) {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+fn with_controls(out: &Path) -> RunConfig {
+    let mut config = after_sft(out);
+    config.eval.controls = true;
+    config
+}
+
+#[test]
+fn evaluations_that_are_stopped_at_any_row_go_on_at_the_next() {
+    for row in ["no_critic", "random@1", "perfect", "sft@1", "stage2"] {
+        let dir = tempfile::tempdir().unwrap();
+        let config = with_controls(dir.path());
+        let stop = AtomicBool::new(false);
+        let stopped = go(&config, &mut StopAt { row, stop: &stop }, &stop);
+        let Err(TrainError::Interrupted { saved }) = stopped else {
+            panic!("{row}: {stopped:?}");
+        };
+        assert!(saved.starts_with(dir.path()));
+        let rows = Summary::read(&dir.path().join("eval/summary.json")).unwrap();
+        assert_eq!(rows.rows.last().unwrap().stage, row);
+        finish(&config);
+        assert_ends_as(with_controls, dir.path());
+    }
+}
+
+#[test]
+fn a_run_that_is_being_written_is_refused() {
+    struct Second(RunConfig, Option<String>);
+    impl Observer for Second {
+        fn on(&mut self, event: &Event<'_>) {
+            if matches!(event, Event::Step { .. }) && self.1.is_none() {
+                let second = go(&self.0, &mut Notes::default(), &AtomicBool::new(false));
+                self.1 = Some(second.unwrap_err().to_string());
+            }
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path());
+    config.stages.truncate(1);
+    let mut second = Second(config.clone(), None);
+    go(&config, &mut second, &AtomicBool::new(false)).unwrap();
+    let refused = second.1.unwrap();
+    assert!(refused.contains("is being written by process"), "{refused}");
+}
