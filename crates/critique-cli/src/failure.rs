@@ -11,7 +11,7 @@ use critique_trainer::TrainError;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
 use crate::folder::what_would_do;
-use crate::out;
+use crate::out::{self, visible};
 
 /// What a failure means to the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,9 +100,9 @@ impl Failure {
         }
         let mut text = self
             .placed()
-            .unwrap_or_else(|| format!("{}{}", label("error"), chain(&*self.error)));
+            .unwrap_or_else(|| format!("{}{}", label("error"), visible(&chain(&*self.error))));
         if let Some(help) = &self.help {
-            let _ = write!(text, "\n  help: {help}");
+            let _ = write!(text, "\n  help: {}", visible(help));
         }
         out::tell(text);
     }
@@ -123,7 +123,9 @@ impl Failure {
             .find('╭')
             .and_then(|corner| lines[..corner].rfind('\n'))
             .map_or("", |end| &lines[end..]);
-        Some(format!("{}{report}{}", label("error"), snippet.trim_end()))
+        let message = report.to_string();
+        let message = visible(&message);
+        Some(format!("{}{message}{}", label("error"), snippet.trim_end()))
     }
 }
 

@@ -1,16 +1,40 @@
 //! What is printed: results on standard output, everything else on standard error.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
 use crate::failure::Failure;
 
-/// Prints lines of results.
+/// Prints lines of results. Models write some of them, and a terminal must not obey a model:
+/// what would command it is shown in letters there. Files and pipes get the text as it is.
 pub(crate) fn say(text: impl AsRef<str>) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{}", text.as_ref().trim_end_matches('\n'))?;
+    let text = text.as_ref().trim_end_matches('\n');
+    if out.is_terminal() {
+        writeln!(out, "{}", visible(text))?;
+    } else {
+        writeln!(out, "{text}")?;
+    }
     Ok(out.flush()?)
+}
+
+/// The text with characters that would command a terminal, or turn the order of what it shows,
+/// in letters (`\u{1b}`). Line ends and tabs stay.
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    let commands = |c: char| {
+        let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        turns || (c.is_control() && c != '\n' && c != '\t')
+    };
+    if !text.contains(commands) {
+        return Cow::Borrowed(text);
+    }
+    let shown = |c: char| match commands(c) {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    Cow::Owned(text.chars().map(shown).collect())
 }
 
 /// Prints a result as one line of JSON.
@@ -69,6 +93,14 @@ pub(crate) fn columns<const N: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_terminal_obeys_no_model() {
+        let text = "a\u{1b}]0;title\u{7}\u{1b}[31m b\r\u{9b}2J\u{202e}c\n\td";
+        let shown = r"a\u{1b}]0;title\u{7}\u{1b}[31m b\r\u{9b}2J\u{202e}c";
+        assert_eq!(visible(text), format!("{shown}\n\td"));
+        assert!(matches!(visible("α β\n"), Cow::Borrowed(_)));
+    }
 
     #[test]
     fn nothing_has_no_sign() {

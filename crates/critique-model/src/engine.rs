@@ -39,6 +39,20 @@ impl Group {
 /// Per-token values laid out as groups, completions, tokens.
 pub type PerToken = Vec<Vec<Vec<f32>>>;
 
+/// That log-probs of a completion are numbers. NaN weights would else sample token 0 for ever, and
+/// nobody would notice.
+pub(crate) fn check_finite<'a>(
+    completions: impl Iterator<Item = &'a Vec<f32>>,
+) -> Result<(), ModelError> {
+    for log_probs in completions {
+        if let Some(token) = log_probs.iter().position(|value| !value.is_finite()) {
+            let value = log_probs[token];
+            return Err(ModelError::NotFinite { token, value });
+        }
+    }
+    Ok(())
+}
+
 /// Where a run of completion tokens stands in the groups that were handed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenRun {

@@ -62,6 +62,16 @@ pub enum ModelError {
         /// `prompt` or `completion`.
         what: &'static str,
     },
+    /// A model whose weights, or what it makes of them, are NaN or infinite.
+    #[error(
+        "the model's log-probs are not finite (token {token} of a completion has {value}); expected weights that are finite and not too large for their type"
+    )]
+    NotFinite {
+        /// Place of the token in its completion, counted from 0.
+        token: usize,
+        /// Its log-prob.
+        value: f32,
+    },
     /// The device is not in this build or not on this machine.
     #[error("device `{name}`: {message}")]
     Device {

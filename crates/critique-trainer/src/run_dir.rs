@@ -70,7 +70,8 @@ impl RunDir {
         let mut folders = vec![self.root.clone(), self.stages(), self.eval()];
         if rollouts.is_dir() {
             let stages = names(&rollouts)?.into_iter();
-            folders.extend(stages.map(|stage| rollouts.join(stage)));
+            let stages = stages.map(|stage| rollouts.join(stage));
+            folders.extend(stages.filter(|stage| stage.is_dir()));
         }
         for folder in folders {
             for name in names(&folder)? {

@@ -36,6 +36,7 @@ use crate::config::ModelConfig;
 use crate::cpu::fresh_adapter;
 use crate::engine::{
     AdamW, Ends, Engine, Group, HostTensor, LoraConfig, NamedTensors, PerToken, TokenLoss,
+    check_finite,
 };
 use crate::error::ModelError;
 
@@ -241,6 +242,7 @@ impl Engine for BurnEngine {
         for batch in self.batches(groups) {
             put(&mut values, &batch, &self.score_batch(&batch, temperature));
         }
+        check_finite(values.iter().flatten())?;
         Ok(values)
     }
 
@@ -304,7 +306,9 @@ impl Engine for BurnEngine {
         requests: &[Request],
         ends: &Ends<'_>,
     ) -> Result<Vec<Vec<Completion>>, ModelError> {
-        generate::generate(self, requests, ends)
+        let completions = generate::generate(self, requests, ends)?;
+        check_finite(completions.iter().flatten().map(|c| &c.log_probs))?;
+        Ok(completions)
     }
 
     fn weights(&self) -> NamedTensors {

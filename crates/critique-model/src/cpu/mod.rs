@@ -44,6 +44,7 @@ use crate::config::ModelConfig;
 use crate::dtype::Dtype;
 use crate::engine::{
     AdamW, Ends, Engine, Group, HostTensor, LoraConfig, NamedTensors, PerToken, TokenLoss,
+    check_finite,
 };
 use crate::error::ModelError;
 use crate::weights::Weights;
@@ -406,6 +407,7 @@ impl Engine for CpuEngine {
             }
         });
         self.pool.give(state);
+        check_finite(out.iter().flatten())?;
         Ok(out)
     }
 
@@ -519,7 +521,9 @@ impl Engine for CpuEngine {
         requests: &[Request],
         ends: &Ends<'_>,
     ) -> Result<Vec<Vec<Completion>>, ModelError> {
-        generate::generate(self, requests, ends)
+        let completions = generate::generate(self, requests, ends)?;
+        check_finite(completions.iter().flatten().map(|c| &c.log_probs))?;
+        Ok(completions)
     }
 
     fn weights(&self) -> NamedTensors {

@@ -701,3 +701,39 @@ fn bad_tokens_are_named() {
         "sequence of 301 tokens does not fit the model's context of 300 tokens"
     );
 }
+
+#[test]
+fn weights_that_are_no_numbers_answer_nothing_and_score_nothing() {
+    let dir = golden("models/qwen2-tied");
+    let config = ModelConfig::load(&dir).unwrap();
+    for bad in [f32::NAN, f32::INFINITY] {
+        let mut weights = load_weights(&dir, &config).unwrap();
+        let mut tensors = weights.iter_mut();
+        let (_, tensor) = tensors.find(|(name, _)| name.contains("norm")).unwrap();
+        tensor.data[0] = bad;
+        let engine = CpuEngine::new(&config, weights, 1).unwrap();
+        let group = Group {
+            prompt: vec![1, 2],
+            completions: vec![vec![3, 4]],
+        };
+        let scored = engine.score(&[group], 1.0).unwrap_err().to_string();
+        assert!(scored.contains("not finite"), "{scored}");
+        for temperature in [0.0, 1.0] {
+            let request = Request {
+                prompt: vec![1, 2],
+                seeds: vec![1],
+                sampling: Sampling {
+                    temperature,
+                    max_new_tokens: 3,
+                    ..Sampling::default()
+                },
+            };
+            let ends = Ends {
+                eos: &[],
+                decode: &|_| String::new(),
+            };
+            let answered = engine.generate(&[request], &ends).unwrap_err().to_string();
+            assert!(answered.contains("not finite"), "{answered}");
+        }
+    }
+}

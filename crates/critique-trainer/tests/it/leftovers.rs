@@ -215,3 +215,24 @@ fn a_run_that_is_being_written_is_refused() {
     let refused = second.1.unwrap();
     assert!(refused.contains("is being written by process"), "{refused}");
 }
+
+#[test]
+fn layers_that_no_model_has_are_refused_before_anything_is_trained() {
+    let dir = tempfile::tempdir().unwrap();
+    for (modules, found) in [
+        (vec!["q_prj".to_owned()], "holds `q_prj`"),
+        (vec![], "is empty"),
+    ] {
+        let mut config = config(dir.path());
+        let critic = config.models.get_mut("critic").unwrap();
+        critic.lora = Some(critique_model::LoraConfig {
+            r: 2,
+            alpha: 4.0,
+            target_modules: modules,
+        });
+        let error = go(&config, &mut Notes::default(), &AtomicBool::new(false)).unwrap_err();
+        let wanted = format!("`models.critic.lora.target_modules` {found}; expected some of");
+        assert!(error.to_string().contains(&wanted), "{error}");
+        assert!(!dir.path().join("metrics.jsonl").exists());
+    }
+}
