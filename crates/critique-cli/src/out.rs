@@ -30,11 +30,15 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(commands) {
         return Cow::Borrowed(text);
     }
-    let shown = |c: char| match commands(c) {
-        true => c.escape_default().to_string(),
-        false => c.to_string(),
-    };
-    Cow::Owned(text.chars().map(shown).collect())
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if commands(c) {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    Cow::Owned(shown)
 }
 
 /// Prints a result as one line of JSON.

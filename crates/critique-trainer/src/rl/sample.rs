@@ -52,6 +52,10 @@ impl SampleGroup {
 /// # Errors
 ///
 /// As [`Engine::score`].
+///
+/// # Panics
+///
+/// When a list of a sample is shorter than its tokens.
 pub fn add_gradients(
     engine: &mut dyn Engine,
     minibatch: &[&SampleGroup],
