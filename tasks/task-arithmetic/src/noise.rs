@@ -11,7 +11,7 @@ use crate::chain::{Chain, Op, other_value};
 pub struct Noise {
     /// A step is hard when its operand is at least this and it carries or borrows.
     pub hard_operand: u8,
-    /// A hard step whose operand is at least this is one that no critique mends: told `Wrong`, the
+    /// A hard step whose operand is at least this is one that no right help mends: told `Wrong`, the
     /// actor slips there whatever the help says. 10 for none.
     pub stubborn_operand: u8,
     /// The actor slips at a hard step.
