@@ -177,6 +177,23 @@ impl Runner<'_> {
                 message,
             });
         }
+        let mut stages = self.config.stages.iter();
+        let next = stages.find(|stage| !self.dir.stage(stage.name()).is_dir());
+        // A checkpoint that was asked for and cannot be used: all behind it would be run anew.
+        if let Resume::From(_) = resume
+            && next.is_none_or(|next| next.name() != state.stage)
+        {
+            let next = next.map_or("all stages are done".to_owned(), |next| {
+                format!("stage `{}` comes next", next.name())
+            });
+            let message = format!(
+                "`{}` is of stage `{}`, but {next} in `{}`; expected one of its checkpoints, or --resume auto",
+                folder.display(),
+                state.stage,
+                self.dir.root().display()
+            );
+            return Err(TrainError::Config { message });
+        }
         Ok(Some((folder, state)))
     }
 

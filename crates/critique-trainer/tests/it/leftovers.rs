@@ -121,6 +121,33 @@ fn an_older_checkpoint_and_then_the_newest_leave_no_step_out() {
 }
 
 #[test]
+fn a_checkpoint_of_a_stage_that_is_not_next_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = saving(dir.path());
+    stop_after(3, &config);
+    let kept = dir.path().join("kept");
+    copy(
+        &dir.path().join(format!("checkpoint-{}", SFT_STEPS + 3)),
+        &kept,
+    );
+    finish(&config);
+    let before = files(dir.path());
+    let again = run(
+        &config,
+        &*task(&config),
+        &Resume::From(kept),
+        &AtomicBool::new(false),
+        &mut Notes::default(),
+    );
+    let error = again.unwrap_err().to_string();
+    assert!(
+        error.contains("is of stage `one`, but all stages are done"),
+        "{error}"
+    );
+    assert!(files(dir.path()) == before, "nothing was touched");
+}
+
+#[test]
 fn a_folder_that_was_moved_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let (first, second) = (dir.path().join("first"), dir.path().join("second"));
