@@ -7,7 +7,7 @@
 //! from disk, and every demonstration that SFT needs comes from here.
 //!
 //! What it cannot show: whether a critic reads language. Its skills are arithmetic with two
-//! digits, copying, and telling whether two numbers are equal.
+//! digits, copying, and telling a zero.
 
 mod chain;
 mod critique;
