@@ -13,7 +13,7 @@ use critique_rewards::advantage::leave_one_out;
 use critique_rewards::{KlEstimator, LossSettings, Sequence, TokenCredit, Whiten};
 use serde::Serialize;
 
-use critique_trainer::{SampleGroup, TrainingSample, add_gradients, memory};
+use critique_trainer::{SampleGroup, add_gradients, memory};
 
 use crate::failure::Failure;
 use crate::model::{FrozenArgs, count, read, several};
@@ -459,27 +459,8 @@ impl RlooStep {
             estimator: KlEstimator::K1,
             whiten: Whiten::No,
         };
-        let mut advantages = credit.advantages(&sequences).values.into_iter();
-        let groups: Vec<SampleGroup> = groups
-            .into_iter()
-            .zip(old)
-            .map(|(group, old)| SampleGroup {
-                prompt: group.prompt,
-                samples: (group
-                    .completions
-                    .into_iter()
-                    .zip(old)
-                    .zip(advantages.by_ref()))
-                .map(|((tokens, old), advantages)| TrainingSample {
-                    tokens,
-                    old,
-                    reference: None,
-                    advantages,
-                    masked: false,
-                })
-                .collect(),
-            })
-            .collect();
+        let advantages = credit.advantages(&sequences).values;
+        let groups = SampleGroup::of(groups, old, PerToken::new(), advantages);
         let minibatch: Vec<&SampleGroup> = groups.iter().collect();
         add_gradients(&mut *self.engine, &minibatch, LossSettings::default(), 1.0)?;
         self.engine.update(1e-6, &AdamW::default());

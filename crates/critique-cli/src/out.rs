@@ -10,19 +10,34 @@ use crate::failure::Failure;
 /// Prints lines of results. Models write some of them, and a terminal must not obey a model:
 /// what would command it is shown in letters there. Files and pipes get the text as it is.
 pub(crate) fn say(text: impl AsRef<str>) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
     let text = text.as_ref().trim_end_matches('\n');
-    if out.is_terminal() {
-        writeln!(out, "{}", visible(text))?;
+    if io::stdout().is_terminal() {
+        print(&visible(text))
     } else {
-        writeln!(out, "{text}")?;
+        print(text)
     }
+}
+
+/// Prints a result as one line of JSON. What would command a terminal is escaped as JSON has it,
+/// everywhere: the value is the same.
+pub(crate) fn say_json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(value).map_err(Failure::failed)?;
+    print(&escaped(&text, |c| format!("\\u{:04x}", u32::from(c))))
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")?;
     Ok(out.flush()?)
 }
 
 /// The text with characters that would command a terminal, or turn the order of what it shows,
 /// in letters (`\u{1b}`). Line ends and tabs stay.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    escaped(text, |c| c.escape_default().to_string())
+}
+
+fn escaped(text: &str, escape: impl Fn(char) -> String) -> Cow<'_, str> {
     let commands = |c: char| {
         let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         turns || (c.is_control() && c != '\n' && c != '\t')
@@ -33,17 +48,12 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         if commands(c) {
-            shown.extend(c.escape_default());
+            shown.push_str(&escape(c));
         } else {
             shown.push(c);
         }
     }
     Cow::Owned(shown)
-}
-
-/// Prints a result as one line of JSON.
-pub(crate) fn say_json(value: &impl Serialize) -> Result<(), Failure> {
-    say(serde_json::to_string(value).map_err(Failure::failed)?)
 }
 
 /// Prints text for a person on standard error. Nobody may be listening, which is no fault.
@@ -104,6 +114,10 @@ mod tests {
         let shown = r"a\u{1b}]0;title\u{7}\u{1b}[31m b\r\u{9b}2J\u{202e}c";
         assert_eq!(visible(text), format!("{shown}\n\td"));
         assert!(matches!(visible("α β\n"), Cow::Borrowed(_)));
+        let json = serde_json::to_string(text).unwrap();
+        let shown = escaped(&json, |c| format!("\\u{:04x}", u32::from(c)));
+        assert!(!shown.contains(char::is_control) && shown.contains("\\u009b"));
+        assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), text);
     }
 
     #[test]

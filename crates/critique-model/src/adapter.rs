@@ -148,20 +148,8 @@ fn check(lora: &LoraConfig) -> Result<(), String> {
             lora.alpha
         ));
     }
-    let known = LoraConfig::all_linear();
-    if lora.target_modules.is_empty() {
-        return Err(format!(
-            "field `target_modules` is empty; known are `{}`",
-            known.join("`, `")
-        ));
-    }
-    match lora.target_modules.iter().find(|it| !known.contains(it)) {
-        Some(other) => Err(format!(
-            "field `target_modules` holds `{other}`; supported are `{}`",
-            known.join("`, `")
-        )),
-        None => Ok(()),
-    }
+    lora.check_modules()
+        .map_err(|why| format!("field `target_modules` {why}"))
 }
 
 fn check_tensors(

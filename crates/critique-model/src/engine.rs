@@ -129,6 +129,22 @@ pub struct LoraConfig {
 }
 
 impl LoraConfig {
+    /// That there are modules, all of which a model has.
+    ///
+    /// # Errors
+    ///
+    /// What the list is or holds instead, as a sentence goes on behind the field's name.
+    pub fn check_modules(&self) -> Result<(), String> {
+        let known = Self::all_linear();
+        let unknown = self.target_modules.iter().find(|it| !known.contains(it));
+        let found = match unknown {
+            Some(other) => format!("holds `{other}`"),
+            None if self.target_modules.is_empty() => "is empty".to_owned(),
+            None => return Ok(()),
+        };
+        Err(format!("{found}; supported are `{}`", known.join("`, `")))
+    }
+
     /// The seven linear layers of a block.
     pub fn all_linear() -> Vec<String> {
         [

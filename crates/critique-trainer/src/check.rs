@@ -2,7 +2,7 @@
 //! and not after the first ones: numbers, names, files and splits.
 
 use critique_core::{Problem, Split};
-use critique_model::{AdamW, LoraConfig};
+use critique_model::AdamW;
 use critique_rollout::{Control, FixedResponses};
 use critique_tasks::Task;
 
@@ -179,16 +179,10 @@ fn model(
         let key = format!("models.{name}.lora.alpha");
         return Err(out_of_range(&key, lora.alpha.into(), "a finite number"));
     }
-    // Saving refuses these; then all steps of the stage would be lost.
-    let known = LoraConfig::all_linear();
-    let unknown = lora.target_modules.iter().find(|it| !known.contains(it));
-    if lora.target_modules.is_empty() || unknown.is_some() {
-        let found = unknown.map_or("is empty".to_owned(), |it| format!("holds `{it}`"));
-        return Err(wrong(format!(
-            "`models.{name}.lora.target_modules` {found}; expected some of `{}`",
-            known.join("`, `")
-        )));
-    }
+    // Saving refuses others; then all steps of the stage would be lost.
+    let key = format!("models.{name}.lora.target_modules");
+    lora.check_modules()
+        .map_err(|why| wrong(format!("`{key}` {why}")))?;
     let mut root = source;
     while let Some(from) = &root.from {
         root = &config.models[from];

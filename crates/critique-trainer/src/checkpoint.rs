@@ -51,6 +51,8 @@ pub(crate) fn save(
     keep: usize,
 ) -> Result<(), TrainError> {
     state.optimizer_steps = model.engine().optimizer_steps();
+    // Steps that a checkpoint counts must not be missing from the metrics after a power cut.
+    dir.sync_metrics()?;
     write_folder(&dir.checkpoint(state.global_step), |folder| {
         model.save(folder)?;
         let (_, moments) = model.engine().optimizer_state();
@@ -125,25 +127,29 @@ pub(crate) fn load_optimizer(
         .load_optimizer_state(state.optimizer_steps, moments)?)
 }
 
-/// Removes the checkpoints of the first `steps` steps of a run: their stages are done.
-pub(crate) fn clear(dir: &RunDir, steps: usize) -> Result<(), TrainError> {
-    let done = dir.checkpoints()?.into_iter().filter(|&step| step <= steps);
-    done.map(|step| dir.checkpoint(step))
-        .try_for_each(|folder| remove_folder(&folder))
+/// Removes the checkpoints of a stage that is done, and of those before it: up to `steps` steps of
+/// the run. A checkpoint of as many steps may be the next stage's, before its first step.
+pub(crate) fn clear(dir: &RunDir, stage: &str, steps: usize) -> Result<(), TrainError> {
+    for step in dir.checkpoints()?.into_iter().filter(|&step| step <= steps) {
+        let folder = dir.checkpoint(step);
+        let is_next = || read_state(&folder).is_ok_and(|state| state.stage != stage);
+        if step < steps || !is_next() {
+            remove_folder(&folder)?;
+        }
+    }
+    Ok(())
 }
 
-/// Where the checkpoint in this folder stands, if all its parts are there.
-///
-/// # Errors
-///
-/// When one is missing or cannot be read.
-pub(crate) fn whole(folder: &Path) -> Result<TrainerState, TrainError> {
-    if !folder.join(OPTIMIZER).is_file() {
-        let message = format!(
-            "`{}` is no checkpoint: it has no `{OPTIMIZER}`; expected a `checkpoint-N` of a run folder",
-            folder.display()
-        );
-        return Err(TrainError::Config { message });
+/// A file without which a folder is no checkpoint, if one is missing.
+pub(crate) fn missing_part(folder: &Path) -> Option<&'static str> {
+    let has = |name: &str| folder.join(name).is_file();
+    let weights = [
+        "model.safetensors",
+        "model.safetensors.index.json",
+        "adapter_model.safetensors",
+    ];
+    if !weights.into_iter().any(has) {
+        return Some(weights[0]);
     }
-    read_state(folder)
+    [STATE, OPTIMIZER].into_iter().find(|name| !has(name))
 }

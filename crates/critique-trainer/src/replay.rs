@@ -19,8 +19,9 @@ use crate::config::{RlStage, RolloutConfig, RunConfig, StageConfig};
 use crate::error::TrainError;
 use crate::models::Models;
 use crate::observer::{Event, Observer};
+use crate::resume::{newest_checkpoint, start_of};
 use crate::rl::{RlContext, fixed_responses, problems_of, scored};
-use crate::run::{named_reference, newest_checkpoint, start_of};
+use crate::run::named_reference;
 use crate::run_dir::RunDir;
 
 /// A rollout that was made again.

@@ -274,36 +274,24 @@ impl RlContext<'_> {
         advantages: &[Vec<f32>],
         parts: &[Vec<Part>],
     ) -> (Vec<SampleGroup>, TokenStats) {
-        let old: Vec<Vec<f32>> = old.into_iter().flatten().collect();
-        let reference: Vec<Vec<f32>> = reference.into_iter().flatten().collect();
-        let sequences: Vec<Sequence<'_>> = old
-            .iter()
+        let mut of_reference = reference.iter().flatten();
+        let sequences: Vec<Sequence<'_>> = (old.iter().flatten())
             .zip(advantages.iter().flatten())
-            .enumerate()
-            .map(|(i, (log_probs, &advantage))| Sequence {
+            .map(|(log_probs, &advantage)| Sequence {
                 advantage,
                 log_probs,
-                ref_log_probs: reference.get(i).map_or(&[], Vec::as_slice),
+                ref_log_probs: of_reference.next().map_or(&[], Vec::as_slice),
             })
             .collect();
         let parts = parts.concat();
         let credit = self.stage.token_credit(self.rollout);
         let spread = credit.advantages_of(&sequences, &parts);
-        let mut reference = reference.into_iter();
-        let mut rest = old.into_iter().zip(spread.values).zip(parts);
-        let group = |group: Group| SampleGroup {
-            prompt: group.prompt,
-            samples: (group.completions.into_iter().zip(rest.by_ref()))
-                .map(|(tokens, ((old, advantages), part))| TrainingSample {
-                    tokens,
-                    old,
-                    reference: reference.next(),
-                    advantages,
-                    masked: part == Part::Out,
-                })
-                .collect(),
-        };
-        (tokens.into_iter().map(group).collect(), spread.stats)
+        let mut groups = SampleGroup::of(tokens, old, reference, spread.values);
+        let samples = groups.iter_mut().flat_map(|group| &mut group.samples);
+        for (sample, part) in samples.zip(parts) {
+            sample.masked = part == Part::Out;
+        }
+        (groups, spread.stats)
     }
 }
 

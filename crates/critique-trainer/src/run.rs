@@ -7,13 +7,12 @@ use std::time::Instant;
 use critique_core::{Problem, Split, derive_seed};
 use critique_eval::{Critic, evaluate};
 use critique_model::LanguageModel;
-use critique_rewards::BaselineState;
 use critique_rollout::Control;
 use critique_tasks::Task;
 use serde_json::json;
 
 use crate::check::{check, notes};
-use crate::checkpoint::{self, Best, TrainerState, read_state};
+use crate::checkpoint::{self, Best, TrainerState};
 use crate::config::{RlStage, RunConfig, SftStage, StageConfig};
 use crate::error::TrainError;
 use crate::evaluation::Evaluator;
@@ -22,22 +21,11 @@ use crate::kept_config::keep_config;
 use crate::memory;
 use crate::models::Models;
 use crate::observer::{Event, Metrics, Observer};
+use crate::resume::{self, Resume, start_of};
 use crate::rl::{RlContext, fixed_responses, problems_of};
 use crate::run_dir::RunDir;
 use crate::run_lock::RunLock;
 use crate::sft::{self, SftFeed};
-
-/// Where a run begins.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Resume {
-    /// At the last checkpoint of the run folder, or at the start if it holds none.
-    #[default]
-    Auto,
-    /// At the start; a folder that holds a run already is refused.
-    Never,
-    /// At this checkpoint.
-    From(PathBuf),
-}
 
 /// Runs all stages of a run file.
 ///
@@ -64,10 +52,8 @@ pub fn run(
         return Err(TrainError::Config { message });
     }
     let lock = RunLock::take(&config.out)?;
-    if let Some(writer) = lock.left() {
-        let text =
-            format!("{writer} ended without closing this run; it goes on from what is saved");
-        observer.on(&Event::Note { text: &text });
+    if let Some(text) = lock.note() {
+        observer.on(&Event::Note { text });
     }
     let dir = RunDir::open(&config.out)?;
     keep_config(&dir, config)?;
@@ -123,7 +109,7 @@ impl Runner<'_> {
             evaluator: Evaluator::new(config, self.task, eval_seed)?,
             train: self.task.problems(Split::Train)?,
         };
-        let mut checkpoint = self.checkpoint(resume, observer)?;
+        let mut checkpoint = resume::checkpoint(resume, config, self.dir, observer)?;
         let mut before = 0;
         for (index, stage) in config.stages.iter().enumerate() {
             let folder = self.dir.stage(stage.name());
@@ -133,8 +119,8 @@ impl Runner<'_> {
                 });
                 shared.models.begin(stage, self.dir)?;
                 shared.models.take_up(stage, &folder)?;
-                // A kill between the end of the stage and this leaves its checkpoints.
-                checkpoint::clear(self.dir, before + stage.steps())?;
+                // A kill at the end of the stage leaves its checkpoints.
+                checkpoint::clear(self.dir, stage.name(), before + stage.steps())?;
             } else {
                 let from = checkpoint
                     .take()
@@ -151,68 +137,6 @@ impl Runner<'_> {
             before += stage.steps();
         }
         Ok(())
-    }
-
-    /// The checkpoint to go on from.
-    fn checkpoint(
-        &self,
-        resume: &Resume,
-        observer: &mut dyn Observer,
-    ) -> Result<Option<(PathBuf, TrainerState)>, TrainError> {
-        let found = match resume {
-            Resume::Never => None,
-            Resume::From(folder) => Some((folder.clone(), checkpoint::whole(folder)?)),
-            Resume::Auto => self.newest_whole(observer)?,
-        };
-        let Some((folder, state)) = found else {
-            return Ok(None);
-        };
-        if !self.config.stages.iter().any(|s| s.name() == state.stage) {
-            let message = format!(
-                "is of stage `{}`, which the run file does not have",
-                state.stage
-            );
-            return Err(TrainError::File {
-                path: folder,
-                message,
-            });
-        }
-        let mut stages = self.config.stages.iter();
-        let next = stages.find(|stage| !self.dir.stage(stage.name()).is_dir());
-        // A checkpoint that was asked for and cannot be used: all behind it would be run anew.
-        if let Resume::From(_) = resume
-            && next.is_none_or(|next| next.name() != state.stage)
-        {
-            let next = next.map_or("all stages are done".to_owned(), |next| {
-                format!("stage `{}` comes next", next.name())
-            });
-            let message = format!(
-                "`{}` is of stage `{}`, but {next} in `{}`; expected one of its checkpoints, or --resume auto",
-                folder.display(),
-                state.stage,
-                self.dir.root().display()
-            );
-            return Err(TrainError::Config { message });
-        }
-        Ok(Some((folder, state)))
-    }
-
-    /// The newest checkpoint that has all its parts; those that do not are named.
-    fn newest_whole(
-        &self,
-        observer: &mut dyn Observer,
-    ) -> Result<Option<(PathBuf, TrainerState)>, TrainError> {
-        for step in self.dir.checkpoints()?.into_iter().rev() {
-            let folder = self.dir.checkpoint(step);
-            match checkpoint::whole(&folder) {
-                Ok(state) => return Ok(Some((folder, state))),
-                Err(error) => {
-                    let text = format!("a checkpoint is left out: {error}");
-                    observer.on(&Event::Note { text: &text });
-                }
-            }
-        }
-        Ok(None)
     }
 
     fn stage(
@@ -253,7 +177,7 @@ impl Runner<'_> {
         checkpoint::save_model(&self.dir.stage(stage.name()), &work.state, &work.model)?;
         work.note_peak();
         let InStage { model, peak, .. } = work;
-        checkpoint::clear(self.dir, before + stage.steps())?;
+        checkpoint::clear(self.dir, stage.name(), before + stage.steps())?;
         let frozen = model.into_frozen();
         shared.models.put(stage.model(), frozen);
         observer.on(&Event::StageEnd {
@@ -574,49 +498,6 @@ impl Runner<'_> {
         }
         Ok(())
     }
-}
-
-/// A stage's model in training and where it stands: as the checkpoint has them, or as the stage
-/// begins after `before` steps of the run.
-pub(crate) fn start_of(
-    stage: &str,
-    model: &str,
-    before: usize,
-    from: Option<(PathBuf, TrainerState)>,
-    models: &mut Models,
-) -> Result<(LanguageModel, TrainerState), TrainError> {
-    let start = models.trainable(model)?;
-    let Some((folder, state)) = from else {
-        let state = TrainerState {
-            version: 1,
-            stage: stage.to_owned(),
-            stage_step: 0,
-            global_step: before,
-            optimizer_steps: 0,
-            baseline: BaselineState::default(),
-            best: None,
-        };
-        return Ok((start, state));
-    };
-    let mut model = models.read(model, &folder)?.fork(&start.training())?;
-    checkpoint::load_optimizer(&folder, &state, &mut model)?;
-    Ok((model, state))
-}
-
-/// The newest checkpoint of a stage with at most `steps` of its steps done.
-pub(crate) fn newest_checkpoint(
-    dir: &RunDir,
-    stage: &str,
-    steps: usize,
-) -> Result<Option<(PathBuf, TrainerState)>, TrainError> {
-    for step in dir.checkpoints()?.into_iter().rev() {
-        let folder = dir.checkpoint(step);
-        let state = read_state(&folder)?;
-        if state.stage == stage && state.stage_step <= steps {
-            return Ok(Some((folder, state)));
-        }
-    }
-    Ok(None)
 }
 
 /// The reference policy, where it is what an earlier stage left.

@@ -22,14 +22,15 @@ use std::path::{Path, PathBuf};
 use crate::error::TrainError;
 use crate::observer::Metrics;
 
-/// Start of the names of folders that were never finished.
+/// Start of the names of folders that were never finished. Stages' names have no dot, so none of
+/// these is taken for another.
 const UNFINISHED: &str = ".unfinished-";
 
 /// Start of the names of whole folders that another one is to replace.
-const REPLACED: &str = ".unfinished-old-";
+const REPLACED: &str = ".unfinished.old-";
 
 /// Start of the names of folders that are being removed.
-const REMOVED: &str = ".unfinished-gone-";
+const REMOVED: &str = ".unfinished.gone-";
 
 /// End of the names of files that were never finished.
 const PARTIAL: &str = ".partial";
@@ -83,7 +84,7 @@ impl RunDir {
                     } else {
                         fs::rename(&path, place)
                     }
-                } else if name.starts_with(UNFINISHED) {
+                } else if name.starts_with(UNFINISHED) || name.starts_with(REMOVED) {
                     fs::remove_dir_all(&path)
                 } else if name.ends_with(PARTIAL) {
                     fs::remove_file(&path)
@@ -190,29 +191,49 @@ impl RunDir {
 
     fn cut_metrics(&self, steps: usize) -> Result<(), TrainError> {
         let path = self.metrics();
-        let text = match fs::read_to_string(&path) {
+        let text = match fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(source) => return Err(TrainError::Read { path, source }),
         };
-        let mut kept = String::new();
-        let mut lines = text.split_inclusive('\n').enumerate();
-        while let Some((index, line)) = lines.next() {
+        let lines: Vec<&[u8]> = text.split(|&byte| byte == b'\n').collect();
+        // A kill or a power cut in the middle of a line leaves a part of it, at the end.
+        let torn = |at: usize| lines[at + 1..].iter().all(|line| step_of(line).is_err());
+        let mut kept = Vec::new();
+        for (at, line) in lines.iter().enumerate() {
             match step_of(line) {
-                Ok(step) if step <= steps as u64 => kept.push_str(line),
-                Ok(_) => {}
-                // A kill in the middle of a line leaves a part of it, at the end.
-                Err(_) if !line.ends_with('\n') && lines.next().is_none() => {}
+                _ if line.trim_ascii().is_empty() => {}
+                Ok(step) if step <= steps as u64 => {
+                    kept.extend_from_slice(line);
+                    kept.push(b'\n');
+                }
+                // All from here on is run anew.
+                Ok(_) => break,
+                Err(_) if torn(at) => break,
                 Err(message) => {
+                    let message = format!("{message}; expected the metrics of a step");
+                    let line = at + 1;
                     return Err(TrainError::Row {
                         path,
-                        line: index + 1,
-                        message: format!("{message}; expected the metrics of a step"),
+                        line,
+                        message,
                     });
                 }
             }
         }
-        write_file(&path, kept.as_bytes())
+        write_file(&path, &kept)
+    }
+
+    /// Sees to it that all metrics so far outlive a power cut.
+    pub(crate) fn sync_metrics(&self) -> Result<(), TrainError> {
+        let path = self.metrics();
+        match File::open(&path).and_then(|file| file.sync_all()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(TrainError::Write {
+                path,
+                source: error,
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Adds a line to the metrics.
@@ -238,8 +259,8 @@ impl RunDir {
 }
 
 /// The step that a line of metrics is of.
-fn step_of(line: &str) -> Result<u64, String> {
-    let metrics: Metrics = serde_json::from_str(line).map_err(|e| e.to_string())?;
+fn step_of(line: &[u8]) -> Result<u64, String> {
+    let metrics: Metrics = serde_json::from_slice(line).map_err(|e| e.to_string())?;
     let step = metrics.get("step").ok_or("no `step`")?;
     step.as_u64()
         .ok_or_else(|| format!("`step` is {step}, not a number of steps"))

@@ -14,66 +14,57 @@ const LOCK: &str = ".lock";
 #[derive(Debug)]
 pub(crate) struct RunLock {
     file: File,
-    /// What a writer that never closed the run left.
-    left: Option<String>,
+    note: Option<String>,
 }
 
 impl RunLock {
     /// Takes the lock of the folder at `root`, made if it is not there.
-    ///
-    /// A file system that knows no locks (some network ones) is taken as it is: two writers are
-    /// then told apart by nobody.
     ///
     /// # Errors
     ///
     /// When another process holds it, or the file cannot be written.
     pub(crate) fn take(root: &Path) -> Result<Self, TrainError> {
         let path = root.join(LOCK);
+        let wrong = |source| TrainError::Write {
+            path: path.clone(),
+            source,
+        };
         let open = || -> io::Result<File> {
             fs::create_dir_all(root)?;
             let mut options = File::options();
             options.read(true).write(true).create(true).truncate(false);
             options.open(&path)
         };
-        let mut file = open().map_err(|source| TrainError::Write {
-            path: path.clone(),
-            source,
-        })?;
-        let mut left = String::new();
-        // Who cannot be named is still refused.
-        let _ = file.read_to_string(&mut left);
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let by = if left.is_empty() {
-                    "another process"
-                } else {
-                    left.trim_end()
-                };
-                let message = format!(
-                    "`{}` is being written by {by}; expected another `out`, or to wait until it ends",
-                    root.display()
-                );
-                return Err(TrainError::Config { message });
-            }
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(source)) => return Err(TrainError::Write { path, source }),
-        }
-        let lock = Self {
-            file,
-            left: (!left.is_empty()).then(|| left.trim_end().to_owned()),
+        let mut file = open().map_err(wrong)?;
+        let unlocked = match file.try_lock() {
+            Ok(()) => None,
+            Err(TryLockError::WouldBlock) => return Err(in_use(root, &written(&mut file))),
+            // Some network file systems have no locks.
+            Err(TryLockError::Error(error)) => Some(error),
         };
-        lock.say(&format!("process {}\n", std::process::id()))
-            .map_err(|source| TrainError::Write { path, source })?;
+        let writer = written(&mut file);
+        let note = match unlocked {
+            Some(error) => Some(format!(
+                "`{}` cannot be locked ({error}): see to it that no other process trains there",
+                root.display()
+            )),
+            None if writer.is_empty() => None,
+            None => Some(format!(
+                "{writer} ended without closing this run; it goes on from what is saved"
+            )),
+        };
+        let lock = Self { file, note };
+        lock.write(&format!("process {}\n", std::process::id()))
+            .map_err(wrong)?;
         Ok(lock)
     }
 
-    /// The writer that ended without closing the run: it was killed, or the machine went down.
-    pub(crate) fn left(&self) -> Option<&str> {
-        self.left.as_deref()
+    /// What a person should know: the writer before was killed, or the folder cannot be locked.
+    pub(crate) fn note(&self) -> Option<&str> {
+        self.note.as_deref()
     }
 
-    fn say(&self, text: &str) -> io::Result<()> {
+    fn write(&self, text: &str) -> io::Result<()> {
         let mut file = &self.file;
         file.set_len(0)?;
         file.seek(SeekFrom::Start(0))?;
@@ -81,11 +72,31 @@ impl RunLock {
     }
 }
 
+/// Who wrote into the file and did not close the run; empty where that cannot be told.
+fn written(file: &mut File) -> String {
+    let mut text = String::new();
+    let _ = file.read_to_string(&mut text);
+    text.trim_end().to_owned()
+}
+
+fn in_use(root: &Path, writer: &str) -> TrainError {
+    let by = if writer.is_empty() {
+        "another process"
+    } else {
+        writer
+    };
+    let message = format!(
+        "`{}` is being written by {by}; expected another `out`, or to wait until it ends",
+        root.display()
+    );
+    TrainError::Config { message }
+}
+
 impl Drop for RunLock {
     fn drop(&mut self) {
         // An empty file says that the run was closed; where that fails, the next writer gets a
         // notice that it could do without.
-        let _ = self.say("");
+        let _ = self.write("");
     }
 }
 
@@ -98,12 +109,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("run");
         let first = RunLock::take(&root).unwrap();
-        assert_eq!(first.left(), None);
+        assert_eq!(first.note(), None);
         let refused = RunLock::take(&root).unwrap_err().to_string();
         let by = format!("is being written by process {};", std::process::id());
         assert!(refused.contains(&by), "{refused}");
         drop(first);
-        assert_eq!(RunLock::take(&root).unwrap().left(), None);
+        assert_eq!(RunLock::take(&root).unwrap().note(), None);
     }
 
     #[test]
@@ -111,6 +122,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(LOCK), "process 123\n").unwrap();
         let lock = RunLock::take(dir.path()).unwrap();
-        assert_eq!(lock.left(), Some("process 123"));
+        let note = lock.note().unwrap();
+        assert!(
+            note.starts_with("process 123 ended without closing"),
+            "{note}"
+        );
     }
 }

@@ -31,6 +31,33 @@ pub struct SampleGroup {
 }
 
 impl SampleGroup {
+    /// Groups of samples of what was sampled, none masked. All lists are by group, completion
+    /// and token; `reference` is empty without a reference policy, and `advantages` has a list
+    /// for each completion, group after group.
+    pub fn of(
+        groups: Vec<Group>,
+        old: PerToken,
+        reference: PerToken,
+        advantages: Vec<Vec<f32>>,
+    ) -> Vec<Self> {
+        let mut advantages = advantages.into_iter();
+        let mut reference = reference.into_iter().flatten();
+        let of_group = |(group, old): (Group, Vec<Vec<f32>>)| Self {
+            prompt: group.prompt,
+            samples: (group.completions.into_iter().zip(old))
+                .zip(advantages.by_ref())
+                .map(|((tokens, old), advantages)| TrainingSample {
+                    tokens,
+                    old,
+                    reference: reference.next(),
+                    advantages,
+                    masked: false,
+                })
+                .collect(),
+        };
+        groups.into_iter().zip(old).map(of_group).collect()
+    }
+
     /// Whether any token of the group has a part in the loss.
     pub(crate) fn counts(&self) -> bool {
         self.samples.iter().any(|sample| !sample.masked)

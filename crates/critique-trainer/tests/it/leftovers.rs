@@ -8,19 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use critique_eval::Summary;
 use critique_trainer::{Event, Observer, Resume, RunConfig, TrainError, run};
 
-use crate::toy::{SFT_STEPS, after_sft, config, files, finish, go, stop_after, task};
-
-/// Keeps notes.
-#[derive(Default)]
-struct Notes(Vec<String>);
-
-impl Observer for Notes {
-    fn on(&mut self, event: &Event<'_>) {
-        if let Event::Note { text } = event {
-            self.0.push((*text).to_owned());
-        }
-    }
-}
+use crate::toy::{Notes, SFT_STEPS, after_sft, config, files, finish, go, stop_after, task};
 
 /// The toy with a checkpoint after each step, of which three are kept.
 fn saving(out: &Path) -> RunConfig {
@@ -28,6 +16,19 @@ fn saving(out: &Path) -> RunConfig {
     config.save.every = 1;
     config.save.keep = 3;
     config
+}
+
+/// That run, stopped after so many steps of stage `one`.
+fn stopped(steps: usize) -> (tempfile::TempDir, RunConfig) {
+    let dir = tempfile::tempdir().unwrap();
+    let config = saving(dir.path());
+    stop_after(steps, &config);
+    (dir, config)
+}
+
+/// Its checkpoint after so many steps of stage `one`.
+fn checkpoint(dir: &tempfile::TempDir, steps: usize) -> std::path::PathBuf {
+    dir.path().join(format!("checkpoint-{}", SFT_STEPS + steps))
 }
 
 fn unbroken(start: fn(&Path) -> RunConfig) -> std::collections::BTreeMap<String, Vec<u8>> {
@@ -49,11 +50,8 @@ fn assert_ends_as(start: fn(&Path) -> RunConfig, root: &Path) {
 
 #[test]
 fn a_checkpoint_that_is_half_gone_is_named_and_the_one_before_it_taken() {
-    let dir = tempfile::tempdir().unwrap();
-    let config = saving(dir.path());
-    stop_after(3, &config);
-    let newest = dir.path().join(format!("checkpoint-{}", SFT_STEPS + 3));
-    fs::remove_file(newest.join("trainer_state.json")).unwrap();
+    let (dir, config) = stopped(3);
+    fs::remove_file(checkpoint(&dir, 3).join("trainer_state.json")).unwrap();
     let mut notes = Notes::default();
     go(&config, &mut notes, &AtomicBool::new(false)).unwrap();
     let named = |note: &String| note.contains("left out") && note.contains("trainer_state.json");
@@ -62,33 +60,71 @@ fn a_checkpoint_that_is_half_gone_is_named_and_the_one_before_it_taken() {
 }
 
 #[test]
+fn checkpoints_that_cannot_be_used_stop_the_run_and_stay() {
+    let refused = |spoil: &dyn Fn(&Path), wanted: &str| {
+        let (dir, config) = stopped(3);
+        (1..=3).for_each(|step| spoil(&checkpoint(&dir, step)));
+        let before = files(dir.path());
+        let error = go(&config, &mut Notes::default(), &AtomicBool::new(false)).unwrap_err();
+        assert!(error.to_string().contains(wanted), "{error}");
+        assert!(files(dir.path()) == before, "nothing was touched: {wanted}");
+    };
+    let weights = |folder: &Path| fs::remove_file(folder.join("model.safetensors")).unwrap();
+    refused(
+        &weights,
+        "no other checkpoint of the stage has all its parts",
+    );
+    let version = |folder: &Path| {
+        let path = folder.join("trainer_state.json");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(path, text.replace("\"version\": 1", "\"version\": 2")).unwrap();
+    };
+    refused(&version, "`version` is 2; this build reads 1");
+}
+
+#[test]
+fn a_checkpoint_before_the_first_step_of_a_stage_is_its_own() {
+    // A first step that is not finite saves one; the stage before is done with as many steps.
+    let (dir, config) = stopped(1);
+    let first = checkpoint(&dir, 0);
+    fs::rename(checkpoint(&dir, 1), &first).unwrap();
+    let path = first.join("trainer_state.json");
+    let state = fs::read_to_string(&path).unwrap();
+    let state = state
+        .replace("\"stage_step\": 1", "\"stage_step\": 0")
+        .replace(
+            &format!("\"global_step\": {}", SFT_STEPS + 1),
+            &format!("\"global_step\": {SFT_STEPS}"),
+        );
+    fs::write(&path, state).unwrap();
+    finish(&config);
+    assert!(!first.exists() && dir.path().join("stages/two").is_dir());
+}
+
+#[test]
 fn what_a_kill_leaves_is_swept_and_a_folder_that_was_to_be_replaced_is_put_back() {
-    let dir = tempfile::tempdir().unwrap();
-    let config = saving(dir.path());
-    stop_after(3, &config);
+    let (dir, config) = stopped(3);
     let at = |name: &str| dir.path().join(name);
     // Killed while a checkpoint was removed, while a file was written, and between the two
     // renames that put a best model in the place of another.
-    fs::create_dir_all(at(".unfinished-gone-checkpoint-9")).unwrap();
+    fs::create_dir_all(at(".unfinished.gone-checkpoint-9")).unwrap();
     fs::write(at("metrics.partial"), "half").unwrap();
     fs::write(at("eval/sft.jsonl.partial"), "half").unwrap();
     fs::write(at("rollouts/stage-one/step-000001.jsonl.partial"), "half").unwrap();
-    fs::rename(at("stages/one-best"), at("stages/.unfinished-old-one-best")).unwrap();
+    // A stage may be called `old-one`.
+    fs::create_dir_all(at("stages/.unfinished-old-one")).unwrap();
+    fs::rename(at("stages/one-best"), at("stages/.unfinished.old-one-best")).unwrap();
     finish(&config);
     assert_ends_as(saving, dir.path());
 }
 
 #[test]
 fn checkpoints_that_a_kill_left_behind_their_stage_are_removed() {
-    let dir = tempfile::tempdir().unwrap();
-    let config = saving(dir.path());
-    stop_after(3, &config);
-    let name = format!("checkpoint-{}", SFT_STEPS + 3);
+    let (dir, config) = stopped(3);
     let kept = tempfile::tempdir().unwrap();
-    let kept = kept.path().join("kept");
-    copy(&dir.path().join(&name), &kept);
+    copy(&checkpoint(&dir, 3), kept.path());
     finish(&config);
-    copy(&kept, &dir.path().join(&name));
+    copy(kept.path(), &checkpoint(&dir, 3));
     finish(&config);
     assert_ends_as(saving, dir.path());
 }
@@ -103,10 +139,8 @@ fn copy(from: &Path, to: &Path) {
 
 #[test]
 fn an_older_checkpoint_and_then_the_newest_leave_no_step_out() {
-    let dir = tempfile::tempdir().unwrap();
-    let config = saving(dir.path());
-    stop_after(4, &config);
-    let old = dir.path().join(format!("checkpoint-{}", SFT_STEPS + 2));
+    let (dir, config) = stopped(4);
+    let old = checkpoint(&dir, 2);
     let stop = AtomicBool::new(true);
     let stopped = run(
         &config,
@@ -122,14 +156,9 @@ fn an_older_checkpoint_and_then_the_newest_leave_no_step_out() {
 
 #[test]
 fn a_checkpoint_of_a_stage_that_is_not_next_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let config = saving(dir.path());
-    stop_after(3, &config);
+    let (dir, config) = stopped(3);
     let kept = dir.path().join("kept");
-    copy(
-        &dir.path().join(format!("checkpoint-{}", SFT_STEPS + 3)),
-        &kept,
-    );
+    copy(&checkpoint(&dir, 3), &kept);
     finish(&config);
     let before = files(dir.path());
     let again = run(
@@ -162,9 +191,7 @@ fn a_folder_that_was_moved_goes_on() {
 
 #[test]
 fn metrics_that_are_no_steps_are_named_and_a_line_cut_off_at_the_end_is_none() {
-    let dir = tempfile::tempdir().unwrap();
-    let config = saving(dir.path());
-    stop_after(3, &config);
+    let (dir, config) = stopped(3);
     let path = dir.path().join("metrics.jsonl");
     let text = fs::read_to_string(&path).unwrap();
     for (line, message) in [
@@ -180,9 +207,15 @@ fn metrics_that_are_no_steps_are_named_and_a_line_cut_off_at_the_end_is_none() {
             "{error}"
         );
     }
-    fs::write(&path, text + r#"{"step":12"#).unwrap();
-    finish(&config);
-    assert_ends_as(saving, dir.path());
+    // Cut off in a line; with what a power cut can leave; and by a hand that dropped the newline.
+    for end in ["\n{\"step\":12", "\n\0\0\0\n", ""] {
+        let (dir, config) = stopped(3);
+        let path = dir.path().join("metrics.jsonl");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{}{end}", text.trim_end())).unwrap();
+        finish(&config);
+        assert_ends_as(saving, dir.path());
+    }
 }
 
 /// Asks for a stop when an evaluation of this name begins.
@@ -258,7 +291,7 @@ fn layers_that_no_model_has_are_refused_before_anything_is_trained() {
             target_modules: modules,
         });
         let error = go(&config, &mut Notes::default(), &AtomicBool::new(false)).unwrap_err();
-        let wanted = format!("`models.critic.lora.target_modules` {found}; expected some of");
+        let wanted = format!("`models.critic.lora.target_modules` {found}; supported are `q_proj`");
         assert!(error.to_string().contains(&wanted), "{error}");
         assert!(!dir.path().join("metrics.jsonl").exists());
     }

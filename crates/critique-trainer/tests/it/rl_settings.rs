@@ -6,12 +6,10 @@ use std::sync::atomic::AtomicBool;
 
 use critique_rewards::{Aggregation, FlatGroups, KlEstimator, KlIn, Whiten};
 use critique_rollout::record::{self, RolloutRecord};
-use critique_trainer::{
-    Event, Lengths, Observer, RlStage, RunConfig, Silent, StageConfig, notes_of, replay,
-};
+use critique_trainer::{Lengths, RlStage, RunConfig, Silent, StageConfig, notes_of, replay};
 use serde_json::{Value, json};
 
-use crate::toy::{RUN, SFT_STEPS, after_sft, config, files, finish, go, stop_after, task};
+use crate::toy::{Notes, RUN, SFT_STEPS, after_sft, config, files, finish, go, stop_after, task};
 
 /// The stage of RL at this place of the run file.
 fn rl(config: &mut RunConfig, index: usize) -> &mut RlStage {
@@ -591,18 +589,6 @@ fn evaluations_are_as_long_as_training_unless_told_otherwise() {
     assert_eq!(most(|r| r.tokens.response), 8);
     assert_eq!(most(|r| r.tokens.critique), 3);
     assert_eq!(most(|r| r.tokens.refinements[0]), 8);
-}
-
-/// Collects what is told to a person.
-#[derive(Default)]
-struct Notes(Vec<String>);
-
-impl Observer for Notes {
-    fn on(&mut self, event: &Event<'_>) {
-        if let Event::Note { text } = event {
-            self.0.push((*text).to_owned());
-        }
-    }
 }
 
 #[test]

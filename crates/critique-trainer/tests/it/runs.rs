@@ -7,11 +7,9 @@ use std::sync::atomic::AtomicBool;
 use critique_core::{Problem, Split, Verdict};
 use critique_eval::Summary;
 use critique_tasks::{Demonstration, PromptStyle, Task, TaskError, Vocabulary};
-use critique_trainer::{
-    Event, Gate, Measure, Observer, Resume, RunConfig, Silent, StageConfig, TrainError, run,
-};
+use critique_trainer::{Gate, Measure, Resume, RunConfig, Silent, StageConfig, TrainError, run};
 
-use crate::toy::{RUN, SFT_STEPS, after_sft, config, files, finish, go, stop_after, task};
+use crate::toy::{Notes, RUN, SFT_STEPS, after_sft, config, files, finish, go, stop_after, task};
 
 #[test]
 fn a_run_leaves_what_the_docs_say() {
@@ -280,18 +278,6 @@ impl Task for WithoutOracle {
         seed: u64,
     ) -> Result<Vec<Demonstration>, TaskError> {
         self.0.demonstrations(kind, count, seed)
-    }
-}
-
-/// Keeps the notes of a run.
-#[derive(Default)]
-struct Notes(Vec<String>);
-
-impl Observer for Notes {
-    fn on(&mut self, event: &Event<'_>) {
-        if let Event::Note { text } = event {
-            self.0.push((*text).to_owned());
-        }
     }
 }
 

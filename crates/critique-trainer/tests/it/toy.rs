@@ -165,6 +165,18 @@ fn without_times(lines: &[u8]) -> Vec<u8> {
     kept.collect::<String>().into_bytes()
 }
 
+/// Keeps the notes of a run.
+#[derive(Default)]
+pub(crate) struct Notes(pub(crate) Vec<String>);
+
+impl Observer for Notes {
+    fn on(&mut self, event: &Event<'_>) {
+        if let Event::Note { text } = event {
+            self.0.push((*text).to_owned());
+        }
+    }
+}
+
 /// Asks for a stop after so many steps.
 pub(crate) struct StopAfter<'a> {
     pub(crate) steps: usize,

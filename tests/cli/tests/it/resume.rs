@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::{command, run_in, wait};
+use crate::support::{command, command_in, finished, run_in, wait};
 
 pub(crate) const RUN: &str = r#"seed = 11
 out = "unbroken"
@@ -176,6 +176,62 @@ fn stopped_and_resumed_equals_unbroken() {
         stderr.contains("`seed` is `12`, but `11` in the run that `broken` holds"),
         "{stderr}"
     );
+}
+
+/// SIGKILL at moments that nobody chose, over and over, in runs that save after every step and
+/// evaluate often: each ends with the bits of a run that was left alone. `CRITIQUE_RL_KILLS` asks
+/// for more kills than 100.
+#[test]
+fn killed_over_and_over_equals_unbroken() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let text = RUN
+        .replace("steps = 40", "steps = 5")
+        .replace("every = 7", "every = 1\nkeep = 2")
+        .replace(
+            "[eval]",
+            "[eval]\ncontrols = true\ntemperatures = [0.0, 1.0]",
+        )
+        .replace("minibatch = 6", "minibatch = 6\nvalidate_every = 2");
+    std::fs::write(folder.join("run.toml"), text).unwrap();
+    let train = |out: &str| command_in(folder, &["train", "run.toml", &format!("out={out}")]);
+    // The first command of all builds the binary, which is no part of a run.
+    finished(train("first")).ok();
+    let begin = Instant::now();
+    finished(train("unbroken")).ok();
+    let alone = begin.elapsed();
+    let all = |out: &str| (results(&folder.join(out)), metrics(&folder.join(out)));
+    let unbroken = all("unbroken");
+    let wanted = std::env::var("CRITIQUE_RL_KILLS").map_or(100, |n| n.parse().unwrap());
+    let mut state = 1u64;
+    let (mut kills, mut runs) = (0, 0);
+    while kills < wanted {
+        let out = format!("broken-{runs}");
+        // A run is killed some times; then it may end, so that the test does on any machine.
+        for _ in 0..4 {
+            let mut child = train(&out).spawn().unwrap();
+            // Knuth's generator, for moments all over a run.
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let share = (state >> 40) as f32 / (1u64 << 24) as f32;
+            std::thread::sleep(alone.mul_f32(share));
+            if child.try_wait().unwrap().is_some() {
+                break;
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+            kills += 1;
+        }
+        finished(train(&out)).ok();
+        let found = all(&out);
+        let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&found.0), names(&unbroken.0), "{out}");
+        assert!(found == unbroken, "{out} differs");
+        std::fs::remove_dir_all(folder.join(&out)).unwrap();
+        runs += 1;
+    }
+    println!("{kills} kills in {runs} runs");
 }
 
 #[test]

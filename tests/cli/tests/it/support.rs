@@ -102,9 +102,16 @@ pub(crate) fn finished(mut command: Command) -> Ran {
     finish(command.output().unwrap())
 }
 
+/// The command, to run in a folder.
+pub(crate) fn command_in(folder: &Path, args: &[&str]) -> Command {
+    let mut command = command(args);
+    command.current_dir(folder);
+    command
+}
+
 /// Runs in a folder.
 pub(crate) fn run_in(folder: &Path, args: &[&str]) -> Ran {
-    finish(command(args).current_dir(folder).output().unwrap())
+    finished(command_in(folder, args))
 }
 
 /// Runs with a text on standard input.

@@ -1,0 +1,171 @@
+//! Where a run goes on.
+
+use std::path::PathBuf;
+
+use critique_model::LanguageModel;
+use critique_rewards::BaselineState;
+
+use crate::checkpoint::{self, TrainerState, read_state};
+use crate::config::RunConfig;
+use crate::error::TrainError;
+use crate::models::Models;
+use crate::observer::{Event, Observer};
+use crate::run_dir::RunDir;
+
+/// Where a run begins.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Resume {
+    /// At the last checkpoint of the run folder, or at the start if it holds none.
+    #[default]
+    Auto,
+    /// At the start; a folder that holds a run already is refused.
+    Never,
+    /// At this checkpoint.
+    From(PathBuf),
+}
+
+/// A checkpoint's folder and where it stands.
+pub(crate) type Found = (PathBuf, TrainerState);
+
+/// The checkpoint to go on from, if any. One that was asked for must be of the stage that comes
+/// next: all behind another would be run anew.
+pub(crate) fn checkpoint(
+    resume: &Resume,
+    config: &RunConfig,
+    dir: &RunDir,
+    observer: &mut dyn Observer,
+) -> Result<Option<Found>, TrainError> {
+    let is_done = |name: &str| dir.stage(name).is_dir();
+    let mut left = config
+        .stages
+        .iter()
+        .skip_while(|stage| is_done(stage.name()));
+    let next = left.next().map(|stage| stage.name());
+    let found = match resume {
+        Resume::Never => None,
+        Resume::From(folder) => match checkpoint::missing_part(folder) {
+            None => Some((folder.clone(), read_state(folder)?)),
+            Some(part) => {
+                let message = format!(
+                    "`{}` is no checkpoint: it has no `{part}`; expected a `checkpoint-N` of a run folder",
+                    folder.display()
+                );
+                return Err(TrainError::Config { message });
+            }
+        },
+        Resume::Auto => {
+            let done = config
+                .stages
+                .iter()
+                .take_while(|stage| is_done(stage.name()));
+            newest_whole(dir, done.map(|stage| stage.steps()).sum(), observer)?
+        }
+    };
+    let Some((folder, state)) = found else {
+        return Ok(None);
+    };
+    if !config.stages.iter().any(|s| s.name() == state.stage) {
+        let message = format!(
+            "is of stage `{}`, which the run file does not have",
+            state.stage
+        );
+        let path = folder;
+        return Err(TrainError::File { path, message });
+    }
+    if matches!(resume, Resume::From(_)) && next != Some(state.stage.as_str()) {
+        let next = next.map_or("all stages are done".to_owned(), |next| {
+            format!("stage `{next}` comes next")
+        });
+        let message = format!(
+            "`{}` is of stage `{}`, but {next} in `{}`; expected one of its checkpoints, or --resume auto",
+            folder.display(),
+            state.stage,
+            dir.root().display()
+        );
+        return Err(TrainError::Config { message });
+    }
+    Ok(Some((folder, state)))
+}
+
+/// The newest checkpoint that has all its parts; those that lack one are named.
+///
+/// # Errors
+///
+/// When one with all its parts cannot be read, or when there are checkpoints behind the `done`
+/// steps of stages that are done and none has all its parts: to begin the stage anew would throw
+/// away what a person may still mend.
+fn newest_whole(
+    dir: &RunDir,
+    done: usize,
+    observer: &mut dyn Observer,
+) -> Result<Option<Found>, TrainError> {
+    let mut spoilt = None;
+    for step in dir.checkpoints()?.into_iter().rev() {
+        let folder = dir.checkpoint(step);
+        let Some(part) = checkpoint::missing_part(&folder) else {
+            let state = read_state(&folder)?;
+            return Ok(Some((folder, state)));
+        };
+        let text = format!("`{}` is left out: it has no `{part}`", folder.display());
+        observer.on(&Event::Note { text: &text });
+        if step > done {
+            spoilt = Some((folder, part));
+        }
+    }
+    match spoilt {
+        None => Ok(None),
+        Some((path, part)) => Err(TrainError::File {
+            path,
+            message: format!(
+                "has no `{part}`, and no other checkpoint of the stage has all its parts; \
+                 expected it whole, or no checkpoint, to begin the stage anew"
+            ),
+        }),
+    }
+}
+
+/// A stage's model in training and where it stands: as the checkpoint has them, or as the stage
+/// begins after `before` steps of the run.
+pub(crate) fn start_of(
+    stage: &str,
+    model: &str,
+    before: usize,
+    from: Option<(PathBuf, TrainerState)>,
+    models: &mut Models,
+) -> Result<(LanguageModel, TrainerState), TrainError> {
+    let start = models.trainable(model)?;
+    let Some((folder, state)) = from else {
+        let state = TrainerState {
+            version: 1,
+            stage: stage.to_owned(),
+            stage_step: 0,
+            global_step: before,
+            optimizer_steps: 0,
+            baseline: BaselineState::default(),
+            best: None,
+        };
+        return Ok((start, state));
+    };
+    let mut model = models.read(model, &folder)?.fork(&start.training())?;
+    checkpoint::load_optimizer(&folder, &state, &mut model)?;
+    Ok((model, state))
+}
+
+/// The newest checkpoint of a stage with all its parts and at most `steps` of its steps done.
+pub(crate) fn newest_checkpoint(
+    dir: &RunDir,
+    stage: &str,
+    steps: usize,
+) -> Result<Option<Found>, TrainError> {
+    for step in dir.checkpoints()?.into_iter().rev() {
+        let folder = dir.checkpoint(step);
+        if checkpoint::missing_part(&folder).is_some() {
+            continue;
+        }
+        let state = read_state(&folder)?;
+        if state.stage == stage && state.stage_step <= steps {
+            return Ok(Some((folder, state)));
+        }
+    }
+    Ok(None)
+}
