@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use critique_eval::Summary;
-use critique_trainer::{Event, Observer, Resume, RunConfig, TrainError, run};
+use critique_trainer::{Event, Observer, Resume, RunConfig, RunDir, TrainError, run};
 
 use crate::toy::{Notes, SFT_STEPS, after_sft, config, files, finish, go, stop_after, task};
 
@@ -114,6 +114,12 @@ fn what_a_kill_leaves_is_swept_and_a_folder_that_was_to_be_replaced_is_put_back(
     // A stage may be called `old-one`.
     fs::create_dir_all(at("stages/.unfinished-old-one")).unwrap();
     fs::rename(at("stages/one-best"), at("stages/.unfinished.old-one-best")).unwrap();
+    let best = files(&at("stages/.unfinished.old-one-best"));
+    RunDir::open(dir.path()).unwrap();
+    assert!(
+        files(&at("stages/one-best")) == best,
+        "a whole model is put back"
+    );
     finish(&config);
     assert_ends_as(saving, dir.path());
 }
