@@ -6,7 +6,7 @@ use critique_model::LanguageModel;
 use critique_rewards::BaselineState;
 
 use crate::checkpoint::{self, TrainerState, read_state};
-use crate::config::RunConfig;
+use crate::config::{RunConfig, StageConfig};
 use crate::error::TrainError;
 use crate::models::Models;
 use crate::observer::{Event, Observer};
@@ -40,7 +40,7 @@ pub(crate) fn checkpoint(
         .stages
         .iter()
         .skip_while(|stage| is_done(stage.name()));
-    let next = left.next().map(|stage| stage.name());
+    let next = left.next().map(StageConfig::name);
     let found = match resume {
         Resume::Never => None,
         Resume::From(folder) => match checkpoint::missing_part(folder) {
@@ -58,7 +58,7 @@ pub(crate) fn checkpoint(
                 .stages
                 .iter()
                 .take_while(|stage| is_done(stage.name()));
-            newest_whole(dir, done.map(|stage| stage.steps()).sum(), observer)?
+            newest_whole(dir, done.map(StageConfig::steps).sum(), observer)?
         }
     };
     let Some((folder, state)) = found else {
