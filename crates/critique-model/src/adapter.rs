@@ -8,10 +8,11 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::config::{Fields, ModelConfig};
-use crate::engine::{LoraConfig, NamedTensors};
+use crate::engine::NamedTensors;
 use crate::error::ModelError;
 use crate::files::{in_file, read_json_object, write_whole};
 use crate::weights::{Misfits, load_tensors, save_tensors};
+use critique_core::LoraConfig;
 
 const CONFIG: &str = "adapter_config.json";
 const TENSORS: &str = "adapter_model.safetensors";

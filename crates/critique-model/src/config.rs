@@ -4,12 +4,13 @@ mod read;
 
 use std::path::Path;
 
+use critique_text::end_of_text_ids;
 use serde_json::{Value, json};
 
-pub(crate) use read::{Fields, eos_ids};
+pub(crate) use read::Fields;
 
 use crate::error::ModelError;
-use crate::files::{in_file, parse_json_object};
+use crate::files::{cannot_read, in_file, parse_json_object};
 
 /// A family of decoders. All are pre-norm with RMS norms, rotary positions, grouped-query
 /// attention and a gated `SiLU` feed-forward layer; the families differ in biases and norms.
@@ -135,12 +136,9 @@ impl ModelConfig {
     /// the field, what it holds and what would do.
     pub fn load(dir: &Path) -> Result<Self, ModelError> {
         let path = dir.join("config.json");
-        let bytes = std::fs::read(&path).map_err(|source| ModelError::Read {
-            path: path.clone(),
-            source,
-        })?;
+        let bytes = std::fs::read(&path).map_err(|source| cannot_read(&path, source))?;
         let mut config = Self::parse(&path, &bytes)?;
-        for id in read::generation_eos(dir)? {
+        for id in end_of_text_ids(dir)? {
             if !config.eos_token_ids.contains(&id) {
                 config.eos_token_ids.push(id);
             }

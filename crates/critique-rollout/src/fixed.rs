@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use critique_core::files::{FileError, read_text};
 use critique_core::{Attempt, Problem, Rng};
 use critique_tasks::Task;
 use serde::Deserialize;
@@ -50,10 +51,7 @@ impl FixedResponses {
     ///
     /// When the file cannot be read or a line is neither kind of record.
     pub fn read(path: &Path) -> Result<Self, RolloutError> {
-        let text = std::fs::read_to_string(path).map_err(|source| RolloutError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        let text = read_text(path)?;
         let mut fixed = Self {
             path: path.to_owned(),
             by_id: HashMap::new(),
@@ -63,11 +61,7 @@ impl FixedResponses {
             if line.trim().is_empty() {
                 continue;
             }
-            let row = parse(line).map_err(|message| RolloutError::Row {
-                path: path.to_owned(),
-                line: index + 1,
-                message,
-            })?;
+            let row = parse(line).map_err(|message| FileError::line(path, index + 1, message))?;
             fixed.add(row);
         }
         Ok(fixed)

@@ -1,43 +1,8 @@
 //! Fields of `config.json`, in both of their spellings.
 
-use std::path::Path;
-
 use serde_json::{Map, Value};
 
 use super::{Architecture, Llama3Scaling, ModelConfig, Rope};
-use crate::error::ModelError;
-use crate::files::{in_file, parse_json_object, read_if_there, read_json_object};
-
-/// End-of-text tokens of a model folder: those of `config.json`, then those that only
-/// `generation_config.json` has. Empty without such files.
-pub(crate) fn eos_ids(dir: &Path) -> Result<Vec<u32>, ModelError> {
-    let path = dir.join("config.json");
-    let mut ids = match read_json_object(&path)? {
-        Some(fields) => Fields(&fields)
-            .ids("eos_token_id")
-            .map_err(|message| in_file(&path, message))?
-            .unwrap_or_default(),
-        None => Vec::new(),
-    };
-    for id in generation_eos(dir)? {
-        if !ids.contains(&id) {
-            ids.push(id);
-        }
-    }
-    Ok(ids)
-}
-
-pub(super) fn generation_eos(dir: &Path) -> Result<Vec<u32>, ModelError> {
-    let path = dir.join("generation_config.json");
-    let Some(bytes) = read_if_there(&path)? else {
-        return Ok(Vec::new());
-    };
-    let fields = parse_json_object(&path, &bytes)?;
-    let ids = Fields(&fields).ids("eos_token_id");
-    Ok(ids
-        .map_err(|message| in_file(&path, message))?
-        .unwrap_or_default())
-}
 
 /// What the fields say, defaults filled in as transformers fills them.
 pub(super) fn from_fields(fields: &Fields<'_>) -> Result<ModelConfig, String> {

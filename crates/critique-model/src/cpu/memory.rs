@@ -14,8 +14,9 @@ use super::read::PREFILL;
 use super::region::HUGE_PAGE;
 use super::team::strips;
 use crate::config::ModelConfig;
-use crate::dtype::Dtype;
-use crate::engine::{Group, LoraConfig};
+use crate::engine::Group;
+use critique_core::Dtype;
+use critique_core::LoraConfig;
 
 /// Bytes of a float.
 const FLOAT: usize = 4;

@@ -41,13 +41,13 @@ use self::params::{Decoder, Param};
 use self::pass::{Grads, Keep, Net, Workspace};
 use self::team::{Team, each};
 use crate::config::ModelConfig;
-use crate::dtype::Dtype;
 use crate::engine::{
-    AdamW, Ends, Engine, Group, HostTensor, LoraConfig, NamedTensors, PerToken, TokenLoss,
-    check_finite,
+    Ends, Engine, Group, HostTensor, NamedTensors, PerToken, TokenLoss, Training, check_finite,
 };
 use crate::error::ModelError;
 use crate::weights::Weights;
+use critique_core::Dtype;
+use critique_core::{AdamW, LoraConfig};
 
 /// Rows that one pass handles, about. No result depends on it but where it cuts the completions
 /// of one prompt apart.
@@ -260,14 +260,6 @@ impl CpuEngine {
             steps: 0,
             pool: Arc::clone(&self.pool),
         }
-    }
-
-    /// This engine, trained no further: what only training needs is dropped.
-    #[must_use]
-    pub fn into_frozen(mut self) -> Self {
-        self.decoder.settle();
-        self.forget_training();
-        self
     }
 
     /// Sets the number of threads; no result depends on it.
@@ -493,10 +485,6 @@ impl Engine for CpuEngine {
         norm
     }
 
-    fn zero_gradients(&mut self) {
-        self.grads.iter_mut().for_each(|g| g.fill(0.0));
-    }
-
     fn gradients(&self) -> NamedTensors {
         let named = |(&param, grad): (&usize, &Vec<f32>)| {
             let param = &self.decoder.params[param];
@@ -592,7 +580,24 @@ impl Engine for CpuEngine {
         Ok(())
     }
 
-    fn snapshot(&self) -> Box<dyn Engine> {
-        Box::new(self.frozen())
+    fn fork(&self, training: &Training, seed: u64) -> Result<Box<dyn Engine>, ModelError> {
+        let mut engine = self.frozen();
+        match training {
+            Training::Frozen => {}
+            Training::Full => engine.train_all(),
+            Training::Lora(_) if engine.has_adapter() => engine.train_adapter(),
+            Training::Lora(lora) => engine.add_adapter(lora, NamedTensors::new(), true, seed)?,
+        }
+        Ok(Box::new(engine))
+    }
+
+    fn into_frozen(mut self: Box<Self>) -> Box<dyn Engine> {
+        self.decoder.settle();
+        self.forget_training();
+        self
+    }
+
+    fn is_exact(&self) -> bool {
+        true
     }
 }

@@ -17,10 +17,11 @@ use super::gemm::{
 use super::region::Region;
 use super::team::{Cuts, Team};
 use crate::config::ModelConfig;
-use crate::dtype::Dtype;
-use crate::engine::{HostTensor, LoraConfig, NamedTensors};
+use crate::engine::{HostTensor, NamedTensors};
 use crate::error::ModelError;
 use crate::weights::Weights;
+use critique_core::Dtype;
+use critique_core::LoraConfig;
 
 /// Floats that a thread reads and lays out at a time, about.
 const PIECE: usize = 1 << 19;

@@ -1,0 +1,8 @@
+//! Integration tests of `critique-text`, one binary.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests stop where they cannot go on"
+)]
+
+mod support;
+mod text;
