@@ -34,6 +34,9 @@ pub enum RolloutError {
         #[source]
         source: std::io::Error,
     },
+    /// A file of rows could not be read.
+    #[error(transparent)]
+    Rows(#[from] critique_tasks::TaskError),
     /// A file could not be written.
     #[error("cannot write `{}`", path.display())]
     Write {

@@ -248,6 +248,10 @@ impl Task for Dataset {
         self.judge.answer(problem, text)
     }
 
+    fn options(&self, problem: &Problem) -> Vec<(char, String)> {
+        self.judge.options(problem)
+    }
+
     fn stated_solution(&self, problem: &Problem) -> Option<String> {
         self.judge.stated_solution(problem)
     }

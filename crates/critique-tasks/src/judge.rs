@@ -56,11 +56,13 @@ impl Judge {
         if self.is_compat {
             return self.compat_verdict(problem, text);
         }
-        let check = verify::check(&problem.answer, text, self.kind, &self.options);
-        match check.answer {
-            None => self.by_choice(problem, text),
-            Some(_) if check.outcome.equal => Verdict::Correct,
-            Some(_) => Verdict::Wrong,
+        let Some(found) = self.extract(problem, text) else {
+            return self.by_choice(problem, text);
+        };
+        if verify::equivalent(&problem.answer, &found.answer, &self.options).equal {
+            Verdict::Correct
+        } else {
+            Verdict::Wrong
         }
     }
 
@@ -69,9 +71,38 @@ impl Judge {
         if self.is_compat {
             return (!text.trim().is_empty()).then(|| verify::compat::extract(text, self.kind));
         }
-        verify::extract(text, self.kind)
+        self.extract(problem, text)
             .map(|found| found.answer)
             .or_else(|| self.chosen(problem, text))
+    }
+
+    /// The options of a problem by their letters; none where it lists none, or is of a kind
+    /// without options.
+    pub fn options(&self, problem: &Problem) -> Vec<(char, String)> {
+        if !self.has_options() {
+            return Vec::new();
+        }
+        choices(&problem.question)
+            .map(|(letter, text)| (letter, text.to_owned()))
+            .collect()
+    }
+
+    fn has_options(&self) -> bool {
+        matches!(self.kind, Kind::Aqua | Kind::MultipleChoice)
+    }
+
+    /// The answer in a text; of more options than the kind usually has, too.
+    fn extract(&self, problem: &Problem, text: &str) -> Option<verify::Extracted> {
+        let usual = if self.kind == Kind::Aqua { 'E' } else { 'J' };
+        let last = if self.has_options() {
+            choices(&problem.question).last()
+        } else {
+            None
+        };
+        match last {
+            Some((last, _)) if last > usual => verify::extract_option(text, last),
+            _ => verify::extract(text, self.kind),
+        }
     }
 
     /// A text that ends in the gold answer, after the worked solution where there is one.
@@ -139,7 +170,7 @@ impl Judge {
 
     /// The letter of the one option whose text a response without a letter gives as its answer.
     fn chosen(&self, problem: &Problem, text: &str) -> Option<String> {
-        if !matches!(self.kind, Kind::Aqua | Kind::MultipleChoice) {
+        if !self.has_options() {
             return None;
         }
         let stated = last_statement(text)?;

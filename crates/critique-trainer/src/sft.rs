@@ -6,6 +6,7 @@ use std::path::Path;
 
 use critique_core::{Message, Problem, Prompt, Role, derive_seed};
 use critique_model::{Group, LanguageModel, TextCodec, TokenLoss, TokenRun};
+use critique_tasks::data::{Record, read_json_lines};
 use critique_tasks::{Demonstration, Task};
 use serde::Deserialize;
 use serde_json::Value;
@@ -333,9 +334,13 @@ pub(crate) fn check_file(data: &SftData, task: &dyn Task) -> Result<(), TrainErr
 /// Critiques in a file of JSON lines, each a demonstration of the task's critique prompt.
 fn read_critiques(path: &Path, task: &dyn Task) -> Result<Vec<Demonstration>, TrainError> {
     let style = task.prompts();
-    let demonstration = |row: &Value| {
+    let demonstration = |row: &Record| {
         let problem = Problem {
-            id: row["id"].as_str().unwrap_or_default().to_owned(),
+            id: row
+                .get("id")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
             question: text(row, "question")?,
             answer: String::new(),
             solution: String::new(),
@@ -343,11 +348,11 @@ fn read_critiques(path: &Path, task: &dyn Task) -> Result<Vec<Demonstration>, Tr
         let prompt = style.critique(&problem, &text(row, "response")?);
         Ok(Demonstration::new(prompt, text(row, "critique")?))
     };
-    read_lines(path, demonstration)
+    read_rows(path, demonstration)
 }
 
 /// A field of a row that must be a text.
-fn text(row: &Value, field: &str) -> Result<String, String> {
+fn text(row: &Record, field: &str) -> Result<String, String> {
     match row.get(field) {
         Some(Value::String(text)) => Ok(text.clone()),
         Some(other) => Err(format!("field `{field}` is `{other}`; expected a text")),
@@ -357,7 +362,7 @@ fn text(row: &Value, field: &str) -> Result<String, String> {
 
 /// Chats in a file of JSON lines; the last turn must be the model's.
 fn read_messages(path: &Path) -> Result<Vec<Demonstration>, TrainError> {
-    let demonstration = |row: &Value| {
+    let demonstration = |row: &Record| {
         let wanted = "expected a list of `{\"role\": …, \"content\": …}`";
         let Some(list) = row.get("messages") else {
             return Err(format!("field `messages` is missing; {wanted}"));
@@ -378,29 +383,22 @@ fn read_messages(path: &Path) -> Result<Vec<Demonstration>, TrainError> {
             _ => Err("field `messages`: the last turn is not the assistant's".into()),
         }
     };
-    read_lines(path, demonstration)
+    read_rows(path, demonstration)
 }
 
-/// What `read` makes of each line; its words about a line that will not do get the place.
-fn read_lines<T>(
+/// What `read` makes of each row; its words about a row that will not do get the place.
+fn read_rows<T>(
     path: &Path,
-    read: impl Fn(&Value) -> Result<T, String>,
+    read: impl Fn(&Record) -> Result<T, String>,
 ) -> Result<Vec<T>, TrainError> {
-    let text = std::fs::read_to_string(path).map_err(|source| TrainError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    let lines = text.lines().enumerate();
-    lines
-        .filter(|(_, line)| !line.trim().is_empty())
-        .map(|(index, line)| {
-            let row = serde_json::from_str(line).map_err(|why| format!("not JSON: {why}"));
-            row.and_then(|row| read(&row))
-                .map_err(|why| TrainError::Row {
-                    path: path.to_owned(),
-                    line: index + 1,
-                    message: why,
-                })
+    read_json_lines(path)?
+        .iter()
+        .map(|row| {
+            read(row).map_err(|why| TrainError::Row {
+                path: path.to_owned(),
+                line: row.line(),
+                message: why,
+            })
         })
         .collect()
 }

@@ -28,7 +28,7 @@ mod rule;
 mod verdict;
 
 pub use explain::explain;
-pub use extract::extract;
+pub use extract::{extract, extract_option};
 pub use options::{Check, Extracted, Kind, Options, Outcome, UnknownKind};
 pub use rule::{Clue, Rule};
 

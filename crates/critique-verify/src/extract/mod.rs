@@ -59,6 +59,29 @@ pub fn extract(text: &str, kind: Kind) -> Option<Extracted> {
         Kind::TheoremQa => theorem(text, &region),
         Kind::YesNo => words::yes_no(text, &region),
     }?;
+    finish(text, found, kind)
+}
+
+/// Finds the chosen option where the question has them from `A` to `last`, at most `Z`.
+///
+/// [`extract`] looks for five options in [`Kind::Aqua`] and for ten in [`Kind::MultipleChoice`].
+///
+/// ```
+/// use critique_verify::{Kind, extract, extract_option};
+///
+/// let text = "The answer is (M).";
+/// assert_eq!(extract_option(text, 'P').unwrap().answer, "M");
+/// assert!(extract(text, Kind::MultipleChoice).is_none());
+/// ```
+#[must_use]
+pub fn extract_option(text: &str, last: char) -> Option<Extracted> {
+    let region = Region::of(text)?;
+    let found = choice::find(text, &region, last.clamp('A', 'Z'))?;
+    finish(text, found, Kind::MultipleChoice)
+}
+
+/// What was found as an answer; `None` where a character stands there that nobody sees.
+fn finish(text: &str, found: Found, kind: Kind) -> Option<Extracted> {
     let answer = tidy(&found.answer, kind);
     if answer.is_empty() || hides(text, &found.span) || answer.contains(is_hidden) {
         return None;
