@@ -19,10 +19,12 @@
 
 mod generate;
 mod problem;
+mod refusal;
 mod rollout;
 mod seed;
 
 pub use generate::{Completion, FinishReason, Generate, GenerateError, Request, Sampling};
 pub use problem::{Message, Problem, Prompt, Role, Split};
+pub use refusal::Refusal;
 pub use rollout::{Attempt, Critique, Judgment, Rollout, Verdict};
 pub use seed::{Rng, derive_seed};

@@ -1,7 +1,7 @@
 //! From a text to a verdict, by the kind of answer.
 
-use critique_core::{Problem, Verdict};
-use critique_verify::{self as verify, Kind};
+use critique_core::{Problem, Refusal, Verdict};
+use critique_verify::{self as verify, Kind, Oddity};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +74,18 @@ impl Judge {
         self.extract(problem, text)
             .map(|found| found.answer)
             .or_else(|| self.chosen(problem, text))
+    }
+
+    /// Why a text that is not correct earned nothing, where there is more to say than that its
+    /// answer is wrong. The released rules have no names for that.
+    pub fn refusal(&self, problem: &Problem, text: &str) -> Option<Refusal> {
+        if self.is_compat || self.verdict(problem, text).is_correct() {
+            return None;
+        }
+        let oddity = verify::oddity(text, self.kind)?;
+        // An option by its text, or beyond the usual letters, is an answer.
+        let answers = oddity == Oddity::NoAnswer && self.answer(problem, text).is_some();
+        (!answers).then(|| refusal_of(oddity))
     }
 
     /// The options of a problem by their letters; none where it lists none, or is of a kind
@@ -178,6 +190,19 @@ impl Judge {
             .filter(|(_, choice)| verify::equivalent(choice, stated, &self.options).equal);
         let (letter, _) = hits.next()?;
         hits.next().is_none().then(|| letter.to_string())
+    }
+}
+
+fn refusal_of(oddity: Oddity) -> Refusal {
+    match oddity {
+        Oddity::Silent => Refusal::Silent,
+        Oddity::Unfinished => Refusal::Unfinished,
+        Oddity::Several => Refusal::Several,
+        Oddity::Negated => Refusal::Negated,
+        Oddity::LookAlike => Refusal::LookAlike,
+        Oddity::Hidden => Refusal::Hidden,
+        Oddity::TooLong => Refusal::TooLong,
+        _ => Refusal::NoClaim,
     }
 }
 

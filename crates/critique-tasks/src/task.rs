@@ -1,6 +1,6 @@
 //! What a task crate implements.
 
-use critique_core::{Message, Problem, Prompt, Role, Split, Verdict};
+use critique_core::{Message, Problem, Prompt, Refusal, Role, Split, Verdict};
 
 use crate::error::TaskError;
 use crate::prompts::PromptStyle;
@@ -25,6 +25,13 @@ pub trait Task: Send + Sync {
     /// The answer found in a text, for majority votes and for people; `None` where the task
     /// does not separate it.
     fn answer(&self, problem: &Problem, text: &str) -> Option<String> {
+        let _ = (problem, text);
+        None
+    }
+
+    /// Why a text that is not correct earned nothing, where there is more to say than that its
+    /// answer is wrong: for counts by name. `None` where the task cannot say.
+    fn refusal(&self, problem: &Problem, text: &str) -> Option<Refusal> {
         let _ = (problem, text);
         None
     }

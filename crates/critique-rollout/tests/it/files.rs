@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fs;
 
-use critique_core::Verdict;
+use critique_core::{Problem, Verdict};
 use critique_rollout::record::{self, RolloutRecord};
 use critique_rollout::{
     FixedResponses, RolloutError, Scored, Seeds, cases, critique, refine, respond,
@@ -120,7 +120,10 @@ fn marks_line_ends_and_gzip_change_no_response() {
         ("mark.jsonl", format!("\u{feff}{lines}").into_bytes()),
         ("crlf.jsonl", lines.replace('\n', "\r\n\r\n").into_bytes()),
         ("packed.jsonl.gz", packed),
-        ("list.json", format!("\u{feff}[{}]", lines.trim()).into_bytes()),
+        (
+            "list.json",
+            format!("\u{feff}[{}]", lines.trim()).into_bytes(),
+        ),
         ("other.txt", lines.as_bytes().to_vec()),
     ] {
         let path = folder.path().join(name);

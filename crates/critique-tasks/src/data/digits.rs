@@ -73,9 +73,7 @@ fn survives(number: &str) -> bool {
     }
     let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
     let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
-    let exponent = exponent
-        .parse::<i32>()
-        .map_or(u32::MAX, i32::unsigned_abs);
+    let exponent = exponent.parse::<i32>().map_or(u32::MAX, i32::unsigned_abs);
     digits.trim_matches('0').len() <= SAFE_DIGITS && exponent < SAFE_EXPONENT
 }
 

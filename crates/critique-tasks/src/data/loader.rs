@@ -280,9 +280,7 @@ impl Loader {
 
     /// The rows of a file that is one split.
     fn rows_of(&self, file: &Path) -> Result<Vec<Row>, TaskError> {
-        rows(file)?
-            .map(|record| self.row(file, &record?))
-            .collect()
+        rows(file)?.map(|record| self.row(file, &record?)).collect()
     }
 
     /// The rows of a single file, by the split they name, or all in `split`.

@@ -97,7 +97,9 @@ impl<'a> Source<'a> {
             limits,
         };
         if packed {
-            let unpacked = limits.granted.saturating_add(limits.ratio.saturating_mul(size));
+            let unpacked = limits
+                .granted
+                .saturating_add(limits.ratio.saturating_mul(size));
             source.most = source.most.min(unpacked);
             source.reader = Box::new(BufReader::with_capacity(
                 1 << 16,
@@ -437,7 +439,13 @@ mod tests {
         assert!(fault(&gzip(&b"01234\n".repeat(6))).contains("unpacks to more than 20 bytes"));
         let file = written(&b"01234\n".repeat(6));
         let source = Source::within(file.path(), SMALL).unwrap();
-        assert!(source.text().unwrap_err().to_string().contains("read at once"));
+        assert!(
+            source
+                .text()
+                .unwrap_err()
+                .to_string()
+                .contains("read at once")
+        );
     }
 
     #[test]

@@ -418,7 +418,11 @@ fn numbers_keep_their_digits_in_every_kind_of_file() {
 fn a_long_answer_is_right_by_its_digits_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.jsonl");
-    fs::write(&path, "{\"sum\": \"?\", \"total\": 12345678901234567890123}").unwrap();
+    fs::write(
+        &path,
+        "{\"sum\": \"?\", \"total\": 12345678901234567890123}",
+    )
+    .unwrap();
     let task = at(&path, "");
     let problem = &task.problems(Split::Test).unwrap()[0];
     let right = |text: &str| task.verify(problem, text).is_correct();

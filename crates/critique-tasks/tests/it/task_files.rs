@@ -163,12 +163,16 @@ fn a_gold_letter_names_an_option_that_is_there() {
     let three = ["one", "two", "three"];
     for gold in ["A", "C", "(B)", "B.", "[C]"] {
         let report = checked(&three, gold).unwrap();
-        assert!(report.ends_with("0 of 1 rows fail (0.00 %)"), "{gold}: {report}");
+        assert!(
+            report.ends_with("0 of 1 rows fail (0.00 %)"),
+            "{gold}: {report}"
+        );
     }
-    for gold in ["D", "E", "J", "Z", "(D)", "d", "two", "2", "AB", "A or B", "none"] {
+    for gold in [
+        "D", "E", "J", "Z", "(D)", "d", "two", "2", "AB", "A or B", "none",
+    ] {
         let report = checked(&three, gold).unwrap();
-        let wanted =
-            format!("own/test/0: gold `{gold}` names none of the options `A` to `C`");
+        let wanted = format!("own/test/0: gold `{gold}` names none of the options `A` to `C`");
         assert!(report.contains(&wanted), "{gold}: {report}");
     }
 }
@@ -177,12 +181,25 @@ fn a_gold_letter_names_an_option_that_is_there() {
 fn as_many_options_as_letters_can_be_chosen() {
     let words: Vec<String> = (0..30).map(|n| format!("word{n}")).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    for (count, gold) in [(10, "J"), (11, "K"), (12, "L"), (20, "I"), (26, "Z"), (26, "A")] {
+    for (count, gold) in [
+        (10, "J"),
+        (11, "K"),
+        (12, "L"),
+        (20, "I"),
+        (26, "Z"),
+        (26, "A"),
+    ] {
         let report = checked(&words[..count], gold).unwrap();
-        assert!(report.ends_with("0 of 1 rows fail (0.00 %)"), "{count}: {report}");
+        assert!(
+            report.ends_with("0 of 1 rows fail (0.00 %)"),
+            "{count}: {report}"
+        );
     }
     let report = checked(&words[..11], "L").unwrap();
-    assert!(report.contains("none of the options `A` to `K`"), "{report}");
+    assert!(
+        report.contains("none of the options `A` to `K`"),
+        "{report}"
+    );
     for count in [0, 27, 30] {
         assert_eq!(
             checked(&words[..count], "A").unwrap_err(),

@@ -15,24 +15,50 @@ const LONGEST: usize = 240;
 /// Looks for a choice in a text, from `A` to a last letter.
 type Look = fn(&str, char) -> Pick;
 
-/// The chosen letter, from `A` to `top`. Where a response names several at once, it chooses none.
-pub(super) fn find(text: &str, region: &Region, top: char) -> Option<Found> {
-    let body = region.text(text);
-    let by = region.range.start;
+/// What a response chooses.
+pub(super) enum Choice {
+    /// An option.
+    Letter(Found),
+    /// Several at once, which is none.
+    Hedge,
+    /// Nothing.
+    Nothing,
+}
+
+impl Choice {
+    pub(super) fn found(self) -> Option<Found> {
+        match self {
+            Self::Letter(found) => Some(found),
+            Self::Hedge | Self::Nothing => None,
+        }
+    }
+
+    pub(super) fn is_hedge(&self) -> bool {
+        matches!(self, Self::Hedge)
+    }
+}
+
+/// The chosen letter, from `A` to `top`: in a tag, in a box, or in the body.
+pub(super) fn choose(text: &str, region: &Region, top: char) -> Choice {
     if let Some(tag) = region.tagged(text) {
         match lone(&tag.answer, top).or_else(|| announced_in(&tag.answer, top)) {
-            Pick::Letter(letter, _) => return Some(renamed(tag, letter)),
-            Pick::Hedge => return None,
+            Pick::Letter(letter, _) => return Choice::Letter(renamed(tag, letter)),
+            Pick::Hedge => return Choice::Hedge,
             Pick::Nothing => {}
         }
     }
     if let Some(boxed) = super::boxed::find(text, region) {
         match lone(&crate::compare::clean::unwrap(&boxed.answer), top) {
-            Pick::Letter(letter, _) => return Some(renamed(boxed, letter)),
-            Pick::Hedge => return None,
+            Pick::Letter(letter, _) => return Choice::Letter(renamed(boxed, letter)),
+            Pick::Hedge => return Choice::Hedge,
             Pick::Nothing => {}
         }
     }
+    in_body(region.text(text), region.range.start, top)
+}
+
+/// The chosen letter of a text without tag and box; `by` is where the text starts.
+fn in_body(body: &str, by: usize, top: char) -> Choice {
     let clues: [(Clue, Look); 4] = [
         (Clue::Stated, announced),
         (Clue::OwnLine, on_own_line),
@@ -46,17 +72,17 @@ pub(super) fn find(text: &str, region: &Region, top: char) -> Option<Found> {
     for (clue, look) in clues {
         match look(body, top) {
             Pick::Letter(letter, at) => {
-                return Some(Found {
+                return Choice::Letter(Found {
                     answer: letter.to_string(),
                     span: by + at..by + at + 1,
                     clue,
                 });
             }
-            Pick::Hedge => return None,
+            Pick::Hedge => return Choice::Hedge,
             Pick::Nothing => {}
         }
     }
-    None
+    Choice::Nothing
 }
 
 fn renamed(found: Found, letter: char) -> Found {

@@ -61,6 +61,25 @@ pub(super) fn denies(before: &str) -> bool {
     false
 }
 
+/// A text without the words that deny a value or find fault with it.
+pub(super) fn affirmed(text: &str) -> String {
+    const FAULTS: [&str; 6] = ["wrong", "incorrect", "false", "impossible", "invalid", "no"];
+    let lower = text.to_ascii_lowercase();
+    let mut out = text.as_bytes().to_vec();
+    for word in DENIALS.iter().chain(&FAULTS) {
+        for (at, _) in lower.match_indices(word) {
+            let free = lower[at + word.len()..]
+                .chars()
+                .next()
+                .is_none_or(|c| !c.is_ascii_alphanumeric() || !word.is_ascii());
+            if free && ends_with_word(&lower[..at + word.len()], word) {
+                out[at..at + word.len()].fill(b' ');
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 /// Whether a text ends with a word; `n't` and Chinese words begin anywhere.
 fn ends_with_word(text: &str, word: &str) -> bool {
     text.strip_suffix(word).is_some_and(|head| {

@@ -300,7 +300,6 @@ pub(super) fn free_before(text: &str, start: usize) -> bool {
     !nearest.is_ascii_alphabetic() && nearest != '_'
 }
 
-/// Where a number's sign or currency sign stands.
 /// A formula with the sign before it: `-2/3` is no `2/3`.
 fn signed(text: &str, from: usize, span: Range<usize>) -> Range<usize> {
     let digit = text[span.start..].starts_with(|c: char| c.is_ascii_digit());
@@ -312,6 +311,7 @@ fn signed(text: &str, from: usize, span: Range<usize>) -> Range<usize> {
     start.max(from)..span.end
 }
 
+/// Where a number's sign or currency sign stands.
 pub(super) fn sign_before(text: &str, start: usize) -> usize {
     let before = &text[..start];
     let trimmed = before.trim_end_matches(['$', '\\', '€', '£']);
@@ -379,6 +379,11 @@ pub(super) fn number_at(text: &str, at: usize) -> Option<Number> {
         span: at..end + exponent,
         digits,
     })
+}
+
+/// Whether a text is one number and nothing else.
+pub(super) fn is_number(text: &str) -> bool {
+    number_at(text, 0).is_some_and(|number| number.span.end == text.len())
 }
 
 /// The length of `e-06`, `E5`; not of the start of a word.

@@ -85,6 +85,21 @@ fn value_of(text: &str, truths: &[Truth], at: usize) -> Option<bool> {
     (!beside).then(|| truths[at].value)
 }
 
+/// Whether a text claims both truth values.
+pub(super) fn has_both(text: &str, region: &Region) -> bool {
+    let truths = truths(region.text(text));
+    [true, false].iter().all(|value| {
+        truths
+            .iter()
+            .any(|truth| truth.value == *value && !truth.denied)
+    })
+}
+
+/// Whether a word is a truth value.
+pub(super) fn is_truth(word: &str) -> bool {
+    truth(word).is_some()
+}
+
 fn truth(word: &str) -> Option<bool> {
     match word.to_ascii_lowercase().as_str() {
         "yes" | "true" => Some(true),
