@@ -21,7 +21,7 @@ const MAX_TRIED: usize = 64;
 const MAX_COMPARED: usize = 6;
 const STEPS_TO_COMPARE: u64 = 2_000;
 
-const COMMANDS: [&str; 2] = ["\\boxed", "\\fbox"];
+const COMMANDS: [&str; 3] = ["\\boxed", "\\fbox", "\\framebox"];
 
 /// Whether there is a box at all, finished or not.
 pub(super) fn any(text: &str, region: &Region) -> bool {
@@ -91,7 +91,10 @@ pub(super) fn find(text: &str, region: &Region) -> Option<Found> {
     if body[last.inner.clone()].trim().is_empty() {
         return None;
     }
-    let parts = distinct(run.iter().map(|framed| body[framed.inner.clone()].trim()));
+    let parts = distinct(
+        run.iter()
+            .map(|framed| without_label(body[framed.inner.clone()].trim())),
+    );
     let mut answer = parts.join(", ");
     let behind = &body[last.outer.end..];
     let behind = behind.trim_start_matches(['$', ' ']);
@@ -106,6 +109,25 @@ pub(super) fn find(text: &str, region: &Region) -> Option<Found> {
         span: base + first.outer.start..base + last.outer.end,
         clue: Clue::Box,
     })
+}
+
+/// What a box holds behind a label of its own: `\text{Answer: }12`.
+fn without_label(inner: &str) -> &str {
+    let plain = ["\\text{", "\\textbf{", "\\mathrm{"]
+        .iter()
+        .find_map(|command| inner.strip_prefix(command))
+        .unwrap_or(inner);
+    let length = "answer".len();
+    let labelled = plain
+        .get(..length)
+        .is_some_and(|word| word.eq_ignore_ascii_case("answer"));
+    if !labelled {
+        return inner;
+    }
+    let rest = plain[length..].trim_start();
+    rest.strip_prefix(':')
+        .or_else(|| rest.strip_prefix("}:"))
+        .map_or(inner, |behind| behind.trim_start_matches([' ', '}', '~']))
 }
 
 /// The boxes' contents, where equal neighbours are one and the last form stands.
@@ -179,10 +201,14 @@ fn numbered_name(before: &str) -> Option<(String, String)> {
     let name = head.rsplit([' ', ',', ';', ':', '\n']).next()?;
     let (stem, index) = name.split_once('_')?;
     let index = index.trim_matches(['{', '}']);
-    let fits = |part: &str| {
-        (1..=4).contains(&part.len()) && part.bytes().all(|c| c.is_ascii_alphanumeric())
+    let fits = |part: &str, most: usize| {
+        (1..=most).contains(&part.len()) && part.bytes().all(|c| c.is_ascii_alphanumeric())
     };
-    (fits(stem) && fits(index)).then(|| (stem.to_owned(), index.to_owned()))
+    let named = match stem.strip_prefix('\\') {
+        Some(letter) => fits(letter, 8),
+        None => fits(stem, 4),
+    };
+    (named && fits(index, 4)).then(|| (stem.to_owned(), index.to_owned()))
 }
 
 /// A text with blanks in place of what opens and closes formulas.

@@ -1,7 +1,7 @@
 //! What a sentence takes back: `not 36 but 27`, `27, not 36`, `5? No, it is 6.`
 
 /// Words before a value that deny it, in lower case.
-const DENIALS: [&str; 22] = [
+const DENIALS: [&str; 26] = [
     "not",
     "n't",
     "n\u{2019}t",
@@ -22,6 +22,10 @@ const DENIALS: [&str; 22] = [
     "excluding",
     "不是",
     "不选",
+    "不能选",
+    "不应选",
+    "别选",
+    "不会是",
     "而非",
     "排除",
 ];

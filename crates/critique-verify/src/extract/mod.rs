@@ -11,6 +11,7 @@ mod numbers;
 mod phrase;
 mod phrases;
 mod region;
+mod remark;
 mod words;
 
 use crate::rule::Clue;
@@ -266,6 +267,7 @@ fn theorem(text: &str, region: &Region) -> Option<Found> {
         .tagged(text)
         .or_else(|| phrase::first_of_run(text, region))
         .or_else(|| boxed::find(text, region))
+        .or_else(|| words::lone_option(text, region))
         .or_else(|| words::lone_truth(text, region))
         .or_else(|| formula::last(text, region))?;
     Some(Found {

@@ -139,6 +139,27 @@ pub(super) fn boxed(answer: &str) -> Option<String> {
     stated(answer).or_else(|| digits.then(|| answer.to_owned()))
 }
 
+/// A stated answer with `10 000` and its like, three digits a group, as one number.
+fn without_blank_groups(text: &str) -> Option<String> {
+    let start = text.find(|c: char| c.is_ascii_digit())?;
+    let groups = text[start..]
+        .trim_end_matches(|c: char| !c.is_ascii_digit())
+        .split([' ', '\u{a0}', '\u{2009}', '\u{202f}']);
+    let mut digits = String::new();
+    for (at, group) in groups.enumerate() {
+        let fits = if at == 0 {
+            group.len() <= 3
+        } else {
+            group.len() == 3
+        };
+        if !fits || !group.bytes().all(|c| c.is_ascii_digit()) {
+            return None;
+        }
+        digits.push_str(group);
+    }
+    (digits.len() > 3).then(|| format!("{}{digits}", &text[..start]))
+}
+
 /// The first number of a stated answer, or the one after its last `=`; a
 /// number in a formula is none, and the formula is given.
 pub(super) fn stated(answer: &str) -> Option<String> {
@@ -147,6 +168,9 @@ pub(super) fn stated(answer: &str) -> Option<String> {
         .replace("{,}", ",")
         .replace("\\,", "")
         .replace("\\$", "$");
+    if let Some(number) = without_blank_groups(&cleaned) {
+        return first_number(&number);
+    }
     // Fractions stay formulas.
     if cleaned.contains("\\frac") || cleaned.contains("\\dfrac") {
         return Some(cleaned);
