@@ -17,6 +17,9 @@ struct Framed {
 /// Most boxes looked at, from the end; nested ones cost their length each.
 const MAX_TRIED: usize = 64;
 
+/// Most boxes of one answer.
+const MAX_JOINED: usize = 32;
+
 /// Most boxes that are compared with each other, and the steps for a pair of them.
 const MAX_COMPARED: usize = 6;
 const STEPS_TO_COMPARE: u64 = 2_000;
@@ -49,44 +52,7 @@ fn starts(region: &str) -> impl DoubleEndedIterator<Item = usize> + '_ {
 pub(super) fn find(text: &str, region: &Region) -> Option<Found> {
     let body = region.text(text);
     let base = region.range.start;
-    let mut run: Vec<Framed> = Vec::new();
-    let mut tried = 0;
-    for at in starts(body) {
-        tried += 1;
-        if tried > MAX_TRIED {
-            break;
-        }
-        // A box inside one already found is part of it.
-        if run.last().is_some_and(|last| at >= last.inner.start) {
-            continue;
-        }
-        let Some(framed) = framed(body, at) else {
-            if run.is_empty() {
-                return None;
-            }
-            break;
-        };
-        if let Some(after) = run.last() {
-            if framed.inner.contains(&after.outer.start) {
-                // The box found first stands inside this one.
-                run.pop();
-                run.push(framed);
-                continue;
-            }
-            let between = &body[framed.outer.end..after.outer.start];
-            let numbered = numbered_name(&body[..framed.outer.start])
-                .zip(numbered_name(between))
-                .is_some_and(|(a, b)| a.0 == b.0 && a.1 != b.1);
-            if !joins(between, numbered) {
-                break;
-            }
-        }
-        run.push(framed);
-        if run.len() >= 32 {
-            break;
-        }
-    }
-    run.reverse();
+    let run = last_run(body);
     let (first, last) = (run.first()?, run.last()?);
     if body[last.inner.clone()].trim().is_empty() {
         return None;
@@ -109,6 +75,44 @@ pub(super) fn find(text: &str, region: &Region) -> Option<Found> {
         span: base + first.outer.start..base + last.outer.end,
         clue: Clue::Box,
     })
+}
+
+/// The last box and those before it that belong to it, in order; none where the last box never
+/// closes.
+fn last_run(body: &str) -> Vec<Framed> {
+    let mut run: Vec<Framed> = Vec::new();
+    for at in starts(body).take(MAX_TRIED) {
+        // A box inside one already found is part of it.
+        if run.last().is_some_and(|last| at >= last.inner.start) {
+            continue;
+        }
+        let Some(framed) = framed(body, at) else {
+            break;
+        };
+        match run.last() {
+            // The box found first stands inside this one.
+            Some(after) if framed.inner.contains(&after.outer.start) => {
+                run.pop();
+            }
+            Some(after) if !belongs(body, &framed, after) => break,
+            _ => {}
+        }
+        run.push(framed);
+        if run.len() >= MAX_JOINED {
+            break;
+        }
+    }
+    run.reverse();
+    run
+}
+
+/// Whether two boxes, one behind the other, are one answer.
+fn belongs(body: &str, first: &Framed, second: &Framed) -> bool {
+    let between = &body[first.outer.end..second.outer.start];
+    let numbered = numbered_name(&body[..first.outer.start])
+        .zip(numbered_name(between))
+        .is_some_and(|(a, b)| a.0 == b.0 && a.1 != b.1);
+    joins(between, numbered)
 }
 
 /// What a box holds behind a label of its own: `\text{Answer: }12`.

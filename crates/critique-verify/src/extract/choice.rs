@@ -277,9 +277,14 @@ fn on_own_line(body: &str, top: char) -> Pick {
         return Pick::Letter(letter, start + at);
     }
     if is_list_of_options(body, top) {
-        return Pick::Hedge;
+        Pick::Hedge
+    } else {
+        opening(body, top)
     }
-    // A text that opens with its choice: "B. since ..", "C) 12", "(D) is right".
+}
+
+/// The choice that a text opens with: "B. since ..", "C) 12", "(D) is right".
+fn opening(body: &str, top: char) -> Pick {
     let text = body.trim_start();
     let lead = body.len() - text.len();
     let text = text.trim_start_matches(['*', '(']);

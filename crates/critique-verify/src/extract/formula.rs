@@ -196,17 +196,10 @@ fn prose_words(text: &str) -> usize {
         .count()
 }
 
-/// A text that is nothing but a formula.
-pub(super) fn whole(text: &str, region: &Region) -> Option<Found> {
-    let body = region.text(text);
-    let trimmed = body.trim();
-    if trimmed.len() > 400 || trimmed.contains("\n\n") {
-        return None;
-    }
-    let plain = crate::compare::clean::unwrap(trimmed);
-    // Commands are no prose.
+/// Whether a text holds words that are no commands, units and names of functions.
+fn has_prose(plain: &str) -> bool {
     let mut words = 0;
-    let mut rest = plain.as_str();
+    let mut rest = plain;
     while let Some(at) = rest.find(|c: char| c.is_ascii_alphabetic()) {
         let command = rest[..at].ends_with('\\');
         let length = rest[at..]
@@ -221,7 +214,18 @@ pub(super) fn whole(text: &str, region: &Region) -> Option<Found> {
         );
         rest = &rest[at + length..];
     }
-    if words > 0 {
+    words > 0
+}
+
+/// A text that is nothing but a formula.
+pub(super) fn whole(text: &str, region: &Region) -> Option<Found> {
+    let body = region.text(text);
+    let trimmed = body.trim();
+    if trimmed.len() > 400 || trimmed.contains("\n\n") {
+        return None;
+    }
+    let plain = crate::compare::clean::unwrap(trimmed);
+    if has_prose(&plain) {
         return None;
     }
     let start = region.range.start + (body.len() - body.trim_start().len());
@@ -255,41 +259,17 @@ pub(super) fn last(text: &str, region: &Region) -> Option<Found> {
 
 /// 8 in "Therefore $8$ is the smallest $n$ with $n^2 > 50$", the last sentence of a text.
 fn subject(body: &str) -> Option<Found> {
-    const CONNECTORS: [&str; 9] = [
-        "so ",
-        "so, ",
-        "thus ",
-        "thus, ",
-        "hence ",
-        "hence, ",
-        "therefore ",
-        "therefore, ",
-        "then ",
-    ];
     const SUPERLATIVES: [&str; 9] = [
         "smallest", "largest", "greatest", "least", "maximum", "minimum", "only", "desired",
         "required",
     ];
-    let end = body.trim_end().len();
-    let sentence = &body[..end].trim_end_matches('.');
-    let from = sentence
-        .rfind(['\n', ';'])
-        .max(sentence.rfind(". ").map(|at| at + 1))
-        .map_or(0, |at| at + 1);
-    let sentence = sentence[from..].trim_start();
+    let sentence = last_sentence(body);
     let (left, right) = sentence.split_once(" is the ")?;
     let first = right.split(' ').next()?;
     if !SUPERLATIVES.contains(&first) {
         return None;
     }
-    let lower = left.to_ascii_lowercase();
-    let skipped = CONNECTORS
-        .iter()
-        .filter(|word| lower.starts_with(**word))
-        .map(|word| word.len())
-        .max()
-        .unwrap_or(0);
-    let value = &left[skipped..];
+    let value = without_connector(left);
     let found = leading(value).or_else(|| {
         number_at(value, 0).map(|number| Found {
             answer: number.digits,
@@ -297,16 +277,41 @@ fn subject(body: &str) -> Option<Found> {
             clue: Clue::LastNumber,
         })
     })?;
-    let constant = !crate::compare::clean::clean(&found.answer)
-        .split('\\')
-        .any(|part| part.len() == 1 && part.starts_with(|c: char| c.is_ascii_alphabetic()))
-        && found.answer.bytes().any(|c| c.is_ascii_digit())
-        && !found.answer.contains('=');
-    let start = sentence.as_ptr() as usize - body.as_ptr() as usize + skipped;
-    (constant && found.span.end == value.len()).then(|| Found {
+    let start = value.as_ptr() as usize - body.as_ptr() as usize;
+    (is_constant(&found.answer) && found.span.end == value.len()).then(|| Found {
         span: start + found.span.start..start + found.span.end,
         ..found
     })
+}
+
+fn last_sentence(body: &str) -> &str {
+    let text = body.trim_end().trim_end_matches('.');
+    let from = text
+        .rfind(['\n', ';'])
+        .max(text.rfind(". ").map(|at| at + 1))
+        .map_or(0, |at| at + 1);
+    text[from..].trim_start()
+}
+
+/// A sentence behind "So", "Thus," and their kin.
+fn without_connector(sentence: &str) -> &str {
+    const CONNECTORS: [&str; 5] = ["so", "thus", "hence", "therefore", "then"];
+    let (word, rest) = sentence.split_once([' ', ',']).unwrap_or((sentence, ""));
+    if CONNECTORS.contains(&word.to_ascii_lowercase().as_str()) {
+        rest.trim_start()
+    } else {
+        sentence
+    }
+}
+
+/// Whether a formula is a number: digits, and no letters but those of commands.
+fn is_constant(formula: &str) -> bool {
+    let mut command = false;
+    let letters = formula.chars().any(|c| {
+        command = c == '\\' || command && c.is_ascii_alphabetic();
+        c.is_ascii_alphabetic() && !command
+    });
+    !letters && !formula.contains('=') && formula.bytes().any(|c| c.is_ascii_digit())
 }
 
 /// The last formula or number of a text that is not denied there.

@@ -459,53 +459,9 @@ pub(super) fn expression_around(body: &str, from: usize, number: Range<usize>) -
         let span = signed(body, from, span);
         return Some(Found::of(body, span, Clue::LastExpression));
     }
-    let sign =
-        |c: char| c.is_ascii_digit() || "./:*+^()-_\u{3c0}\u{221a}\u{2212}\u{d7}".contains(c);
-    let left = body[from..number.start]
-        .char_indices()
-        .rev()
-        .find(|(_, c)| !sign(*c));
-    let mut start = left.map_or(from, |(at, c)| from + at + c.len_utf8());
-    let right = body[number.end..].char_indices().find(|(_, c)| !sign(*c));
-    let mut end = right.map_or(body.len(), |(at, _)| number.end + at);
-    // `sqrt(2)`, `pi/4`.
-    for name in ["sqrt", "pi", "log", "ln", "e"] {
-        if body[from..start].ends_with(name) && body[start..].starts_with(['(', '^', '/', '*']) {
-            start -= name.len();
-        }
-    }
-    if body[end..].starts_with("pi") {
-        end += 2;
-    }
-    let lower = body[end..].get(..5).unwrap_or("").to_ascii_lowercase();
-    if body[start..end].contains(':') && (lower.starts_with(" p.m.") || lower.starts_with(" a.m."))
-    {
-        end += 5;
-    } else if body[start..end].contains(':')
-        && (lower.starts_with(" pm") || lower.starts_with(" am"))
-    {
-        end += 3;
-    }
-    let mut text = &body[start..end];
-    // Marks of the sentence, and brackets that do not close.
-    loop {
-        let opens = text.matches('(').count();
-        let closes = text.matches(')').count();
-        let cut = if text.ends_with(['.', ':', '-', '+', '*', '(', '/', '_'])
-            && !text.ends_with(".m.")
-            || text.ends_with(')') && closes > opens
-        {
-            &text[..text.len() - 1]
-        } else if text.starts_with([')', '*', '/', ':', '_', '^', '+'])
-            || text.starts_with('(') && opens > closes
-        {
-            start += 1;
-            &text[1..]
-        } else {
-            break;
-        };
-        text = cut;
-    }
+    let run = run_around(body, from, &number);
+    let inner = without_stray_marks(&body[run.clone()]);
+    let (start, text) = (run.start + inner.start, &body[run][inner]);
     let wrapped = text
         .strip_prefix('(')
         .and_then(|rest| rest.strip_suffix(')'));
@@ -524,6 +480,53 @@ pub(super) fn expression_around(body: &str, from: usize, number: Range<usize>) -
             clue: Clue::LastExpression,
         }
     })
+}
+
+/// Digits and signs around a number, with names such as `sqrt` and a time's "p.m." beside them.
+fn run_around(body: &str, from: usize, number: &Range<usize>) -> Range<usize> {
+    let sign =
+        |c: char| c.is_ascii_digit() || "./:*+^()-_\u{3c0}\u{221a}\u{2212}\u{d7}".contains(c);
+    let mut start = from + body[from..number.start].trim_end_matches(sign).len();
+    let mut end = body.len() - body[number.end..].trim_start_matches(sign).len();
+    // `sqrt(2)`, `pi/4`.
+    for name in ["sqrt", "pi", "log", "ln", "e"] {
+        if body[from..start].ends_with(name) && body[start..].starts_with(['(', '^', '/', '*']) {
+            start -= name.len();
+        }
+    }
+    if body[end..].starts_with("pi") {
+        end += 2;
+    }
+    if body[start..end].contains(':') {
+        let lower = body[end..].get(..5).unwrap_or("").to_ascii_lowercase();
+        if lower.starts_with(" p.m.") || lower.starts_with(" a.m.") {
+            end += 5;
+        } else if lower.starts_with(" pm") || lower.starts_with(" am") {
+            end += 3;
+        }
+    }
+    start..end
+}
+
+/// A run without the sentence's marks at its ends and brackets that do not close.
+fn without_stray_marks(run: &str) -> Range<usize> {
+    let (mut start, mut end) = (0, run.len());
+    loop {
+        let text = &run[start..end];
+        let opens = text.matches('(').count();
+        let closes = text.matches(')').count();
+        if text.ends_with(['.', ':', '-', '+', '*', '(', '/', '_']) && !text.ends_with(".m.")
+            || text.ends_with(')') && closes > opens
+        {
+            end -= 1;
+        } else if text.starts_with([')', '*', '/', ':', '_', '^', '+'])
+            || text.starts_with('(') && opens > closes
+        {
+            start += 1;
+        } else {
+            return start..end;
+        }
+    }
 }
 
 /// "1 and 2", "1, 2, and 3".
