@@ -374,9 +374,12 @@ impl Plan {
         if !self.negatives {
             return value;
         }
-        // Both sides of where an absolute value may turn: far out, near zero, and
-        // near numbers that the pair itself holds; signs of their own for all
-        // symbols.
+        self.on_both_sides(random, attempt, first, value)
+    }
+
+    /// Both sides of where an absolute value may turn: far out, near zero, and near numbers that the
+    /// pair itself holds; signs of their own for all symbols.
+    fn on_both_sides(&self, random: &mut Random, attempt: usize, first: bool, value: RBig) -> RBig {
         let minus = if first {
             attempt % 2 == 1
         } else {
