@@ -20,12 +20,14 @@
 pub mod files;
 mod generate;
 mod problem;
+mod refusal;
 mod rollout;
 mod seed;
 mod training;
 
 pub use generate::{Completion, FinishReason, Generate, GenerateError, Request, Sampling};
 pub use problem::{Message, Problem, Prompt, Role, Split};
+pub use refusal::Refusal;
 pub use rollout::{Attempt, Critique, Judgment, Rollout, Verdict};
 pub use seed::{Rng, derive_seed};
 pub use training::{AdamW, Dtype, LoraConfig};

@@ -29,6 +29,9 @@ pub enum RolloutError {
     /// A file could not be read or written, or its content will not do.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A file of rows could not be read.
+    #[error(transparent)]
+    Rows(#[from] critique_tasks::TaskError),
     /// A problem without responses in a file that should have them.
     #[error("`{}` has no response to problem `{problem}`", path.display())]
     NoResponse {

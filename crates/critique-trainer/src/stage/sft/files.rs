@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use critique_core::files::{FileError, read_text};
+use critique_core::files::FileError;
 use critique_core::{Message, Problem, Prompt, Role};
 use critique_run::SftData;
+use critique_tasks::data::{Record, read_json_lines};
 use critique_tasks::{Demonstration, Task};
 use serde::Deserialize;
 use serde_json::Value;
@@ -36,9 +37,10 @@ pub(super) fn read_critiques(
     task: &dyn Task,
 ) -> Result<Vec<Demonstration>, TrainError> {
     let style = task.prompts();
-    let demonstration = |row: &Value| {
+    let demonstration = |row: &Record| {
+        let id = row.get("id").and_then(Value::as_str);
         let problem = Problem {
-            id: row["id"].as_str().unwrap_or_default().to_owned(),
+            id: id.unwrap_or_default().to_owned(),
             question: text(row, "question")?,
             answer: String::new(),
             solution: String::new(),
@@ -46,11 +48,11 @@ pub(super) fn read_critiques(
         let prompt = style.critique(&problem, &text(row, "response")?);
         Ok(Demonstration::new(prompt, text(row, "critique")?))
     };
-    read_lines(path, demonstration)
+    read_rows(path, demonstration)
 }
 
 /// A field of a row that must be a text.
-fn text(row: &Value, field: &str) -> Result<String, String> {
+fn text(row: &Record, field: &str) -> Result<String, String> {
     match row.get(field) {
         Some(Value::String(text)) => Ok(text.clone()),
         Some(other) => Err(format!("field `{field}` is `{other}`; expected a text")),
@@ -60,7 +62,7 @@ fn text(row: &Value, field: &str) -> Result<String, String> {
 
 /// Chats in a file of JSON lines; the last turn must be the model's.
 pub(super) fn read_messages(path: &Path) -> Result<Vec<Demonstration>, TrainError> {
-    let demonstration = |row: &Value| {
+    let demonstration = |row: &Record| {
         let wanted = "expected a list of `{\"role\": …, \"content\": …}`";
         let Some(list) = row.get("messages") else {
             return Err(format!("field `messages` is missing; {wanted}"));
@@ -81,22 +83,16 @@ pub(super) fn read_messages(path: &Path) -> Result<Vec<Demonstration>, TrainErro
             _ => Err("field `messages`: the last turn is not the assistant's".into()),
         }
     };
-    read_lines(path, demonstration)
+    read_rows(path, demonstration)
 }
 
-/// What `read` makes of each line; its words about a line that will not do get the place.
-fn read_lines<T>(
+/// What `read` makes of each row; its words about a row that will not do get the place.
+fn read_rows<T>(
     path: &Path,
-    read: impl Fn(&Value) -> Result<T, String>,
+    read: impl Fn(&Record) -> Result<T, String>,
 ) -> Result<Vec<T>, TrainError> {
-    let text = read_text(path)?;
-    let lines = text.lines().enumerate();
-    lines
-        .filter(|(_, line)| !line.trim().is_empty())
-        .map(|(index, line)| {
-            let row = serde_json::from_str(line).map_err(|why| format!("not JSON: {why}"));
-            row.and_then(|row| read(&row))
-                .map_err(|why| FileError::line(path, index + 1, why).into())
-        })
-        .collect()
+    let rows = read_json_lines(path)?;
+    let read =
+        |row: &Record| read(row).map_err(|why| FileError::line(path, row.line(), why).into());
+    rows.iter().map(read).collect()
 }
