@@ -239,7 +239,8 @@ class Trainer:
                 raise Refused(self.not_finite(slot, i, bad, lp[bad], backward))
         tensor = lambda x: {"data": x, "dtype": "float32", "shape": [len(x)]}
         outputs = [{"logprobs": tensor(lp), "elementwise_loss": tensor(each)} for lp, each in outputs]
-        loss = math.fsum(total for _, total in shares)
+        loss = sum(total for _, total in shares)
+        loss = loss if math.isfinite(loss) else None
         return {"loss_fn_output_type": "scalar", "loss_fn_outputs": outputs, "metrics": {"loss:sum": loss}}
 
     def not_finite(self, slot, datum, token, value, backward):

@@ -37,13 +37,16 @@ MODEL_OPS = ("forward", "forward_backward", "optim_step", "zero_grad", "save_wei
 OPS = (*MODEL_OPS, "create_model", "asample")
 
 
+def encode(value):
+    return json.dumps(value, allow_nan=False).encode()
+
+
 class Future:
     def __init__(self):
         self.ready, self.status, self.body, self.fetched = threading.Event(), None, b"", False
 
-    def set(self, status, value):
-        # Sizes are bounded by counting bytes, so results are kept as they are sent.
-        self.status, self.body = status, json.dumps(value, allow_nan=False).encode()
+    def set(self, status, body):
+        self.status, self.body = status, body
         self.ready.set()
 
 
@@ -111,7 +114,7 @@ class Desk:
             self.fatal = message
             pending = [it for it in self.futures.values() if not it.ready.is_set()]
         for future in pending:
-            future.set(500, {"detail": message, "fatal": True})
+            future.set(500, encode({"detail": message, "fatal": True}))
         until = time.monotonic() + LINGER_SECS
         while time.monotonic() < until and not all(it.fetched for it in pending):
             time.sleep(0.1)
@@ -126,7 +129,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
     def reply(self, status, body):
-        body = body if isinstance(body, bytes) else json.dumps(body, allow_nan=False).encode()
+        body = body if isinstance(body, bytes) else encode(body)
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -250,9 +253,10 @@ def watch(store, desk, rank):
 
 def carry_out(trainer, op, job, store):
     try:
-        return 200, getattr(trainer, op)(job)
+        # Results are kept as they are sent: their bytes are what is counted.
+        return 200, encode(getattr(trainer, op)(job))
     except Refused as error:
-        return 400, {"detail": str(error)}
+        return 400, encode({"detail": str(error)})
     except Exception as error:
         traceback.print_exc()
         store.set("fatal", f"process {trainer.rank} failed in {op}: {type(error).__name__}: {error}; "
