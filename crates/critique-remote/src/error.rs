@@ -72,7 +72,9 @@ pub enum RemoteError {
         source: Box<RemoteError>,
     },
     /// A model whose state is not known was asked to train.
-    #[error("the model's state on the server is not known since `{call}` failed; load its last state")]
+    #[error(
+        "the model's state on the server is not known since `{call}` failed; load its last state"
+    )]
     MustLoad {
         /// The call that failed.
         call: String,

@@ -94,7 +94,11 @@ impl Http {
     }
 
     /// Reads JSON of at most `limit` bytes.
-    pub(crate) fn get<A: DeserializeOwned>(&self, call: &str, limit: u64) -> Result<A, RemoteError> {
+    pub(crate) fn get<A: DeserializeOwned>(
+        &self,
+        call: &str,
+        limit: u64,
+    ) -> Result<A, RemoteError> {
         let bytes = self.get_bytes(call, limit)?;
         self.parse(call, &bytes)
     }
@@ -156,7 +160,8 @@ impl Http {
         }
         read.map_err(|error| self.lost(call, error.into()))?;
         if bytes.len() as u64 > limit {
-            let message = format!("is longer than {limit} bytes, more than what was asked for takes");
+            let message =
+                format!("is longer than {limit} bytes, more than what was asked for takes");
             return Err(self.answer(call, message));
         }
         Ok(bytes)
@@ -238,7 +243,11 @@ fn said(value: &Value) -> String {
 pub(crate) fn quoted(text: &str) -> String {
     let plain = |letter: char| if letter.is_control() { ' ' } else { letter };
     let short: String = text.chars().take(QUOTED).map(plain).collect();
-    let dots = if text.chars().nth(QUOTED).is_some() { "…" } else { "" };
+    let dots = if text.chars().nth(QUOTED).is_some() {
+        "…"
+    } else {
+        ""
+    };
     format!("{}{dots}", short.trim())
 }
 
@@ -264,7 +273,9 @@ fn check_address(url: &str) -> Result<(), RemoteError> {
 
 fn is_loopback(url: &str) -> bool {
     let host = url.split_once("://").map_or(url, |(_, rest)| rest);
-    ["127.", "localhost", "[::1]"].iter().any(|it| host.starts_with(it))
+    ["127.", "localhost", "[::1]"]
+        .iter()
+        .any(|it| host.starts_with(it))
 }
 
 /// Whether a request failed before its first byte was on its way.
@@ -316,7 +327,9 @@ mod tests {
     #[test]
     fn waits_grow_and_end() {
         let patience = Patience::default();
-        let waits: Vec<u64> = [1, 2, 3, 30].map(|it| patience.wait(it).as_millis() as u64).into();
+        let waits: Vec<u64> = [1, 2, 3, 30]
+            .map(|it| patience.wait(it).as_millis() as u64)
+            .into();
         assert_eq!(waits, [500, 1000, 2000, 30000]);
     }
 

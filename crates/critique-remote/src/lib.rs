@@ -1,5 +1,6 @@
 //! Models on other machines: rollouts and gradient steps over HTTP.
 //!
+//! [`rollout`] samples from inference servers: vLLM, `SGLang`, llama.cpp and what speaks like them.
 //! [`tinker`] takes gradient steps on a server that speaks Tinker's protocol, such as the worker
 //! in `workers/torch`. No model and no tensor is in this crate.
 //!
@@ -18,6 +19,7 @@
 
 mod error;
 mod http;
+pub mod rollout;
 pub mod tinker;
 
 pub use error::{Cause, RemoteError};

@@ -126,7 +126,8 @@ impl Tinker {
     /// When the server refuses, such as for want of a place.
     pub fn create(&self, model: &NewModel) -> Result<RemoteModel, RemoteError> {
         if model.frozen && self.capabilities.worker.is_none() && model.rank == 0 {
-            let message = "has no frozen copies of full weights; start a second server for the reference";
+            let message =
+                "has no frozen copies of full weights; start a second server for the reference";
             return Err(self.link.http.unsupported(message.to_owned()));
         }
         let ask = wire::CreateModel {
@@ -151,7 +152,10 @@ impl Tinker {
         let made: wire::ModelCreated = made.map_err(|failed| failed.error)?;
         let id = made.model_id;
         if id.is_empty() || id.len() > 256 {
-            let message = format!("has a model id of {} characters; 1 to 256 were expected", id.len());
+            let message = format!(
+                "has a model id of {} characters; 1 to 256 were expected",
+                id.len()
+            );
             return Err(self.link.http.answer("create_model", message));
         }
         Ok(RemoteModel::new(self, id))

@@ -162,9 +162,8 @@ impl Probe {
 impl Scratch<'_> {
     fn measure(&mut self, vocab: usize) -> Result<Calibration, RemoteError> {
         let mut rng = Rng::new(17);
-        let mut draw = |count: usize| -> Vec<u32> {
-            (0..count).map(|_| rng.below(vocab) as u32).collect()
-        };
+        let mut draw =
+            |count: usize| -> Vec<u32> { (0..count).map(|_| rng.below(vocab) as u32).collect() };
         let (tokens, more) = (draw(12), draw(8));
         let mut rng = Rng::new(18);
         let gradient = (1..tokens.len()).map(|_| rng.normal()).collect();
@@ -223,7 +222,8 @@ impl Scratch<'_> {
         let rows: Vec<_> = probes.iter().map(|it| it.row()).collect();
         let log_probs = self.model.score(&rows, self.temperature)?;
         let gradient: Vec<_> = probes.iter().map(|it| it.gradient.clone()).collect();
-        self.model.backward(&rows, self.temperature, &log_probs, &gradient)?;
+        self.model
+            .backward(&rows, self.temperature, &log_probs, &gradient)?;
         Ok(log_probs)
     }
 

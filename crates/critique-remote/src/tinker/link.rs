@@ -89,7 +89,8 @@ impl Link {
         let submitted = patiently(&self.http, safe, || self.http.post(&path, body, SMALL));
         let submitted: Submitted = submitted.map_err(|error| {
             // What a server refuses on sight it has not done.
-            let refused = matches!(&error, RemoteError::Status { status, .. } if (400..500).contains(status));
+            let refused =
+                matches!(&error, RemoteError::Status { status, .. } if (400..500).contains(status));
             let maybe_done = !error.never_sent() && !refused;
             Failed { error, maybe_done }
         })?;
@@ -118,7 +119,9 @@ impl Link {
                     Some(result) => return self.decode(call, result),
                     None => true,
                 },
-                Err(RemoteError::Status { status: 408 | 425, .. }) => true,
+                Err(RemoteError::Status {
+                    status: 408 | 425, ..
+                }) => true,
                 Err(error) if error.is_transient() && !is_final(&error) => {
                     tried += 1;
                     if tried >= self.http.patience.attempts {
@@ -158,7 +161,8 @@ impl Link {
     fn decode<A: DeserializeOwned>(&self, call: &str, value: Value) -> Result<A, RemoteError> {
         let found = quoted(&value.to_string());
         serde_json::from_value(value).map_err(|error| {
-            self.http.answer(call, format!("cannot be read: {error}; found `{found}`"))
+            self.http
+                .answer(call, format!("cannot be read: {error}; found `{found}`"))
         })
     }
 

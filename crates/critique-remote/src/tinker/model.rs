@@ -134,12 +134,14 @@ impl RemoteModel {
         let config = self.loss_config(temperature)?;
         let mut found = Vec::with_capacity(rows.len());
         for chunk in self.chunks(rows) {
-            let data = chunk.iter().map(|row| datum(row, |n| wire::LossInputs {
-                target_tokens: targets(row),
-                weights: Some(wire::Tensor::floats(vec![0.0; n])),
-                logprobs: None,
-                advantages: None,
-            }));
+            let data = chunk.iter().map(|row| {
+                datum(row, |n| wire::LossInputs {
+                    target_tokens: targets(row),
+                    weights: Some(wire::Tensor::floats(vec![0.0; n])),
+                    logprobs: None,
+                    advantages: None,
+                })
+            });
             let forward_input = wire::LossInput {
                 loss_fn: "cross_entropy",
                 data: data.collect(),
@@ -181,7 +183,10 @@ impl RemoteModel {
         for chunk in self.chunks(rows) {
             let range = found.len()..found.len() + chunk.len();
             let given = log_probs[range.clone()].iter().zip(&gradient[range]);
-            let data = chunk.iter().zip(given).map(|(row, (old, grad))| weighted(row, old, grad));
+            let data = chunk
+                .iter()
+                .zip(given)
+                .map(|(row, (old, grad))| weighted(row, old, grad));
             let forward_backward_input = wire::LossInput {
                 loss_fn: "importance_sampling",
                 data: data.collect(),
@@ -190,7 +195,11 @@ impl RemoteModel {
             let body = wire::ForwardBackward {
                 forward_backward_input,
             };
-            let repeat = if self.knows_repeats { Repeat::Safe } else { Repeat::Never };
+            let repeat = if self.knows_repeats {
+                Repeat::Safe
+            } else {
+                Repeat::Never
+            };
             let call = "forward_backward";
             let answer = self.change(call, body, repeat, answer_bytes(chunk))?;
             let seen = self.read(call, chunk, answer);
@@ -262,7 +271,8 @@ impl RemoteModel {
         let saved = self.call("save_weights", body, self.repeats(), SMALL);
         let saved: wire::Saved = saved.map_err(|failed| failed.error)?;
         let steps = self.steps();
-        self.read_path("save_weights", saved.path).map(|path| State { path, steps })
+        self.read_path("save_weights", saved.path)
+            .map(|path| State { path, steps })
     }
 
     /// Goes back to a state, of this model or of another one. Accumulated gradients are dropped by
@@ -332,15 +342,20 @@ impl RemoteModel {
     ///
     /// When it is not there, is more than an adapter, or the folder cannot be written.
     pub fn download(&self, export: &Export, folder: &Path) -> Result<(), RemoteError> {
-        let call = format!("api/v1/training_runs/{}/checkpoints/{}/archive", self.id, export.name);
+        let call = format!(
+            "api/v1/training_runs/{}/checkpoints/{}/archive",
+            self.id, export.name
+        );
         let archive = self.link.http.get_bytes(&call, ARCHIVE_BYTES)?;
-        let files = unpack_adapter(&archive).map_err(|message| self.link.http.answer(&call, message))?;
+        let files =
+            unpack_adapter(&archive).map_err(|message| self.link.http.answer(&call, message))?;
         let failed = |doing, path: &Path, source| RemoteError::File {
             doing,
             path: path.to_owned(),
             source,
         };
-        std::fs::create_dir_all(folder).map_err(|it| failed("cannot make the folder", folder, it))?;
+        std::fs::create_dir_all(folder)
+            .map_err(|it| failed("cannot make the folder", folder, it))?;
         for (name, bytes) in files {
             let path = folder.join(name);
             std::fs::write(&path, bytes).map_err(|it| failed("cannot write", &path, it))?;
@@ -354,7 +369,9 @@ impl RemoteModel {
     ///
     /// When the server cannot be asked.
     pub fn unload(self) -> Result<(), RemoteError> {
-        let body = wire::Typed { r#type: "unload_model" };
+        let body = wire::Typed {
+            r#type: "unload_model",
+        };
         let answer = self.call("unload_model", body, Repeat::Safe, SMALL);
         let _: serde_json::Value = answer.map_err(|failed| failed.error)?;
         Ok(())
@@ -417,7 +434,11 @@ impl RemoteModel {
     }
 
     fn repeats(&self) -> Repeat {
-        if self.knows_repeats { Repeat::Safe } else { Repeat::Never }
+        if self.knows_repeats {
+            Repeat::Safe
+        } else {
+            Repeat::Never
+        }
     }
 
     fn progress(&self) -> std::sync::MutexGuard<'_, Progress> {
@@ -463,7 +484,10 @@ impl RemoteModel {
 
     fn read_path(&self, call: &str, path: String) -> Result<String, RemoteError> {
         if path.is_empty() || path.len() > 4096 {
-            let message = format!("has a path of {} bytes; 1 to 4096 were expected", path.len());
+            let message = format!(
+                "has a path of {} bytes; 1 to 4096 were expected",
+                path.len()
+            );
             return Err(self.link.http.answer(call, message));
         }
         Ok(path)
@@ -472,7 +496,9 @@ impl RemoteModel {
 
 impl std::fmt::Debug for RemoteModel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RemoteModel").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("RemoteModel")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -520,7 +546,11 @@ fn targets(row: &Row<'_>) -> wire::Tensor<u32> {
 
 fn weighted(row: &Row<'_>, old: &[f32], grad: &[f32]) -> wire::Datum {
     let count = row.completion.len();
-    assert_eq!((old.len(), grad.len()), (count, count), "one number a completion token");
+    assert_eq!(
+        (old.len(), grad.len()),
+        (count, count),
+        "one number a completion token"
+    );
     let behind_prompt = |values: &mut dyn Iterator<Item = f32>| {
         let mut all = vec![0.0; row.prompt.len().saturating_sub(1)];
         all.extend(values);
@@ -544,7 +574,10 @@ fn read_row(row: &Row<'_>, mut found: Vec<f32>) -> Result<Vec<f32>, String> {
         ));
     }
     if let Some(token) = found.iter().position(|it| !it.is_finite() || *it > 1e-3) {
-        return Err(format!("has the log-prob {} for token {token}", found[token]));
+        return Err(format!(
+            "has the log-prob {} for token {token}",
+            found[token]
+        ));
     }
     Ok(found.split_off(row.prompt.len() - 1))
 }
@@ -553,7 +586,9 @@ fn read_step(answer: &wire::Stepped) -> Step {
     let metrics = answer.metrics.as_ref();
     let find = |part: &str| {
         let mut entries = metrics.into_iter().flatten();
-        entries.find(|(name, _)| name.contains(part)).map(|(_, value)| value)
+        entries
+            .find(|(name, _)| name.contains(part))
+            .map(|(_, value)| value)
     };
     let norm = find("grad_norm").map(|value| value.as_f64().unwrap_or(f64::NAN));
     let skipped = find("skipped").and_then(serde_json::Value::as_f64);
@@ -590,11 +625,23 @@ mod tests {
             completion: &[30, 40],
         };
         let json = serde_json::to_value(weighted(&row, &[-1.0, -2.0], &[0.5, -0.25])).unwrap();
-        assert_eq!(json["model_input"]["chunks"][0]["tokens"], serde_json::json!([10, 20, 30]));
+        assert_eq!(
+            json["model_input"]["chunks"][0]["tokens"],
+            serde_json::json!([10, 20, 30])
+        );
         let inputs = &json["loss_fn_inputs"];
-        assert_eq!(inputs["target_tokens"]["data"], serde_json::json!([20, 30, 40]));
-        assert_eq!(inputs["logprobs"]["data"], serde_json::json!([0.0, -1.0, -2.0]));
-        assert_eq!(inputs["advantages"]["data"], serde_json::json!([0.0, -0.5, 0.25]));
+        assert_eq!(
+            inputs["target_tokens"]["data"],
+            serde_json::json!([20, 30, 40])
+        );
+        assert_eq!(
+            inputs["logprobs"]["data"],
+            serde_json::json!([0.0, -1.0, -2.0])
+        );
+        assert_eq!(
+            inputs["advantages"]["data"],
+            serde_json::json!([0.0, -0.5, 0.25])
+        );
     }
 
     #[test]
@@ -612,7 +659,8 @@ mod tests {
     #[test]
     fn steps_are_read_from_the_metrics_of_each_server() {
         let step = |json: &str| read_step(&serde_json::from_str(json).unwrap());
-        let skyrl = step(r#"{"metrics":{"skyrl.ai/grad_norm":17.3,"skyrl.ai/learning_rate":0.001}}"#);
+        let skyrl =
+            step(r#"{"metrics":{"skyrl.ai/grad_norm":17.3,"skyrl.ai/learning_rate":0.001}}"#);
         assert_eq!((skyrl.grad_norm, skyrl.taken), (Some(17.3), true));
         let skipped = step(r#"{"metrics":{"grad_norm":null,"skipped":1.0}}"#);
         assert!(skipped.grad_norm.unwrap().is_nan() && !skipped.taken);

@@ -13,7 +13,9 @@ const UNPACKED_BYTES: u64 = 16 << 30;
 pub(super) fn unpack_adapter(archive: &[u8]) -> Result<Vec<(&'static str, Vec<u8>)>, String> {
     let mut tar = Vec::new();
     let mut reader = GzDecoder::new(archive).take(UNPACKED_BYTES);
-    reader.read_to_end(&mut tar).map_err(|error| format!("is no tar.gz: {error}"))?;
+    reader
+        .read_to_end(&mut tar)
+        .map_err(|error| format!("is no tar.gz: {error}"))?;
     let (mut found, mut at) = (Vec::new(), 0);
     while let Some(header) = tar.get(at..at + BLOCK).filter(|it| it[0] != 0) {
         let size = octal(&header[124..136])?;
@@ -30,7 +32,9 @@ pub(super) fn unpack_adapter(archive: &[u8]) -> Result<Vec<(&'static str, Vec<u8
     }
     for file in FILES {
         if !found.iter().any(|(name, _)| *name == file) {
-            return Err(format!("is an archive without `{file}`; full weights are not fetched"));
+            return Err(format!(
+                "is an archive without `{file}`; full weights are not fetched"
+            ));
         }
     }
     Ok(found)
@@ -87,7 +91,10 @@ mod tests {
         for (bytes, want) in [
             (b"hello".to_vec(), "no tar.gz"),
             (pack(&[]), "without `adapter_config.json`"),
-            (pack(&[entry("adapter_config.json", b'0', b"{}")]), "without `adapter_model"),
+            (
+                pack(&[entry("adapter_config.json", b'0', b"{}")]),
+                "without `adapter_model",
+            ),
             (pack(&[odd]), "a file of size"),
         ] {
             let error = unpack_adapter(&bytes).unwrap_err();
@@ -95,6 +102,10 @@ mod tests {
         }
         let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gz.write_all(&cut).unwrap();
-        assert!(unpack_adapter(&gz.finish().unwrap()).unwrap_err().contains("in the middle"));
+        assert!(
+            unpack_adapter(&gz.finish().unwrap())
+                .unwrap_err()
+                .contains("in the middle")
+        );
     }
 }
