@@ -118,6 +118,7 @@ class Client:
         old = self.forward(model)
         self.backward(model, SEQUENCES[:2], WANTED[:2])
         self.backward(model, SEQUENCES[2:], WANTED[2:], old[2:])
+        assert self.forward(model) == old  # and gathers parameters, which the step must not mind
         return old, self.step(model)["grad_norm"]
 
     def export(self, model, name):

@@ -72,11 +72,17 @@ class Slot:
 
     def parameters(self):
         """The trained parameters by the name under which they are saved."""
-        named = self.scorer.net.named_parameters()
-        if self.adapter is None:
-            return dict(named)
-        mine = f".{self.adapter}."
-        return {name.replace(mine, "."): p for name, p in named if mine in name}
+        # FSDP leaves the root gathered behind a pass forward: its parameters are other objects then,
+        # which no optimizer knows.
+        self.scorer.reshard()
+        named = dict(self.scorer.net.named_parameters())
+        if self.adapter is not None:
+            mine = f".{self.adapter}."
+            named = {name.replace(mine, "."): p for name, p in named.items() if mine in name}
+        whole = [name for name, p in named.items() if not isinstance(p, DTensor)]
+        if whole:
+            raise RuntimeError(f"parameters are gathered where shards are wanted: {whole[:3]}")
+        return named
 
     def fresh_optimizer(self):
         """AdamW whose weight decay acts on matrices only."""
@@ -224,6 +230,7 @@ class Trainer:
             if backward:
                 (loss * self.world).backward()  # FSDP takes the mean over processes; a sum is wanted
             total += loss.item()
+        slot.scorer.reshard()  # else a step would change shards beside a gathered copy of before
         return self.answer(slot, rows, total, backward)
 
     def answer(self, slot, rows, total, backward):
@@ -434,6 +441,7 @@ class Trainer:
                 found[i]["logprobs"].append(lp)
                 if token in how.get("stop", ()):
                     found[i]["stop_reason"] = "stop"
+        slot.scorer.reshard()
         return {"sequences": found, "prompt_logprobs": None, "type": "sample"}
 
     def next_token(self, slot, text, temperature, draws):
