@@ -299,61 +299,69 @@ impl<T: Text> Remote<T> {
 
     /// What a server sampled, once it is what a server may have sampled.
     fn completion(&self, http: &Http, ask: &Ask<'_>, raw: Raw) -> Result<Completion, RemoteError> {
-        let refuse = |message: String| Err(http.answer(self.settings.engine.call(), message));
-        let (tokens, log_probs) = (raw.tokens, raw.log_probs);
-        if tokens.is_empty() || tokens.len() > ask.max_tokens {
-            return refuse(format!(
-                "has {} tokens; 1 to {} were asked for",
-                tokens.len(),
-                ask.max_tokens
-            ));
-        }
-        if let Some(id) = tokens.iter().find(|id| **id as usize >= self.text.vocab()) {
-            return refuse(format!(
-                "has the token id {id}, outside the vocabulary of {} tokens; is another model served?",
-                self.text.vocab()
-            ));
-        }
-        if log_probs.len() != tokens.len() {
-            return refuse(format!(
-                "has {} log-probs for {} tokens",
-                log_probs.len(),
-                tokens.len()
-            ));
-        }
-        if let Some(value) = log_probs.iter().find(|it| !it.is_finite() || **it > 1e-3) {
-            return refuse(format!("has the log-prob {value}"));
-        }
-        let finish_reason = match raw.finish.as_str() {
-            "stop" => FinishReason::Stop,
-            "length" => FinishReason::Length,
-            other => {
-                return refuse(format!(
-                    "ended by `{other}`; `stop` or `length` were expected"
-                ));
-            }
+        let call = self.settings.engine.call();
+        let finish = self
+            .check_raw(ask, &raw)
+            .map_err(|it| http.answer(call, it))?;
+        let (mut tokens, mut log_probs) = (raw.tokens, raw.log_probs);
+        let read = |tokens: &[u32]| {
+            let found = self.text_of(tokens, ask.sampling);
+            found.map_err(|error| http.answer(call, format!("cannot be decoded: {error}")))
         };
-        let text = self.text_of(&tokens, ask.sampling);
-        let (text, stopped) = text.map_err(|error| {
-            http.answer(
-                self.settings.engine.call(),
-                format!("cannot be decoded: {error}"),
-            )
-        })?;
+        let (text, stopped) = read(&tokens)?;
+        if stopped {
+            // Not every server ends where the stop text does.
+            let whole = |n: &usize| read(&tokens[..*n]).is_ok_and(|it| it.1);
+            let count = (1..tokens.len()).find(whole).unwrap_or(tokens.len());
+            tokens.truncate(count);
+            log_probs.truncate(count);
+        }
         let ended = stopped
             || tokens
                 .last()
                 .is_some_and(|it| self.is_end(*it, ask.sampling));
         let trained = self.settings.log_probs == LogProbs::Trained;
-        if trained && finish_reason == FinishReason::Stop && !ended {
-            return refuse("ended without its end-of-text token, which training needs".to_owned());
+        if trained && finish == FinishReason::Stop && !ended {
+            let message = "ended without its end-of-text token, which training needs";
+            return Err(http.answer(call, message.to_owned()));
         }
         Ok(Completion {
             tokens,
             log_probs,
             text,
-            finish_reason,
+            finish_reason: if stopped { FinishReason::Stop } else { finish },
         })
+    }
+
+    /// Counts, ids and numbers; gives why the sample ended.
+    fn check_raw(&self, ask: &Ask<'_>, raw: &Raw) -> Result<FinishReason, String> {
+        let (count, most, vocab) = (raw.tokens.len(), ask.max_tokens, self.text.vocab());
+        if count == 0 || count > most {
+            return Err(format!("has {count} tokens; 1 to {most} were asked for"));
+        }
+        if let Some(id) = raw.tokens.iter().find(|id| **id as usize >= vocab) {
+            return Err(format!(
+                "has the token id {id}, outside the vocabulary of {vocab} tokens; is another model served?"
+            ));
+        }
+        if raw.log_probs.len() != count {
+            let found = raw.log_probs.len();
+            return Err(format!("has {found} log-probs for {count} tokens"));
+        }
+        if let Some(value) = raw
+            .log_probs
+            .iter()
+            .find(|it| !it.is_finite() || **it > 1e-3)
+        {
+            return Err(format!("has the log-prob {value}"));
+        }
+        match raw.finish.as_str() {
+            "stop" => Ok(FinishReason::Stop),
+            "length" => Ok(FinishReason::Length),
+            other => Err(format!(
+                "ended by `{other}`; `stop` or `length` were expected"
+            )),
+        }
     }
 
     fn is_end(&self, id: u32, sampling: &Sampling) -> bool {

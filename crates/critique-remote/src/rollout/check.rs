@@ -32,9 +32,13 @@ impl<T: Text> Remote<T> {
             )));
         };
         let context = self.settings.context_tokens as u64;
-        if let Some(found) = entry["max_model_len"].as_u64().filter(|it| *it < context) {
+        let room = entry["max_model_len"]
+            .as_u64()
+            .or(entry["meta"]["n_ctx"].as_u64());
+        if let Some(found) = room.filter(|it| *it < context) {
             return Err(http.differs(format!(
-                "holds {found} tokens, the run asks for {context}; start it with --max-model-len {context}"
+                "holds {found} tokens, the run asks for {context}; start it with more (vLLM: \
+                 `--max-model-len`, llama.cpp: `--ctx-size`)"
             )));
         }
         let vocab = self.text.vocab() as u64;

@@ -171,7 +171,8 @@ fn sglang(ask: &Ask<'_>) -> Value {
     body
 }
 
-/// llama.cpp's own call. Its seeds have 32 bits, of which all ones mean "at random".
+/// llama.cpp's own call. Its seeds have 32 bits, of which all ones mean "at random". Stop texts are
+/// not sent: where one ends a text, no log-probs come back. They cut the completion here instead.
 fn llama_cpp(ask: &Ask<'_>) -> Value {
     let sampling = ask.sampling;
     let seed = (ask.seed ^ (ask.seed >> 32)) % u64::from(u32::MAX);
@@ -186,7 +187,6 @@ fn llama_cpp(ask: &Ask<'_>) -> Value {
         "seed": seed,
         "n_probs": ask.top.max(1),
         "return_tokens": true,
-        "stop": sampling.stop,
         "ignore_eos": sampling.ignore_eos,
         "stream": false,
     })

@@ -1,9 +1,11 @@
 //! Both clients against servers within the tests: what real ones answered, computed models that
-//! misbehave on purpose, and faults. `worker.rs` asks the real worker where there is one.
+//! misbehave on purpose, and faults. `worker.rs` and `llama_cpp.rs` ask real
+//! ones where they are there.
 
 mod adapters;
 mod bigram;
 mod calibration;
+mod llama_cpp;
 mod recordings;
 mod rollouts;
 mod server;

@@ -130,12 +130,17 @@ fn all_settings_of_sampling_reach_the_server() {
         min_p: 0.25,
         max_new_tokens: 100,
         stop: vec!["h".to_owned()],
-        stop_token_ids: vec![7],
+        stop_token_ids: vec![9],
         ignore_eos: true,
     };
     request.seeds.truncate(1);
     let found = remote.generate(&[request]).unwrap();
     assert_eq!(found[0][0].text, "m", "cut at the stop text");
+    assert_eq!(
+        found[0][0].tokens,
+        [12, 7],
+        "the token that completes it is the last"
+    );
     let body = server.seen().pop().unwrap().body;
     for (field, value) in [("temperature", 0.5), ("min_p", 0.25)] {
         assert_eq!(body[field].as_f64().unwrap(), value);
@@ -145,7 +150,7 @@ fn all_settings_of_sampling_reach_the_server() {
         ("top_k", "5"),
         ("max_tokens", "61"),
         ("stop", "[\"h\"]"),
-        ("stop_token_ids", "[7]"),
+        ("stop_token_ids", "[9]"),
         ("ignore_eos", "true"),
     ] {
         assert_eq!(body[field].to_string(), value, "{field}");

@@ -281,7 +281,7 @@ fn answers_that_are_none_are_named() {
                 b"HTTP/1.1 302 X\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
                     .to_vec(),
             ),
-            "no answer to",
+            "status 302",
         ),
         (
             Reply::Raw(b"\x00\x01\x02 not http\r\n\r\n".to_vec()),

@@ -100,7 +100,8 @@ fn the_real_worker_calibrates_trains_and_replays() {
         let there = std::fs::read(export.folder.as_ref().unwrap().join(name)).unwrap();
         assert_eq!(std::fs::read(fetched.path().join(name)).unwrap(), there);
     };
-    ["adapter_config.json", "adapter_model.safetensors"].map(same);
+    same("adapter_config.json");
+    same("adapter_model.safetensors");
     for model in [model, reference] {
         model.unload().unwrap();
     }
