@@ -201,7 +201,9 @@ impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Self {
         let exit = match &error {
             TrainError::Run(RunError::Setting(_) | RunError::Folder { .. }) => Exit::Usage,
-            TrainError::NotFinite { .. } | TrainError::Gate { .. } => Exit::Gate,
+            TrainError::NotFinite { .. }
+            | TrainError::Gate { .. }
+            | TrainError::LearntNothing { .. } => Exit::Gate,
             TrainError::Interrupted { .. } => Exit::Signal(2),
             TrainError::Model(error) => exit_of_model(error),
             TrainError::Task(error) => exit_of_task(error),

@@ -39,14 +39,7 @@ pub trait Text: Send + Sync {
     /// When the template refuses the messages.
     fn encode(&self, prompt: &Prompt) -> Result<Vec<u32>, GenerateError>;
 
-    /// As [`Generate::encode_turn`].
-    ///
-    /// # Errors
-    ///
-    /// When the tokenizer refuses the text.
-    fn encode_turn(&self, text: &str) -> Result<Vec<u32>, GenerateError>;
-
-    /// As [`Generate::decode`].
+    /// The text of token ids, special tokens left out.
     ///
     /// # Errors
     ///
@@ -393,14 +386,6 @@ impl<T: Text> Remote<T> {
 impl<T: Text> Generate for Remote<T> {
     fn encode(&self, prompt: &Prompt) -> Result<Vec<u32>, GenerateError> {
         self.text.encode(prompt)
-    }
-
-    fn encode_turn(&self, text: &str) -> Result<Vec<u32>, GenerateError> {
-        self.text.encode_turn(text)
-    }
-
-    fn decode(&self, tokens: &[u32]) -> Result<String, GenerateError> {
-        self.text.decode(tokens)
     }
 
     fn generate(&self, requests: &[Request]) -> Result<Vec<Vec<Completion>>, GenerateError> {

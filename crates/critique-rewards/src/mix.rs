@@ -141,6 +141,20 @@ pub struct RewardPart {
 }
 
 impl RewardMix {
+    /// Whether no reward has a weight.
+    pub fn pays_nothing(&self) -> bool {
+        let own = [
+            self.discriminability,
+            self.refinement,
+            self.delta,
+            self.correction,
+            self.format_penalty,
+        ];
+        own.iter().all(|weight| *weight == 0.0)
+            && self.others.values().all(|other| other.weight == 0.0)
+            && self.mode == Mode::Additive
+    }
+
     /// Whether a reward of the mix looks at refinements.
     pub fn needs_refinement(&self) -> bool {
         let other = |(name, other): (&String, &OtherReward)| {

@@ -39,6 +39,16 @@ pub enum TrainError {
         /// The checkpoint written then.
         checkpoint: PathBuf,
     },
+    /// No step of a stage had anything to learn from; its model is that from before it.
+    #[error(
+        "stage `{stage}` took {steps} steps and none of them had anything to learn from: all rollouts were dropped or left out, see `dropped`, `parse_rate` and `frac_reward_zero_std` in the metrics"
+    )]
+    LearntNothing {
+        /// The stage.
+        stage: String,
+        /// Its steps.
+        steps: usize,
+    },
     /// A figure that must be reached was not.
     #[error(
         "gate of stage `{stage}` not met: {measure} is {value:.3}, expected at least {at_least}"

@@ -3,7 +3,10 @@
 
 mod check;
 mod models;
+mod prompts;
 
 pub(crate) use self::check::notes;
-pub use self::check::{check, notes_of};
+pub use self::check::{check, measure_prompts, notes_of};
 pub use self::models::Models;
+pub use self::prompts::PromptLengths;
+pub(crate) use self::prompts::prompts_fit;

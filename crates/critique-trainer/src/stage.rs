@@ -34,6 +34,12 @@ pub(crate) struct Setting<'a> {
 }
 
 impl Setting<'_> {
+    /// The place of a stage of the run, counted from 0.
+    pub(crate) fn index_of(&self, stage: &str) -> usize {
+        let mut stages = self.config.stages.iter();
+        stages.position(|other| other.name() == stage).unwrap_or(0)
+    }
+
     /// The seed of a stage.
     pub(crate) fn seed(&self, stage: &str) -> u64 {
         stage_seed(self.config.seed, stage)
@@ -143,6 +149,13 @@ impl<'a> StageLoop<'a, '_> {
             let metrics = &mut outcome.metrics;
             ended = early.met(step + 1, kind.actor(), &work.model, gauge, metrics)?;
             self.advance(work, outcome.metrics)?;
+        }
+        // The count is of this stage alone, and checkpoints keep it.
+        if work.model.engine().optimizer_steps() == 0 {
+            return Err(TrainError::LearntNothing {
+                stage: stage.name.to_owned(),
+                steps: work.state.stage_step,
+            });
         }
         Ok(())
     }

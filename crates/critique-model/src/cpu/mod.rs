@@ -236,6 +236,12 @@ impl CpuEngine {
         self.forget_training();
     }
 
+    /// Ends training: what only training needs is dropped.
+    fn settle(&mut self) {
+        self.decoder.settle();
+        self.forget_training();
+    }
+
     fn forget_training(&mut self) {
         self.grads = Vec::new();
         self.moments = vec![Moments::default(); self.decoder.trained.len()];
@@ -592,8 +598,7 @@ impl Engine for CpuEngine {
     }
 
     fn into_frozen(mut self: Box<Self>) -> Box<dyn Engine> {
-        self.decoder.settle();
-        self.forget_training();
+        self.settle();
         self
     }
 

@@ -15,10 +15,6 @@ impl Text for Words {
         Ok(vec![60, 49, 26, 12, 35])
     }
 
-    fn encode_turn(&self, _: &str) -> Result<Vec<u32>, GenerateError> {
-        unreachable!("no turn is trained here")
-    }
-
     fn decode(&self, tokens: &[u32]) -> Result<String, GenerateError> {
         Ok(tokens.iter().map(|it| format!("w{it}")).collect())
     }

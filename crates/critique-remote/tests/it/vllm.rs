@@ -29,14 +29,6 @@ impl Text for Letters {
             .collect())
     }
 
-    fn encode_turn(&self, text: &str) -> Result<Vec<u32>, GenerateError> {
-        Ok(text
-            .bytes()
-            .map(|it| u32::from(it - b'a'))
-            .chain([END])
-            .collect())
-    }
-
     fn decode(&self, tokens: &[u32]) -> Result<String, GenerateError> {
         Ok(tokens
             .iter()

@@ -282,6 +282,15 @@ impl RunConfig {
             let what = "`rollout.group_size` is 1, but its advantage compares siblings; expected at least 2";
             return Err(place.wrong_at("rollout.group_size", what));
         }
+        if rollout.critique.temperature == 0.0 && stage.advantage.compares_siblings() {
+            let key = "rollout.critique.temperature";
+            let what = format!(
+                "`{key}` is 0, so all critiques of a group are one text and teach `{}` nothing; \
+                 expected above 0",
+                stage.advantage.name()
+            );
+            return Err(place.wrong_at(key, what));
+        }
         if rollout.balanced && rollout.responses < 2 {
             let what = "`rollout.balanced` wants a right and a wrong response; expected `rollout.responses` of at least 2";
             return Err(place.wrong_at("rollout.balanced", what));

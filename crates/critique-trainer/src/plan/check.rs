@@ -2,7 +2,7 @@
 //! and not after the first ones: files, splits, and what the task can do.
 
 use critique_core::files::FileError;
-use critique_core::{Problem, Split};
+use critique_core::{Problem, Prompt, Split};
 use critique_rollout::{Control, FixedResponses};
 use critique_run::rows::NO_CRITIC;
 use critique_run::{
@@ -11,6 +11,7 @@ use critique_run::{
 };
 use critique_tasks::Task;
 
+use super::prompts::{PromptLengths, prompts_fit};
 use crate::error::TrainError;
 use crate::stage::rl::{fixed_responses, problems_of};
 use crate::stage::sft;
@@ -173,14 +174,51 @@ fn reinforced(
     Ok(())
 }
 
-/// What a person should know of the stages of RL that a run would train, none of which is an error.
+/// Measures the prompts of a run's stages of RL on training problems, each with the stage's name.
+/// `measure` gives the tokens of a prompt and the context of the model of a name.
+///
+/// # Errors
+///
+/// When none of a phase fits its model, when problems cannot be read, or as `measure`.
+pub fn measure_prompts<E: From<TrainError> + From<Misfit>>(
+    config: &RunConfig,
+    task: &dyn Task,
+    measure: &mut dyn FnMut(&str, &Prompt) -> Result<(usize, usize), E>,
+) -> Result<Vec<(String, PromptLengths)>, E> {
+    let train = task.problems(Split::Train).map_err(TrainError::from)?;
+    let mut all = Vec::new();
+    for (index, stage) in config.stages.iter().enumerate() {
+        let StageConfig::Rl(stage) = stage else {
+            continue;
+        };
+        let fixed = fixed_responses(&config.rollout)?;
+        let problems = problems_of(&stage.name, fixed.as_ref(), &train)?;
+        let place = StagePlace::of(config, index);
+        let found = prompts_fit(place, stage, &config.rollout, (task, &problems), measure)?;
+        all.extend(
+            found
+                .into_iter()
+                .map(|lengths| (stage.name.clone(), lengths)),
+        );
+    }
+    Ok(all)
+}
+
+/// What a person should know of the stages that a run would train, none of which is an error.
 ///
 /// # Errors
 ///
 /// When the task's problems or the file of responses cannot be read.
 pub fn notes_of(config: &RunConfig, task: &dyn Task) -> Result<Vec<String>, TrainError> {
     let train = task.problems(Split::Train)?;
-    let mut all = Vec::new();
+    let mut all: Vec<String> = config.stages.iter().filter_map(idle).collect();
+    let found = task.problems(config.eval.split)?.len();
+    if config.eval.problems > found && config.stages.iter().any(|s| s.eval_as().is_some()) {
+        all.push(format!(
+            "`eval.problems` is {}, and the split has {found}: all of them are evaluated",
+            config.eval.problems
+        ));
+    }
     for stage in &config.stages {
         if let StageConfig::Rl(stage) = stage {
             let fixed = fixed_responses(&config.rollout)?;
@@ -191,7 +229,13 @@ pub fn notes_of(config: &RunConfig, task: &dyn Task) -> Result<Vec<String>, Trai
     Ok(all)
 }
 
-/// The same of one stage that walks through these problems.
+/// That a stage changes nothing.
+fn idle(stage: &StageConfig) -> Option<String> {
+    let common = stage.common();
+    (common.lr == 0.0).then(|| format!("stage `{}`: `lr` is 0, so nothing is learnt", common.name))
+}
+
+/// The same of one stage of RL that walks through these problems.
 pub(crate) fn notes(
     rollout: &RolloutConfig,
     stage: &RlStage,
@@ -199,24 +243,34 @@ pub(crate) fn notes(
     problems: &[Problem],
 ) -> Vec<String> {
     let mut notes = Vec::new();
+    let mut note = |what: String| notes.push(format!("stage `{}`: {what}", stage.name));
+    if stage.rewards.pays_nothing() {
+        note("`rewards` gives no reward a weight, so all rollouts earn the same".to_owned());
+    }
     if stage.rewards.delta_is_refinement(&stage.advantage) {
-        notes.push(format!(
-            "stage `{}`: `rewards.delta` teaches what `rewards.refinement` teaches: the critiques \
-             of a group share a response, and `advantage = \"{}\"` takes off what is the same in a \
-             group; the two differ under `\"reinforce\"` and `\"reinforce_plus_plus\"`, or with \
-             `rewards.mode = \"gated\"`",
-            stage.name,
+        note(format!(
+            "`rewards.delta` teaches what `rewards.refinement` teaches: the critiques of a group \
+             share a response, and `advantage = \"{}\"` takes off what is the same in a group; the \
+             two differ under `\"reinforce\"` and `\"reinforce_plus_plus\"`, or with `rewards.mode \
+             = \"gated\"`",
             stage.advantage.name()
+        ));
+    }
+    let (minibatch, size) = (stage.minibatch, rollout.group_size);
+    if minibatch > 0 && !minibatch.is_multiple_of(size) {
+        let taken = (minibatch / size).max(1) * size;
+        note(format!(
+            "`minibatch` is {minibatch}, and groups of {size} stay whole: an optimizer step takes \
+             {taken} critiques"
         ));
     }
     let wanted = rollout.responses;
     let few = |problem: &&Problem| fixed.is_some_and(|fixed| fixed.count(problem) < wanted);
     let few = problems.iter().filter(few).count();
     if few > 0 {
-        notes.push(format!(
-            "stage `{}`: `responses_file` has fewer than {wanted} responses to {few} of {} problems, \
-             which give as many as there are",
-            stage.name,
+        note(format!(
+            "`responses_file` has fewer than {wanted} responses to {few} of {} problems, which give \
+             as many as there are",
             problems.len()
         ));
     }

@@ -8,7 +8,9 @@ mod update;
 
 use std::time::Instant;
 
-use critique_core::{Attempt, Completion, FinishReason, Problem, Rng, Rollout, derive_seed};
+use critique_core::{
+    Attempt, Completion, FinishReason, Generate, Problem, Prompt, Rng, Rollout, derive_seed,
+};
 use critique_model::{Group, LanguageModel, PerToken};
 use critique_rewards::{
     BaselineState, FlatGroups, GroupStats, Part, RewardBreakdown, Rewards, Sequence, TokenStats,
@@ -17,7 +19,7 @@ use critique_rollout::{
     Case, FixedResponses, RolloutGroup, RolloutId, RolloutRecord, Scored, Seeds, balanced, cases,
     critique, drop_unrefined, refine, respond,
 };
-use critique_run::{Metrics, Misfit, RlStage, RolloutConfig};
+use critique_run::{Metrics, Misfit, RlStage, RolloutConfig, StagePlace};
 use critique_tasks::Task;
 use serde_json::json;
 
@@ -27,7 +29,7 @@ pub(super) use self::step::RlStep;
 use super::Setting;
 use crate::error::TrainError;
 use crate::memory;
-use crate::plan::{Models, notes};
+use crate::plan::{Models, PromptLengths, notes, prompts_fit};
 
 /// What the steps of a stage share.
 pub(crate) struct RlContext<'a> {
@@ -35,6 +37,7 @@ pub(crate) struct RlContext<'a> {
     pub(crate) rollout: &'a RolloutConfig,
     pub(crate) task: &'a dyn Task,
     pub(crate) rewards: Rewards,
+    lengths: Vec<PromptLengths>,
     problems: Vec<Problem>,
     fixed: Option<FixedResponses>,
     pub(crate) actor: &'a LanguageModel,
@@ -98,11 +101,20 @@ impl<'a> RlContext<'a> {
         };
         // The model among `models` stays as it was when the stage began.
         let (actor, start) = models.pair("actor", &stage.model)?;
+        let mut measure = |name: &str, prompt: &Prompt| -> Result<_, TrainError> {
+            let model = if name == "actor" { actor } else { start };
+            let tokens = model.codec().encode_prompt(prompt)?.len();
+            Ok((tokens, model.context_tokens()))
+        };
+        let asked = (setting.task, problems.as_slice());
+        let place = StagePlace::of(setting.config, setting.index_of(&stage.name));
+        let lengths = prompts_fit(place, stage, rollout, asked, &mut measure)?;
         Ok(Self {
             stage,
             rollout,
             task: setting.task,
             rewards,
+            lengths,
             problems,
             fixed,
             actor,
@@ -122,12 +134,15 @@ impl<'a> RlContext<'a> {
 
     /// What a person should know of the stage.
     pub(crate) fn notes(&self) -> Vec<String> {
-        notes(
+        let mut all = notes(
             self.rollout,
             self.stage,
             self.fixed.as_ref(),
             &self.problems,
-        )
+        );
+        let lengths = self.lengths.iter();
+        all.extend(lengths.filter_map(|lengths| lengths.note(&self.stage.name)));
+        all
     }
 
     /// One step, counted from 0: the critic is updated in place.
