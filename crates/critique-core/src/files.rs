@@ -16,6 +16,8 @@
 //! # Ok::<(), critique_core::files::FileError>(())
 //! ```
 
+pub mod given;
+
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};

@@ -30,4 +30,4 @@ pub use problem::{Message, Problem, Prompt, Role, Split};
 pub use refusal::Refusal;
 pub use rollout::{Attempt, Critique, Judgment, Rollout, Verdict};
 pub use seed::{Rng, derive_seed};
-pub use training::{AdamW, Dtype, LoraConfig};
+pub use training::{AdamW, Dtype, LayerLora, LoraConfig};

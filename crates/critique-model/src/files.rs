@@ -1,9 +1,11 @@
 //! The files of a model's folder.
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use critique_core::files::{self, FileError};
+pub(crate) use critique_core::files::given::{shown, shown_up_to};
+use critique_core::files::{self, FileError, given};
 
 use crate::error::ModelError;
 
@@ -40,17 +42,29 @@ pub fn copy_model_files(from: &Path, to: &Path) -> Result<Vec<&'static str>, Mod
 
 /// A file's bytes, or nothing when there is no such file.
 pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, ModelError> {
-    Ok(files::read_if_there(path)?)
+    Ok(given::read(path, given::LONGEST)?)
 }
 
 /// A JSON object, or nothing when there is no such file.
 pub(crate) fn read_json_object(
     path: &Path,
 ) -> Result<Option<serde_json::Map<String, serde_json::Value>>, ModelError> {
-    let Some(bytes) = read_if_there(path)? else {
+    let Some(bytes) = given::read(path, given::LONGEST_JSON)? else {
         return Ok(None);
     };
     parse_json_object(path, &bytes).map(Some)
+}
+
+/// A JSON object of a file that must be there.
+pub(crate) fn required_json_object(
+    path: &Path,
+) -> Result<serde_json::Map<String, serde_json::Value>, ModelError> {
+    read_json_object(path)?.ok_or_else(|| not_there(path))
+}
+
+/// That a file is not there.
+pub(crate) fn not_there(path: &Path) -> ModelError {
+    cannot_read(path, io::Error::from(io::ErrorKind::NotFound))
 }
 
 /// A JSON object out of the bytes of `path`.
@@ -65,6 +79,11 @@ pub(crate) fn parse_json_object(
 /// Writes a file whole or not at all.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
     Ok(files::write_whole(path, bytes)?)
+}
+
+/// Opens a file of a model folder; nothing when there is no such file.
+pub(crate) fn open_if_there(path: &Path) -> Result<Option<File>, ModelError> {
+    Ok(given::open(path)?)
 }
 
 pub(crate) fn cannot_read(path: &Path, source: io::Error) -> ModelError {

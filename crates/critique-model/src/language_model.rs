@@ -246,8 +246,10 @@ impl LanguageModel {
             let target = name
                 .trim_start_matches("base_model.model.")
                 .replace(".lora_A.", ".");
+            let layer = target.trim_end_matches(".weight");
+            let (rank, scale) = (lora.rank_of(layer), lora.scale_of(layer));
             if let Some(weight) = weights.get_mut(&target) {
-                add_product(&mut weight.data, &b.data, &a.data, lora.r, lora.scale());
+                add_product(&mut weight.data, &b.data, &a.data, rank, scale);
             }
         }
         weights

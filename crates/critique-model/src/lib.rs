@@ -19,7 +19,7 @@ pub use config::{Architecture, Linear, Llama3Scaling, ModelConfig, Rope};
 pub use cpu::CpuEngine;
 pub use cpu::memory::{CpuMemory, KeptMemory, Sampled, SamplingMemory, WorkMemory};
 /// Words that every engine is told with, and the tokenizer, of crates below this one.
-pub use critique_core::{AdamW, Dtype, LoraConfig};
+pub use critique_core::{AdamW, Dtype, LayerLora, LoraConfig};
 pub use critique_text::TextCodec;
 pub use device::{DeviceInfo, DeviceSpec, available};
 pub use engine::{

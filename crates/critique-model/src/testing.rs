@@ -121,11 +121,7 @@ fn value(log_probs: &PerToken) -> f64 {
 }
 
 fn lora() -> LoraConfig {
-    LoraConfig {
-        r: 2,
-        alpha: 4.0,
-        target_modules: vec!["q_proj".into(), "down_proj".into()],
-    }
+    LoraConfig::new(2, 4.0, vec!["q_proj".into(), "down_proj".into()])
 }
 
 struct Contract<'a> {

@@ -56,7 +56,7 @@ pub(super) fn add_adapter(
             linear.lora = part("A").zip(part("B")).map(|(a, b)| LowRank {
                 a,
                 b,
-                scale: lora.scale(),
+                scale: lora.scale_of(&shape.name),
             });
         }
     }

@@ -131,7 +131,7 @@ impl BurnEngine {
         seed: u64,
     ) -> Result<(), ModelError> {
         let tensors = if tensors.is_empty() {
-            fresh_adapter(&self.config, &lora, seed)
+            fresh_adapter(&self.config, &lora, seed)?
         } else {
             tensors
         };

@@ -40,6 +40,7 @@ use self::ops::Rotary;
 use self::params::{Decoder, Param};
 use self::pass::{Grads, Keep, Net, Workspace};
 use self::team::{Team, each};
+use crate::adapter::adapter_tensors;
 use crate::config::ModelConfig;
 use crate::engine::{
     Ends, Engine, Group, HostTensor, NamedTensors, PerToken, TokenLoss, Training, check_finite,
@@ -211,7 +212,7 @@ impl CpuEngine {
         seed: u64,
     ) -> Result<(), ModelError> {
         let tensors = if tensors.is_empty() {
-            fresh_adapter(&self.config, lora, seed)
+            fresh_adapter(&self.config, lora, seed)?
         } else {
             tensors
         };
@@ -342,38 +343,31 @@ fn check_tokens(
 }
 
 /// A uniform in `±1 / sqrt(d_in)` (PEFT's Kaiming with `a = sqrt(5)`), B zero.
-pub(crate) fn fresh_adapter(config: &ModelConfig, lora: &LoraConfig, seed: u64) -> NamedTensors {
-    let mut tensors = NamedTensors::new();
-    for linear in (0..config.layers).flat_map(|layer| config.linears(layer)) {
-        if !lora
-            .target_modules
-            .iter()
-            .any(|target| linear.name.rsplit('.').next() == Some(target))
-        {
-            continue;
-        }
-        let name = |which: &str| format!("base_model.model.{}.lora_{which}.weight", linear.name);
-        let mut rng = Rng::new(derive_seed(seed, &["adapter", &linear.name]));
-        let bound = 1.0 / (linear.d_in as f32).sqrt();
-        let a = (0..lora.r * linear.d_in)
-            .map(|_| bound * (2.0 * rng.uniform() - 1.0))
-            .collect();
-        tensors.insert(
-            name("A"),
-            HostTensor {
-                shape: vec![lora.r, linear.d_in],
-                data: a,
-            },
-        );
-        tensors.insert(
-            name("B"),
-            HostTensor {
-                shape: vec![linear.d_out, lora.r],
-                data: vec![0.0; linear.d_out * lora.r],
-            },
-        );
-    }
-    tensors
+///
+/// # Errors
+///
+/// When a target is no layer of the model.
+pub(crate) fn fresh_adapter(
+    config: &ModelConfig,
+    lora: &LoraConfig,
+    seed: u64,
+) -> Result<NamedTensors, ModelError> {
+    let draw = |(name, shape): (String, Vec<usize>)| {
+        let layer = name.strip_prefix("base_model.model.");
+        let layer = layer.and_then(|it| it.strip_suffix(".lora_A.weight"));
+        let data = match layer {
+            Some(layer) => {
+                let mut rng = Rng::new(derive_seed(seed, &["adapter", layer]));
+                let bound = 1.0 / (shape[1] as f32).sqrt();
+                let draw = |_| bound * (2.0 * rng.uniform() - 1.0);
+                (0..shape[0] * shape[1]).map(draw).collect()
+            }
+            None => vec![0.0; shape[0] * shape[1]],
+        };
+        (name, HostTensor { shape, data })
+    };
+    let tensors = adapter_tensors(config, lora)?.into_iter();
+    Ok(tensors.map(draw).collect())
 }
 
 /// Per-token zeros in the shape of the groups.

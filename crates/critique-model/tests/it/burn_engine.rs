@@ -300,11 +300,7 @@ fn a_merged_adapter_equals_the_adapter() {
 #[test]
 fn a_fresh_adapter_changes_nothing_until_it_is_trained() {
     let (config, weights) = uneven(Architecture::Qwen3);
-    let lora = LoraConfig {
-        r: 2,
-        alpha: 4.0,
-        target_modules: LoraConfig::all_linear(),
-    };
+    let lora = LoraConfig::new(2, 4.0, LoraConfig::all_linear());
     let groups = groups(6);
     let plain = engine(&config, weights.clone(), None, false)
         .score(&groups, 1.0)

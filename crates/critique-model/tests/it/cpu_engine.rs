@@ -577,11 +577,7 @@ fn gradients_equal_finite_differences() {
 #[test]
 fn a_fresh_adapter_changes_nothing_and_a_merged_one_equals_it() {
     let (config, engine) = uneven(Architecture::Qwen2);
-    let lora = LoraConfig {
-        r: 3,
-        alpha: 6.0,
-        target_modules: LoraConfig::all_linear(),
-    };
+    let lora = LoraConfig::new(3, 6.0, LoraConfig::all_linear());
     let mut adapted = engine.frozen();
     adapted
         .add_adapter(&lora, critique_model::NamedTensors::new(), true, 1)

@@ -13,6 +13,8 @@ mod burn_support;
 mod config;
 mod contract;
 mod cpu_engine;
+mod hostile_files;
+mod loading;
 mod real_models;
 mod support;
 mod weights;

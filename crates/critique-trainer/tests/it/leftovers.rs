@@ -291,11 +291,7 @@ fn layers_that_no_model_has_are_refused_before_anything_is_trained() {
     ] {
         let mut config = config(dir.path());
         let critic = config.models.get_mut("critic").unwrap();
-        critic.lora = Some(critique_model::LoraConfig {
-            r: 2,
-            alpha: 4.0,
-            target_modules: modules,
-        });
+        critic.lora = Some(critique_model::LoraConfig::new(2, 4.0, modules));
         let error = go(&config, &mut Notes::default(), &AtomicBool::new(false)).unwrap_err();
         let wanted = format!("`models.critic.lora.target_modules` {found}; supported are `q_proj`");
         assert!(error.to_string().contains(&wanted), "{error}");
