@@ -26,7 +26,7 @@ impl Default for Patience {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(10),
-            request: Duration::from_secs(600),
+            request: Duration::from_mins(10),
             attempts: 5,
             first_wait: Duration::from_millis(500),
         }
@@ -229,7 +229,7 @@ impl Http {
     }
 }
 
-/// What a server says in a body of an error: `detail` of FastAPI, `message` of `OpenAI`.
+/// What a server says in a body of an error: `detail` of `FastAPI`, `message` of `OpenAI`.
 fn said(value: &Value) -> String {
     let places = ["/detail", "/error/message", "/message", "/error"];
     let found = places.iter().find_map(|place| value.pointer(place));

@@ -2,7 +2,7 @@
 //!
 //! [`Remote`] implements [`Generate`] on one or more servers of one model. A server that goes away
 //! is taken out, its requests go to the others, and it is asked again until it is back; when none
-//! is left for too long, that is an error. A trained critic reaches vLLM and SGLang as an adapter,
+//! is left for too long, that is an error. A trained critic reaches vLLM and `SGLang` as an adapter,
 //! [`Remote::push_adapter`], and each completion carries the version that wrote it.
 //!
 //! Every sample is a request of its own: sample *i* of *n* of one request would get `seed + i` on
@@ -100,7 +100,7 @@ impl RolloutSettings {
             temperature: 1.0,
             parallel: 32,
             patience: Patience::default(),
-            give_up: Duration::from_secs(300),
+            give_up: Duration::from_mins(5),
         }
     }
 }

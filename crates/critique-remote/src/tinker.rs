@@ -52,10 +52,10 @@ impl TinkerSettings {
             token: None,
             base_model: None,
             patience: Patience {
-                request: Duration::from_secs(120),
+                request: Duration::from_mins(2),
                 ..Patience::default()
             },
-            longest: Duration::from_secs(3600),
+            longest: Duration::from_hours(1),
             heartbeat: Duration::from_secs(10),
             // About 4 MB of JSON; Tinker's own client stops at 5.
             request_tokens: 65_536,
@@ -95,7 +95,7 @@ impl Tinker {
         let ask = || http.get("api/v1/get_server_capabilities", SMALL);
         let capabilities: Capabilities = patiently(&http, true, ask)?;
         let base_model = served(&http, &capabilities, settings.base_model.as_deref())?;
-        let link = Link::open(http, settings.longest, settings.heartbeat)?;
+        let link = Link::open(&http, settings.longest, settings.heartbeat)?;
         Ok(Self {
             link: Arc::new(link),
             capabilities,

@@ -194,7 +194,7 @@ impl<R: Send> Run<'_, R> {
                 self.check_patience_with(&error);
             }
             Err(error) if error.is_transient() || is_missing(&error) => {
-                self.put_back(server, job, error)
+                self.put_back(server, job, error);
             }
             Err(error) => self.fail(error),
         }

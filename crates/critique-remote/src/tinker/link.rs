@@ -46,7 +46,7 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) fn open(
-        http: Http,
+        http: &Http,
         longest: Duration,
         heartbeat: Duration,
     ) -> Result<Self, RemoteError> {
@@ -57,7 +57,7 @@ impl Link {
             r#type: "create_session",
         };
         // A session that was made twice costs nothing.
-        let session: Session = patiently(&http, true, || {
+        let session: Session = patiently(http, true, || {
             http.post("api/v1/create_session", &ask, SMALL)
         })?;
         let session = session.session_id;

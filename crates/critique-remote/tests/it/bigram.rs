@@ -228,7 +228,9 @@ impl Model {
         let (old, mut advantages) = (list(&inputs["logprobs"]), list(&inputs["advantages"]));
         if habit == Habit::WhitensAdvantages {
             let size = advantages.iter().map(|it| it * it).sum::<f64>().sqrt();
-            advantages.iter_mut().for_each(|it| *it /= size);
+            for it in &mut advantages {
+                *it /= size;
+            }
         }
         let mut found = Vec::new();
         for (at, target) in targets.iter().enumerate() {
@@ -254,9 +256,9 @@ impl Model {
         let number = |name: &str| adam[name].as_f64().unwrap();
         let mut gradient = std::mem::replace(&mut self.gradient, vec![0.0; VOCAB * VOCAB]);
         if habit == Habit::MeanOverSequences {
-            gradient
-                .iter_mut()
-                .for_each(|it| *it /= self.sequences as f64);
+            for it in &mut gradient {
+                *it /= self.sequences as f64;
+            }
         }
         self.sequences = 0;
         let norm = gradient.iter().map(|it| it * it).sum::<f64>().sqrt();
@@ -276,7 +278,9 @@ impl Model {
         } else {
             factor
         };
-        gradient.iter_mut().for_each(|it| *it *= factor);
+        for it in &mut gradient {
+            *it *= factor;
+        }
         self.move_weights(&gradient, adam, habit);
         if habit == Habit::TellsNoNorm {
             return json!({ "metrics": {} });

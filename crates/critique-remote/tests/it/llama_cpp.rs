@@ -16,7 +16,8 @@ impl Text for Words {
     }
 
     fn decode(&self, tokens: &[u32]) -> Result<String, GenerateError> {
-        Ok(tokens.iter().map(|it| format!("w{it}")).collect())
+        let words: Vec<String> = tokens.iter().map(|it| format!("w{it}")).collect();
+        Ok(words.concat())
     }
 
     fn ends(&self) -> &[u32] {

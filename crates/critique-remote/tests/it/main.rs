@@ -2,6 +2,11 @@
 //! misbehave on purpose, and faults. `worker.rs` and `llama_cpp.rs` ask real
 //! ones where they are there.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests stop where they cannot go on"
+)]
+
 mod adapters;
 mod bigram;
 mod calibration;

@@ -20,7 +20,8 @@ fn cause(error: &GenerateError) -> String {
     let mut text = error.to_string();
     let mut next = std::error::Error::source(error);
     while let Some(error) = next {
-        text += &format!(": {error}");
+        text.push_str(": ");
+        text.push_str(&error.to_string());
         next = error.source();
     }
     text

@@ -32,9 +32,13 @@ fn row(tokens: &[u32]) -> Row<'_> {
 
 fn step(model: &mut RemoteModel, rows: &[Row<'_>]) -> (Vec<Vec<f32>>, f64) {
     let gradient = |index: usize, _: &[f32], grad: &mut [f32]| {
-        grad.iter_mut()
-            .enumerate()
-            .for_each(|(t, it)| *it = if (index + t) % 2 == 0 { -1.0 } else { 0.5 });
+        grad.iter_mut().enumerate().for_each(|(t, it)| {
+            *it = if (index + t).is_multiple_of(2) {
+                -1.0
+            } else {
+                0.5
+            }
+        });
     };
     let seen = model.accumulate(rows, 0.7, gradient).unwrap();
     (seen, model.step(&ADAM).unwrap().grad_norm.unwrap())
