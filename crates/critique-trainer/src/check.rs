@@ -126,15 +126,25 @@ impl Place<'_> {
         task: &dyn Task,
         problems: &[Problem],
     ) -> Result<(), TrainError> {
-        let (control, what) = match gate.measure {
+        let (possible, what) = match gate.measure {
             Measure::Accuracy | Measure::Discriminability => return Ok(()),
-            Measure::PerfectRefinement => (Control::Perfect, "perfect critiques"),
+            Measure::PerfectRefinement => (
+                Control::Perfect.is_possible(task, problems),
+                "perfect critiques",
+            ),
             Measure::Obedience => (
-                Control::ContradictoryCorrect,
+                Control::ContradictoryCorrect.is_possible(task, problems),
                 "critiques whose steps contradict their verdict",
             ),
+            Measure::Stubbornness => (
+                problems.iter().any(|problem| {
+                    let response = task.gold_response(problem);
+                    !task.futile_critiques(problem, &response).is_empty()
+                }),
+                "problems that no help mends",
+            ),
         };
-        if control.is_possible(task, problems) {
+        if possible {
             return Ok(());
         }
         let name = gate.measure.name();

@@ -1,11 +1,14 @@
 //! Gates: what a stage must reach, and whether it may end before its last step.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use critique_core::{Attempt, Problem, Sampling, Split};
 use critique_eval::{Critic, Evaluation, evaluate_responses};
 use critique_model::LanguageModel;
-use critique_rollout::{Control, Seeds, respond};
+use critique_rollout::{
+    Case, Control, RolloutGroup, Seeds, cases, given_critiques, refine, respond,
+};
 use critique_tasks::Task;
 use serde_json::json;
 
@@ -78,6 +81,7 @@ impl<'a> Gauge<'a> {
                 self.evaluate(who, perfect, attempts, 1)?.row.acc_refined
             }
             Measure::Obedience => Some(self.obedience(who, attempts)?),
+            Measure::Stubbornness => Some(self.stubbornness(who, attempts)?),
             // Judgments need no refinements, which would take most of the time.
             _ => {
                 let critic = Critic::Model(model);
@@ -143,6 +147,38 @@ impl<'a> Gauge<'a> {
         Ok(kept.min(changed))
     }
 
+    /// The lowest share, over kinds of help, of refinements that stay wrong (see
+    /// [`Measure::Stubbornness`]).
+    fn stubbornness(
+        &self,
+        actor: &LanguageModel,
+        attempts: &[Vec<Attempt>],
+    ) -> Result<f64, TrainError> {
+        let problems = &self.problems[..attempts.len()];
+        let futile = |case: &Case| {
+            let texts = self
+                .task
+                .futile_critiques(&case.problem, &case.response.text);
+            given_critiques(case, texts)
+        };
+        let mut groups: Vec<RolloutGroup> = cases(problems, attempts.to_vec())
+            .iter()
+            .map(futile)
+            .collect();
+        let sampling = self.lengths.settings("gate", self.seed, 0.0).refinement;
+        refine(actor, self.task, &mut groups, 1, &sampling, &self.seeds())?;
+        // Mended and asked, by the kind of help.
+        let mut kinds: BTreeMap<usize, (u32, u32)> = BTreeMap::new();
+        for member in groups.iter().flat_map(|group| &group.members) {
+            let (mended, asked) = kinds.entry(member.sibling).or_default();
+            let mut refinements = member.rollout.refinements.iter();
+            *mended += u32::from(refinements.any(|refinement| refinement.verdict.is_correct()));
+            *asked += 1;
+        }
+        let wrong = |(mended, asked): &(u32, u32)| 1.0 - f64::from(*mended) / f64::from(*asked);
+        Ok(kinds.values().map(wrong).reduce(f64::min).unwrap_or(0.0))
+    }
+
     /// One response to each of these problems.
     fn respond(
         &self,
@@ -155,13 +191,16 @@ impl<'a> Gauge<'a> {
             max_new_tokens: self.lengths.response,
             ..Sampling::default()
         };
-        let seeds = Seeds {
+        let problems = &self.problems[problems];
+        Ok(respond(who, self.task, problems, 1, &sampling, &self.seeds())?.attempts)
+    }
+
+    fn seeds(&self) -> Seeds<'static> {
+        Seeds {
             run: self.seed,
             stage: "gate",
             step: 0,
-        };
-        let problems = &self.problems[problems];
-        Ok(respond(who, self.task, problems, 1, &sampling, &seeds)?.attempts)
+        }
     }
 }
 
