@@ -4,8 +4,8 @@
     python benches/toy/help.py [--runs runs/toy] [--seeds 1 2 3 4 5]
 
 Reads the rollouts of greedy evaluations. Told `Wrong`, the actor is meant to take the help as it is, and at stubborn
-questions (with an operand of 8 or 9) to insist on its slip whatever the help. So a wrong response should be mended by
-the right solution alone, and at stubborn questions by nothing. Needs nothing but Python.
+questions (with an operand of 8 or 9) to leave that operation out whatever the help. So a wrong response should be
+mended by the right solution alone, and at stubborn questions by nothing. Needs nothing but Python.
 """
 import argparse
 import json
@@ -27,6 +27,12 @@ def right_values(question):
     return values
 
 
+def is_stubborn(question):
+    """Whether operations with a stubborn operand add up to anything: what the actor leaves out."""
+    pairs = [(sign, int(digit)) for sign, digit in zip(question[2::2], question[3::2])]
+    return sum(digit if sign == "+" else -digit for sign, digit in pairs if digit >= args.stubborn) % 100 != 0
+
+
 def count(path):
     """Of one evaluation: mended, of them by other help; told `Wrong` at other and at stubborn questions, and what came of it."""
     found = dict.fromkeys(["mended", "other", "told", "helped", "stubborn", "stubborn_right"], 0)
@@ -40,7 +46,7 @@ def count(path):
         found["other"] += wrong_before and right and bool(told) and not solved
         if not told:
             continue
-        if any(int(digit) >= args.stubborn for digit in rollout["question"][3::2]):
+        if is_stubborn(rollout["question"]):
             found["stubborn"] += 1
             found["stubborn_right"] += right
         elif wrong_before:

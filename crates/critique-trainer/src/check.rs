@@ -141,7 +141,7 @@ impl Place<'_> {
                     let response = task.gold_response(problem);
                     !task.futile_critiques(problem, &response).is_empty()
                 }),
-                "problems that no help mends",
+                "critiques of problems that no help mends",
             ),
         };
         if possible {

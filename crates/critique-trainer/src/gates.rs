@@ -167,16 +167,7 @@ impl<'a> Gauge<'a> {
             .collect();
         let sampling = self.lengths.settings("gate", self.seed, 0.0).refinement;
         refine(actor, self.task, &mut groups, 1, &sampling, &self.seeds())?;
-        // Mended and asked, by the kind of help.
-        let mut kinds: BTreeMap<usize, (u32, u32)> = BTreeMap::new();
-        for member in groups.iter().flat_map(|group| &group.members) {
-            let (mended, asked) = kinds.entry(member.sibling).or_default();
-            let mut refinements = member.rollout.refinements.iter();
-            *mended += u32::from(refinements.any(|refinement| refinement.verdict.is_correct()));
-            *asked += 1;
-        }
-        let wrong = |(mended, asked): &(u32, u32)| 1.0 - f64::from(*mended) / f64::from(*asked);
-        Ok(kinds.values().map(wrong).reduce(f64::min).unwrap_or(0.0))
+        Ok(lowest_wrong_share(&groups))
     }
 
     /// One response to each of these problems.
@@ -202,6 +193,20 @@ impl<'a> Gauge<'a> {
             step: 0,
         }
     }
+}
+
+/// The share of refinements that are wrong, of the siblings that have the lowest: every critique of
+/// a group helps in a way of its own. 0 without any, so that a gate cannot be met by nothing.
+fn lowest_wrong_share(groups: &[RolloutGroup]) -> f64 {
+    let mut kinds: BTreeMap<usize, (u32, u32)> = BTreeMap::new();
+    for member in groups.iter().flat_map(|group| &group.members) {
+        let (wrong, asked) = kinds.entry(member.sibling).or_default();
+        let right = |refinement: &Attempt| refinement.verdict.is_correct();
+        *wrong += u32::from(!member.rollout.refinements.iter().any(right));
+        *asked += 1;
+    }
+    let share = |(wrong, asked): &(u32, u32)| f64::from(*wrong) / f64::from(*asked);
+    kinds.values().map(share).reduce(f64::min).unwrap_or(0.0)
 }
 
 /// Whether the gates of a stage are met before its last step, where it asks for that; what they
@@ -269,4 +274,58 @@ pub(crate) fn check_gates(
         });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use critique_core::Verdict;
+
+    use super::*;
+
+    /// A response refined by as many critiques, the refinements with these verdicts.
+    fn refined(verdicts: &[Verdict]) -> RolloutGroup {
+        let attempt = |verdict| Attempt {
+            text: String::new(),
+            completion: None,
+            verdict,
+            score: 0.0,
+            answer: None,
+        };
+        let case = Case {
+            problem: Problem {
+                id: "one".into(),
+                question: String::new(),
+                answer: String::new(),
+                solution: String::new(),
+            },
+            response: attempt(Verdict::Wrong),
+            sample: 0,
+        };
+        let mut group = given_critiques(&case, verdicts.iter().map(|_| "help".to_owned()));
+        for (member, &verdict) in group.members.iter_mut().zip(verdicts) {
+            member.rollout.refinements = vec![attempt(verdict)];
+        }
+        group
+    }
+
+    #[test]
+    fn the_help_that_mends_most_counts() {
+        let (right, wrong) = (Verdict::Correct, Verdict::Wrong);
+        let groups = [
+            refined(&[wrong, right, wrong]),
+            refined(&[]),
+            refined(&[Verdict::Unparsed, wrong, wrong]),
+            refined(&[wrong, right, wrong]),
+            refined(&[right, right, wrong]),
+        ];
+        let share = lowest_wrong_share(&groups);
+        assert!((share - 0.25).abs() < 1e-12, "{share}");
+        let share = lowest_wrong_share(&[refined(&[wrong])]);
+        assert!((share - 1.0).abs() < 1e-12, "{share}");
+        let share = lowest_wrong_share(&[refined(&[])]);
+        assert!(
+            share.abs() < 1e-12,
+            "nothing was asked, and the share is {share}"
+        );
+    }
 }

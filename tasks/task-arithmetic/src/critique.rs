@@ -45,9 +45,9 @@ impl StepNote {
 pub enum FutileHelp {
     /// The right solution.
     Right,
-    /// What the actor insists on, and steps that follow from it, are as many too high.
+    /// Steps that the actor leaves out are as many too high, and what follows from them.
     TooHigh(u8),
-    /// Concedes what the actor insists on, and ends in the answer.
+    /// Leaves out what the actor leaves out, and ends in the answer.
     Conceding,
     /// Any values, drawn by the question.
     Random,
@@ -184,10 +184,11 @@ impl ChainCritique {
         // Mostly wrong, so that it has to be read: an actor that computes it is mostly wrong too.
         critique.help_with(chain, |_, before, op| {
             let right = op.apply(before);
-            if rng.chance(0.5) {
-                right
-            } else {
-                other_value(rng, right)
+            match rng.below(8) {
+                0..3 => right,
+                // Near misses, so that it does not do to read the help and take one off.
+                3..6 => (right + [98, 99, 1, 2][rng.below(4)]) % 100,
+                _ => other_value(rng, right),
             }
         });
         critique
@@ -334,6 +335,7 @@ mod tests {
     fn no_help_mends_what_the_actor_insists_on() {
         let noise = Noise::default();
         let rng = &mut Rng::new(1);
+        assert_eq!(noise.insists(&Chain::parse("94+8-3-8").unwrap()), None);
         for question in ["94+3-9-1", "94+8+5-1", "20+9-8-8"] {
             let chain = Chain::parse(question).unwrap();
             let right = chain.values();

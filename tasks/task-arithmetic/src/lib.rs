@@ -188,7 +188,7 @@ impl Task for Arithmetic {
     ) -> Option<String> {
         let chain = Chain::parse(&problem.question)?;
         let stated = chain.stated(response)?;
-        // Where the actor insists on a slip, nobody can tell whether it obeys.
+        // Where the actor insists, nobody can tell whether it obeys.
         if self.noise.insists(&chain).is_some() {
             return None;
         }

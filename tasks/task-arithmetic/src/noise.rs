@@ -11,8 +11,8 @@ use crate::chain::{Chain, Op, other_value};
 pub struct Noise {
     /// A step is hard when its operand is at least this and it carries or borrows.
     pub hard_operand: u8,
-    /// A question with an operand of at least this is stubborn: told `Wrong`, the actor slips at this
-    /// operand whatever the help says, so no help mends its answer. 10 for none.
+    /// A question with an operand of at least this is stubborn: told `Wrong`, the actor leaves the
+    /// operation out whatever the help says, so no help mends its answer. 10 for none.
     pub stubborn_operand: u8,
     /// The actor slips at a hard step.
     pub actor_slip: f32,
@@ -71,20 +71,24 @@ impl Noise {
     }
 
     /// What the actor answers to a stubborn question when it is told `Wrong`, whatever else it is told:
-    /// each operand of [`Noise::stubborn_operand`] or more one too low. `None` for other questions.
+    /// it leaves the operations out that have an operand of [`Noise::stubborn_operand`] or more.
+    /// `None` for other questions, and where what is left out adds up to nothing.
+    ///
+    /// A value that is far off, and copied: an actor that errs by one while it computes does not end
+    /// in the right answer by that.
     pub fn insists(&self, chain: &Chain) -> Option<Vec<u8>> {
         let insisted = |_, value, op: Op| {
             if self.is_stubborn(op) {
-                op.slip(value)
+                value
             } else {
                 op.apply(value)
             }
         };
-        let any = chain.ops.iter().any(|&op| self.is_stubborn(op));
-        any.then(|| chain.continue_from(chain.start, 0, insisted))
+        let values = chain.continue_from(chain.start, 0, insisted);
+        (values.last() != chain.values().last()).then_some(values)
     }
 
-    /// Whether the actor insists on a slip at this operand.
+    /// Whether the actor, told `Wrong`, leaves this operation out.
     pub(crate) fn is_stubborn(&self, op: Op) -> bool {
         op.operand >= self.stubborn_operand
     }
