@@ -194,6 +194,7 @@ fn measured(measure: Measure) -> &'static str {
         Measure::Discriminability => "balanced Acc@Dis",
         Measure::PerfectRefinement => "Acc@Refine by perfect critiques",
         Measure::Obedience => "obedience to verdicts against the steps",
+        Measure::Stubbornness => "wrong whatever help, where meant to be",
     }
 }
 

@@ -95,19 +95,24 @@ pub fn control_critiques(
 ) -> Result<Vec<RolloutGroup>, RolloutError> {
     let group = |case| -> Result<RolloutGroup, RolloutError> {
         let text = text(control, task, case, seeds)?;
-        let critique = Critique {
-            prompt: Vec::new(),
-            judgment: parse_judgment(&text),
-            completion: Completion {
-                tokens: Vec::new(),
-                log_probs: Vec::new(),
-                text,
-                finish_reason: FinishReason::Stop,
-            },
-        };
-        Ok(group_of(case, std::iter::once(critique)))
+        Ok(given_critiques(case, std::iter::once(text)))
     };
     cases.iter().map(group).collect()
+}
+
+/// Critiques that somebody has written, to be refined like any other. They have text but no tokens.
+pub fn given_critiques(case: &Case, texts: impl IntoIterator<Item = String>) -> RolloutGroup {
+    let critiques = texts.into_iter().map(|text| Critique {
+        prompt: Vec::new(),
+        judgment: parse_judgment(&text),
+        completion: Completion {
+            tokens: Vec::new(),
+            log_probs: Vec::new(),
+            text,
+            finish_reason: FinishReason::Stop,
+        },
+    });
+    group_of(case, critiques)
 }
 
 fn text(

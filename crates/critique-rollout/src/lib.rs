@@ -34,7 +34,7 @@ pub mod record;
 mod seeds;
 
 pub use alone::Alone;
-pub use control::{Control, control_critiques};
+pub use control::{Control, control_critiques, given_critiques};
 pub use error::RolloutError;
 pub use fixed::FixedResponses;
 pub use group::{Case, Member, RolloutGroup, balanced, cases, drop_unrefined, split_by_verdict};

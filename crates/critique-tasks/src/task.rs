@@ -99,6 +99,14 @@ pub trait Task: Send + Sync {
         None
     }
 
+    /// Critiques that say `Wrong` and help in a different way each, of a problem that the actor is
+    /// made to get wrong whatever help it is given; empty for all other problems. The same kinds
+    /// of help in the same order for each such problem. They tell whether help mends it after all.
+    fn futile_critiques(&self, problem: &Problem, response: &str) -> Vec<String> {
+        let _ = (problem, response);
+        Vec::new()
+    }
+
     /// The three prompts (docs/method.md, "Prompts").
     fn prompts(&self) -> PromptStyle {
         PromptStyle::default()

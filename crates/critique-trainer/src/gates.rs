@@ -1,11 +1,12 @@
 //! Gates: what a stage must reach, and whether it may end before its last step.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use critique_core::{Attempt, Problem, Sampling, Split};
 use critique_eval::{Critic, Evaluation, evaluate_responses};
 use critique_model::LanguageModel;
-use critique_rollout::{Control, respond};
+use critique_rollout::{Case, Control, RolloutGroup, cases, given_critiques, refine, respond};
 use critique_run::{Gate, Lengths, Measure, Metrics, StageConfig, gate_samples};
 use critique_tasks::Task;
 use serde_json::json;
@@ -78,6 +79,7 @@ impl<'a> Gauge<'a> {
                 self.evaluate(who, perfect, attempts, 1)?.row.acc_refined
             }
             Measure::Obedience => Some(self.obedience(who, attempts)?),
+            Measure::Stubbornness => Some(self.stubbornness(who, attempts)?),
             // Judgments need no refinements, which would take most of the time.
             _ => {
                 let critic = Critic::Model(model);
@@ -143,6 +145,36 @@ impl<'a> Gauge<'a> {
         Ok(kept.min(changed))
     }
 
+    /// The lowest share, over kinds of help, of refinements that stay wrong (see
+    /// [`Measure::Stubbornness`]).
+    fn stubbornness(
+        &self,
+        actor: &LanguageModel,
+        attempts: &[Vec<Attempt>],
+    ) -> Result<f64, TrainError> {
+        let problems = &self.problems[..attempts.len()];
+        let futile = |case: &Case| {
+            let texts = self
+                .task
+                .futile_critiques(&case.problem, &case.response.text);
+            given_critiques(case, texts)
+        };
+        let mut groups: Vec<RolloutGroup> = cases(problems, attempts.to_vec())
+            .iter()
+            .map(futile)
+            .collect();
+        let sampling = self.lengths.settings("gate", self.seed, 0.0).refinement;
+        refine(
+            actor,
+            self.task,
+            &mut groups,
+            1,
+            &sampling,
+            &gate_samples(self.seed),
+        )?;
+        Ok(lowest_wrong_share(&groups))
+    }
+
     /// One response to each of these problems.
     fn respond(
         &self,
@@ -159,6 +191,20 @@ impl<'a> Gauge<'a> {
         let problems = &self.problems[problems];
         Ok(respond(who, self.task, problems, 1, &sampling, &seeds)?.attempts)
     }
+}
+
+/// The share of refinements that are wrong, of the siblings that have the lowest: every critique of
+/// a group helps in a way of its own. 0 without any, so that a gate cannot be met by nothing.
+fn lowest_wrong_share(groups: &[RolloutGroup]) -> f64 {
+    let mut kinds: BTreeMap<usize, (u32, u32)> = BTreeMap::new();
+    for member in groups.iter().flat_map(|group| &group.members) {
+        let (wrong, asked) = kinds.entry(member.sibling).or_default();
+        let right = |refinement: &Attempt| refinement.verdict.is_correct();
+        *wrong += u32::from(!member.rollout.refinements.iter().any(right));
+        *asked += 1;
+    }
+    let share = |(wrong, asked): &(u32, u32)| f64::from(*wrong) / f64::from(*asked);
+    kinds.values().map(share).reduce(f64::min).unwrap_or(0.0)
 }
 
 /// Whether the gates of a stage are met before its last step, where it asks for that; what they
@@ -225,4 +271,58 @@ pub(crate) fn check_gates(
         });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use critique_core::Verdict;
+
+    use super::*;
+
+    /// A response refined by as many critiques, the refinements with these verdicts.
+    fn refined(verdicts: &[Verdict]) -> RolloutGroup {
+        let attempt = |verdict| Attempt {
+            text: String::new(),
+            completion: None,
+            verdict,
+            score: 0.0,
+            answer: None,
+        };
+        let case = Case {
+            problem: Problem {
+                id: "one".into(),
+                question: String::new(),
+                answer: String::new(),
+                solution: String::new(),
+            },
+            response: attempt(Verdict::Wrong),
+            sample: 0,
+        };
+        let mut group = given_critiques(&case, verdicts.iter().map(|_| "help".to_owned()));
+        for (member, &verdict) in group.members.iter_mut().zip(verdicts) {
+            member.rollout.refinements = vec![attempt(verdict)];
+        }
+        group
+    }
+
+    #[test]
+    fn the_help_that_mends_most_counts() {
+        let (right, wrong) = (Verdict::Correct, Verdict::Wrong);
+        let groups = [
+            refined(&[wrong, right, wrong]),
+            refined(&[]),
+            refined(&[Verdict::Unparsed, wrong, wrong]),
+            refined(&[wrong, right, wrong]),
+            refined(&[right, right, wrong]),
+        ];
+        let share = lowest_wrong_share(&groups);
+        assert!((share - 0.25).abs() < 1e-12, "{share}");
+        let share = lowest_wrong_share(&[refined(&[wrong])]);
+        assert!((share - 1.0).abs() < 1e-12, "{share}");
+        let share = lowest_wrong_share(&[refined(&[])]);
+        assert!(
+            share.abs() < 1e-12,
+            "nothing was asked, and the share is {share}"
+        );
+    }
 }

@@ -5,7 +5,7 @@
 //! right. That shows *that* a value is wrong; the check does not hold what is right. The help stands
 //! behind the verdict: the solution as it should read, which has to be computed forwards.
 
-use critique_tasks::Rng;
+use critique_tasks::{Rng, derive_seed};
 
 use crate::chain::{Chain, Op, other_value};
 use crate::noise::Noise;
@@ -37,6 +37,53 @@ impl StepNote {
         let rest = units.line(self.undone, units.apply(self.undone));
         // Both lines have the value taken back, of two digits; it is said once.
         format!("{back}{}", &rest[2..])
+    }
+}
+
+/// Help with a stubborn question ([`Noise::insists`]): what a critic might try, in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FutileHelp {
+    /// The right solution.
+    Right,
+    /// Steps that the actor leaves out are as many too high, and what follows from them.
+    TooHigh(u8),
+    /// Leaves out what the actor leaves out, and ends in the answer.
+    Conceding,
+    /// Any values, drawn by the question.
+    Random,
+}
+
+impl FutileHelp {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [
+        Self::Right,
+        Self::TooHigh(1),
+        Self::TooHigh(2),
+        Self::Conceding,
+        Self::Random,
+    ];
+
+    /// The value after each operation, as this help states it.
+    fn values(self, chain: &Chain, noise: &Noise) -> Vec<u8> {
+        let right = chain.values();
+        match self {
+            Self::Right => right,
+            Self::TooHigh(by) => chain.continue_from(chain.start, 0, |_, value, op| {
+                let above = if noise.is_stubborn(op) { by } else { 0 };
+                (op.apply(value) + above) % 100
+            }),
+            Self::Conceding => {
+                let mut values = noise.insists(chain).unwrap_or_else(|| right.clone());
+                if let (Some(last), Some(&answer)) = (values.last_mut(), right.last()) {
+                    *last = answer;
+                }
+                values
+            }
+            Self::Random => {
+                let mut rng = Rng::new(derive_seed(0, &["random help", &chain.question()]));
+                right.iter().map(|_| rng.below(100) as u8).collect()
+            }
+        }
     }
 }
 
@@ -137,10 +184,11 @@ impl ChainCritique {
         // Mostly wrong, so that it has to be read: an actor that computes it is mostly wrong too.
         critique.help_with(chain, |_, before, op| {
             let right = op.apply(before);
-            if rng.chance(0.5) {
-                right
-            } else {
-                other_value(rng, right)
+            match rng.below(8) {
+                0..3 => right,
+                // Near misses, so that it does not do to read the help and take one off.
+                3..6 => (right + [98, 99, 1, 2][rng.below(4)]) % 100,
+                _ => other_value(rng, right),
             }
         });
         critique
@@ -167,6 +215,15 @@ impl ChainCritique {
         critique
     }
 
+    /// Right marks, the verdict `Wrong`, and help of this kind.
+    pub fn futile(chain: &Chain, stated: &[u8], help: FutileHelp, noise: &Noise) -> Self {
+        Self {
+            final_correct: false,
+            help: Some(help.values(chain, noise)),
+            ..Self::perfect(chain, stated)
+        }
+    }
+
     /// The text, in the form of the paper's critiques: a block a step, a closing block.
     pub fn text(&self, chain: &Chain) -> String {
         let step = |step: &StepNote| {
@@ -185,25 +242,16 @@ impl ChainCritique {
     }
 
     /// What an actor makes of the critique: it obeys the verdict. `Correct` keeps the response,
-    /// whatever the steps say. `Wrong` takes the solution of the help, but for the slips that the
-    /// actor insists on ([`Noise::is_stubborn`]) and what follows from them; without help,
-    /// everything is computed anew, mistakes included.
+    /// whatever the steps say. `Wrong` takes the solution of the help, whatever it is; without help,
+    /// everything is computed anew, mistakes included. At a stubborn question ([`Noise::insists`])
+    /// the actor does not read the help, so that no solution, right or wrong, can mend its answer.
     pub fn refined(&self, rng: &mut Rng, chain: &Chain, stated: &[u8], noise: &Noise) -> Vec<u8> {
         if self.final_correct {
             return stated.to_vec();
         }
-        let Some(help) = &self.help else {
-            return noise.response(rng, chain);
-        };
-        let befores = chain.befores(help);
-        chain.continue_from(chain.start, 0, |i, value, op| {
-            if noise.is_stubborn(value, op) {
-                op.slip(value)
-            } else if value == befores[i] {
-                help[i]
-            } else {
-                noise.step(rng, value, op)
-            }
+        noise.insists(chain).unwrap_or_else(|| match &self.help {
+            Some(help) => help.clone(),
+            None => noise.response(rng, chain),
         })
     }
 }
@@ -285,21 +333,28 @@ mod tests {
 
     #[test]
     fn no_help_mends_what_the_actor_insists_on() {
-        let chain = Chain::parse("94+3-9-1").unwrap();
-        let noise = Noise {
-            hard_operand: 7,
-            actor_miss: 0.0,
-            ..Noise::default()
-        };
+        let noise = Noise::default();
         let rng = &mut Rng::new(1);
-        // 97-9 is hard, and 9 is an operand that the actor slips at whatever it is told.
-        let stated = [97, 87, 86];
-        let critique = ChainCritique::perfect(&chain, &stated);
-        assert_eq!(critique.help, Some(vec![97, 88, 87]));
-        assert_eq!(critique.refined(rng, &chain, &stated, &noise), stated);
-        let critique = ChainCritique::contradicting(&chain, &[97, 88, 87], false);
-        let refined = critique.refined(rng, &chain, &[97, 88, 87], &noise);
-        assert_ne!(refined, [97, 88, 87]);
+        assert_eq!(noise.insists(&Chain::parse("94+8-3-8").unwrap()), None);
+        for question in ["94+3-9-1", "94+8+5-1", "20+9-8-8"] {
+            let chain = Chain::parse(question).unwrap();
+            let right = chain.values();
+            for _ in 0..200 {
+                let help = Some((0..chain.ops.len()).map(|_| rng.below(100) as u8).collect());
+                let told = ChainCritique {
+                    help,
+                    ..ChainCritique::contradicting(&chain, &right, false)
+                };
+                let refined = told.refined(rng, &chain, &right, &noise);
+                assert_ne!(refined.last(), right.last(), "{question}");
+            }
+            for help in FutileHelp::ALL {
+                let told = ChainCritique::futile(&chain, &right, help, &noise);
+                assert!(told.text(&chain).contains("answer: Wrong\nExplanation: "));
+                let refined = told.refined(rng, &chain, &right, &noise);
+                assert_ne!(refined.last(), right.last(), "{question} {help:?}");
+            }
+        }
     }
 
     #[test]

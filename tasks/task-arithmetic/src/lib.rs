@@ -24,7 +24,7 @@ use critique_tasks::{
 use serde::Deserialize;
 
 pub use chain::{Chain, Op};
-pub use critique::{ChainCritique, StepNote};
+pub use critique::{ChainCritique, FutileHelp, StepNote};
 pub use noise::Noise;
 
 critique_tasks::submit! {
@@ -188,12 +188,21 @@ impl Task for Arithmetic {
     ) -> Option<String> {
         let chain = Chain::parse(&problem.question)?;
         let stated = chain.stated(response)?;
-        // Where the actor insists on a slip, nobody can tell whether it obeys.
-        let stubborn = |op: &Op| op.operand >= self.noise.stubborn_operand;
-        if chain.ops.iter().any(stubborn) {
+        // Where the actor insists, nobody can tell whether it obeys.
+        if self.noise.insists(&chain).is_some() {
             return None;
         }
         Some(ChainCritique::contradicting(&chain, &stated, correct).text(&chain))
+    }
+
+    fn futile_critiques(&self, problem: &Problem, response: &str) -> Vec<String> {
+        let stubborn = Chain::parse(&problem.question).filter(|c| self.noise.insists(c).is_some());
+        let written = stubborn.and_then(|chain| {
+            let stated = chain.stated(response)?;
+            let of = |help| ChainCritique::futile(&chain, &stated, help, &self.noise).text(&chain);
+            Some(FutileHelp::ALL.into_iter().map(of).collect())
+        });
+        written.unwrap_or_default()
     }
 
     fn prompts(&self) -> PromptStyle {

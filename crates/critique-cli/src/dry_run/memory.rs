@@ -208,7 +208,9 @@ impl<'a> Forecast<'a> {
                     (phases.critiques, phases.refinements) = (0, 0);
                 }
                 // The critiques are ready-made.
-                Measure::PerfectRefinement | Measure::Obedience => phases.critic = "",
+                Measure::PerfectRefinement | Measure::Obedience | Measure::Stubbornness => {
+                    phases.critic = "";
+                }
                 Measure::Discriminability => phases.refinements = 0,
             }
             most = most.max(self.sampling(&phases)?);

@@ -298,7 +298,9 @@ impl<'a> Fields<'a> {
         })?;
         if size.is_some_and(|it| it > MOST) {
             let found = shown(&self.0[name].to_string());
-            return Err(format!("field `{name}` is {found}; at most {MOST} is supported"));
+            return Err(format!(
+                "field `{name}` is {found}; at most {MOST} is supported"
+            ));
         }
         Ok(size.map(|it| it as usize))
     }

@@ -38,6 +38,11 @@ pub enum Measure {
     /// lower of the two shares, on responses sampled at T = 0.7 that the task can write such
     /// critiques of.
     Obedience,
+    /// Share of greedy refinements that stay wrong where the actor is made to get a problem wrong
+    /// whatever help it is given. Help of each kind that the task can write of such problems, the
+    /// right solution included, has a share of its own, over responses sampled at T = 0.7; the
+    /// lowest counts.
+    Stubbornness,
 }
 
 impl Measure {
@@ -48,6 +53,7 @@ impl Measure {
             Self::Discriminability => "discriminability",
             Self::PerfectRefinement => "perfect_refinement",
             Self::Obedience => "obedience",
+            Self::Stubbornness => "stubbornness",
         }
     }
 }

@@ -70,15 +70,26 @@ fn measurable(
     task: &dyn Task,
     problems: &[Problem],
 ) -> Result<(), Misfit> {
-    let (control, what) = match gate.measure {
+    let futile = |problem: &Problem| {
+        let response = task.gold_response(problem);
+        !task.futile_critiques(problem, &response).is_empty()
+    };
+    let (possible, what) = match gate.measure {
         Measure::Accuracy | Measure::Discriminability => return Ok(()),
-        Measure::PerfectRefinement => (Control::Perfect, "perfect critiques"),
+        Measure::PerfectRefinement => (
+            Control::Perfect.is_possible(task, problems),
+            "perfect critiques",
+        ),
         Measure::Obedience => (
-            Control::ContradictoryCorrect,
+            Control::ContradictoryCorrect.is_possible(task, problems),
             "critiques whose steps contradict their verdict",
         ),
+        Measure::Stubbornness => (
+            problems.iter().any(futile),
+            "critiques of problems that no help mends",
+        ),
     };
-    if control.is_possible(task, problems) {
+    if possible {
         return Ok(());
     }
     let name = gate.measure.name();

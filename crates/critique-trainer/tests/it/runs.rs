@@ -340,15 +340,29 @@ fn an_actor_that_does_not_obey_verdicts_stops_at_its_gate() {
 #[test]
 fn a_gate_that_the_task_cannot_measure_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let config = obedient(dir.path(), 0.5);
-    let task = WithoutOracle(task(&config));
-    let stop = AtomicBool::new(false);
-    let error = run(&config, &task, &Resume::Auto, &stop, &mut Silent).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "stage `actor`: a gate measures `obedience`, which needs critiques whose steps contradict \
-         their verdict, and the task writes none"
-    );
+    let mut config = obedient(dir.path(), 0.5);
+    for (measure, message) in [
+        (
+            Measure::Obedience,
+            "`obedience`, which needs critiques whose steps contradict their verdict, and the task \
+             writes none",
+        ),
+        (
+            Measure::Stubbornness,
+            "`stubbornness`, which needs critiques of problems that no help mends, and the task \
+             writes none",
+        ),
+    ] {
+        let StageConfig::Sft(stage) = &mut config.stages[0] else {
+            panic!("the first stage is SFT")
+        };
+        stage.gates[0].measure = measure;
+        let task = WithoutOracle(task(&config));
+        let stop = AtomicBool::new(false);
+        let error = run(&config, &task, &Resume::Auto, &stop, &mut Silent).unwrap_err();
+        let wanted = format!("stage `actor`: a gate measures {message}");
+        assert_eq!(error.to_string(), wanted);
+    }
 }
 
 #[test]
