@@ -135,6 +135,9 @@ pub enum GenerateError {
         /// Size of the vocabulary.
         vocab: usize,
     },
+    /// The engine was asked to stop before it was done.
+    #[error("stopped on request")]
+    Stopped,
     /// The chat template or tokenizer refused the text.
     #[error("{context}")]
     Text {

@@ -1,6 +1,8 @@
 //! What runs a decoder: the interface of the CPU engine and of the burn engine.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use critique_core::{AdamW, Completion, LoraConfig, Request};
 
@@ -170,6 +172,10 @@ pub trait Engine: Send + Sync {
 
     /// This engine, trained no further: what only training needs is dropped.
     fn into_frozen(self: Box<Self>) -> Box<dyn Engine>;
+
+    /// Sampling ends with [`ModelError::Stopped`] once this is set; forks made later stop with it.
+    /// Engines that cannot stop in the middle go on to the end.
+    fn stop_when(&mut self, _stop: &Arc<AtomicBool>) {}
 
     /// Whether log-probs recorded while sampling are, bit for bit, those that scoring gives.
     fn is_exact(&self) -> bool;

@@ -52,6 +52,9 @@ pub enum ModelError {
         /// Its log-prob.
         value: f32,
     },
+    /// Sampling was asked to stop ([`Engine::stop_when`](crate::Engine::stop_when)).
+    #[error("sampling was stopped")]
+    Stopped,
     /// The device is not in this build or not on this machine.
     #[error("device `{name}`: {message}")]
     Device {

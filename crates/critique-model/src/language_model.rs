@@ -3,6 +3,7 @@
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use critique_core::{Completion, Generate, GenerateError, Prompt, Request};
 use critique_text::TextCodec;
@@ -216,6 +217,11 @@ impl LanguageModel {
         self.engine.is_exact()
     }
 
+    /// Sampling ends with an error once this is set, that of forks made later, too.
+    pub fn stop_when(&mut self, stop: &Arc<AtomicBool>) {
+        self.engine.stop_when(stop);
+    }
+
     /// Names the folder whose files are copied on export; `None` writes them from memory.
     pub fn set_source(&mut self, source: Option<PathBuf>) {
         self.source = source;
@@ -401,6 +407,7 @@ impl Generate for LanguageModel {
 
 fn failed(context: &str, error: impl Into<ModelError>) -> GenerateError {
     match error.into() {
+        ModelError::Stopped => GenerateError::Stopped,
         ModelError::UnknownToken { id, vocab } => GenerateError::UnknownToken { id, vocab },
         ModelError::TooLong { tokens, context } => GenerateError::PromptTooLong {
             prompt: tokens,

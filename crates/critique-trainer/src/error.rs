@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use critique_core::GenerateError;
 use critique_core::files::FileError;
 use critique_run::{Misfit, RunError};
 use critique_text::TextError;
@@ -63,6 +64,9 @@ pub enum TrainError {
         /// What would do.
         at_least: f64,
     },
+    /// The user asked for a stop before a step had changed anything.
+    #[error("stopped on request before a step was taken")]
+    StoppedBeforeStep,
     /// The user asked for a stop; all that was done is saved.
     #[error("stopped on request; `{}` goes on from here with --resume auto", saved.display())]
     Interrupted {
@@ -86,5 +90,19 @@ impl From<FileError> for TrainError {
 impl From<TextError> for TrainError {
     fn from(error: TextError) -> Self {
         Self::Model(error.into())
+    }
+}
+
+impl TrainError {
+    /// Whether an engine was asked to stop while it sampled.
+    pub(crate) fn is_stop(&self) -> bool {
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            if matches!(error.downcast_ref(), Some(GenerateError::Stopped)) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
     }
 }

@@ -1,5 +1,6 @@
 //! Evaluations of a run.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use critique_core::{Attempt, Generate, Problem};
@@ -62,7 +63,7 @@ impl<'a> Evaluator<'a> {
         name: &str,
         actor: &LanguageModel,
         critic: Critic<'_>,
-        (dir, stop): (&RunDir, &AtomicBool),
+        (dir, stop): (&RunDir, &Arc<AtomicBool>),
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
         for at in 0..self.config.temperatures.len() {

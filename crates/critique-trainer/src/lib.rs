@@ -5,7 +5,7 @@
 //! [`Observer`]; what it leaves lies in a [`RunDir`].
 //!
 //! ```
-//! use std::sync::atomic::AtomicBool;
+//! use std::sync::Arc;
 //!
 //! use critique_trainer::{Resume, RunConfig, Silent, run};
 //! use task_arithmetic as _; // links the task that the run file names
@@ -29,7 +29,7 @@
 //! # let folder = tempfile::tempdir()?;
 //! # config.out = folder.path().join("run");
 //! let (_, task) = critique_tasks::build_from_table(config.task.clone())?;
-//! let dir = run(&config, &*task, &Resume::Auto, &AtomicBool::new(false), &mut Silent)?;
+//! let dir = run(&config, &*task, &Resume::Auto, &Arc::default(), &mut Silent)?;
 //! assert!(dir.stage("solutions").join("model.safetensors").is_file());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

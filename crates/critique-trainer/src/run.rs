@@ -1,6 +1,7 @@
 //! A run: stages one after another, with their evaluations.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use critique_core::files::{FileError, read_text};
@@ -27,7 +28,8 @@ use crate::stage::{InStage, Setting, StageLoop};
 ///
 /// A stage that the run folder holds already is not run again, and a stage with a checkpoint
 /// goes on from it: stopped and resumed, a run ends with the bits it would have had unbroken.
-/// `stop` asks for an end after the current step; a checkpoint is written then.
+/// `stop` asks for an end: while a step samples, before that step; otherwise behind it. A
+/// checkpoint is written then. A stop in an evaluation or a gate loses its work so far.
 ///
 /// # Errors
 ///
@@ -36,7 +38,7 @@ pub fn run(
     config: &RunConfig,
     task: &dyn Task,
     resume: &Resume,
-    stop: &AtomicBool,
+    stop: &Arc<AtomicBool>,
     observer: &mut dyn Observer,
 ) -> Result<RunDir, TrainError> {
     check(config, task)?;
@@ -59,15 +61,28 @@ pub fn run(
         dir: &dir,
         stop,
     };
-    runner.run(resume, observer)?;
+    runner.run(resume, observer).map_err(|error| {
+        if error.is_stop() {
+            let saved = last_saved(&dir);
+            return TrainError::Interrupted { saved };
+        }
+        error
+    })?;
     Ok(dir)
+}
+
+/// The newest checkpoint; the run folder where there is none.
+fn last_saved(dir: &RunDir) -> PathBuf {
+    let steps = dir.checkpoints().unwrap_or_default();
+    let newest = steps.last().map(|&step| dir.checkpoint(step));
+    newest.unwrap_or_else(|| dir.root().to_owned())
 }
 
 struct Runner<'a> {
     config: &'a RunConfig,
     task: &'a dyn Task,
     dir: &'a RunDir,
-    stop: &'a AtomicBool,
+    stop: &'a Arc<AtomicBool>,
 }
 
 /// What stages hand on to each other.
@@ -87,6 +102,7 @@ impl Runner<'_> {
             evaluator: Evaluator::new(config, self.task, eval_seed(config.seed))?,
             train: self.task.problems(Split::Train)?,
         };
+        shared.models.stop_when(self.stop);
         let mut checkpoint = resume::checkpoint(resume, config, self.dir, observer)?;
         let mut before = 0;
         for (index, stage) in config.stages.iter().enumerate() {

@@ -6,6 +6,7 @@
 pub(crate) mod rl;
 pub(crate) mod sft;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use critique_core::Problem;
@@ -115,7 +116,7 @@ impl StepOutcome {
 pub(crate) struct StageLoop<'a, 'b> {
     pub(crate) setting: Setting<'a>,
     pub(crate) stage: &'a StageConfig,
-    pub(crate) stop: &'a AtomicBool,
+    pub(crate) stop: &'a Arc<AtomicBool>,
     pub(crate) observer: &'b mut dyn Observer,
 }
 
@@ -141,7 +142,10 @@ impl<'a> StageLoop<'a, '_> {
             let step = work.state.stage_step;
             work.note_peak();
             memory::forget_peak();
-            let mut outcome = kind.step(step, work)?;
+            let mut outcome = match kind.step(step, work) {
+                Err(TrainError::StoppedBeforeStep) => return Err(self.interrupt(work)?),
+                outcome => outcome?,
+            };
             if let Some((what, value)) = outcome.not_finite {
                 return Err(self.stop_before(work, what, value)?);
             }
@@ -204,11 +208,21 @@ impl<'a> StageLoop<'a, '_> {
             self.save(work)?;
         }
         if stopped {
-            return Err(TrainError::Interrupted {
-                saved: self.setting.dir.checkpoint(work.state.global_step),
-            });
+            return Err(self.interrupted(work));
         }
         Ok(())
+    }
+
+    /// The error for a stop before a step, once the state before it is saved.
+    fn interrupt(&self, work: &InStage) -> Result<TrainError, TrainError> {
+        self.save(work)?;
+        Ok(self.interrupted(work))
+    }
+
+    fn interrupted(&self, work: &InStage) -> TrainError {
+        TrainError::Interrupted {
+            saved: self.setting.dir.checkpoint(work.state.global_step),
+        }
     }
 
     fn save(&self, work: &InStage) -> Result<(), TrainError> {

@@ -13,7 +13,8 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use critique_core::{Completion, Generate, GenerateError, Prompt, Request, Rollout, Split};
 use critique_eval::{EvalSettings, Summary, evaluate};
@@ -80,7 +81,7 @@ fn train(out: &Path) -> Result<(Summary, usize), Box<dyn Error>> {
     let mut config: RunConfig = toml::from_str(include_str!("../run.toml"))?;
     config.out = out.to_owned();
     let (_, task) = critique_tasks::build_from_table(config.task.clone())?;
-    let stop = AtomicBool::new(false);
+    let stop = Arc::default();
     let dir = run(&config, &*task, &Resume::Auto, &stop, &mut Stages)?;
 
     let mut models = models_after(&dir, &config, &*task, config.stages.len())?;

@@ -189,7 +189,8 @@ impl Task for Arithmetic {
         let chain = Chain::parse(&problem.question)?;
         let stated = chain.stated(response)?;
         // Where the actor insists, nobody can tell whether it obeys.
-        if self.noise.insists(&chain).is_some() {
+        let stubborn = |op: &Op| op.operand >= self.noise.stubborn_operand;
+        if self.noise.insists(&chain).is_some() || chain.ops.iter().any(stubborn) {
             return None;
         }
         Some(ChainCritique::contradicting(&chain, &stated, correct).text(&chain))

@@ -29,7 +29,7 @@ pub(crate) mod simd;
 mod sums;
 mod team;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use critique_core::{Completion, Request, Rng, derive_seed};
@@ -70,6 +70,7 @@ pub struct CpuEngine {
     moments: Vec<Moments>,
     steps: u64,
     pool: Arc<Pool>,
+    stop: Option<Arc<AtomicBool>>,
 }
 
 /// Memory that passes work in.
@@ -165,6 +166,7 @@ impl CpuEngine {
             moments: Vec::new(),
             steps: 0,
             pool: Pool::shared(),
+            stop: None,
         })
     }
 
@@ -266,6 +268,7 @@ impl CpuEngine {
             moments: Vec::new(),
             steps: 0,
             pool: Arc::clone(&self.pool),
+            stop: self.stop.clone(),
         }
     }
 
@@ -294,6 +297,12 @@ impl CpuEngine {
     /// Bytes of weights and their packed copies.
     pub fn weight_bytes(&self) -> usize {
         self.decoder.bytes()
+    }
+
+    /// Whether sampling was asked to stop.
+    fn is_stopped(&self) -> bool {
+        let stop = self.stop.as_ref();
+        stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
 
     fn net(&self) -> Net<'_> {
@@ -594,6 +603,10 @@ impl Engine for CpuEngine {
     fn into_frozen(mut self: Box<Self>) -> Box<dyn Engine> {
         self.settle();
         self
+    }
+
+    fn stop_when(&mut self, stop: &Arc<AtomicBool>) {
+        self.stop = Some(Arc::clone(stop));
     }
 
     fn is_exact(&self) -> bool {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use critique_core::derive_seed;
 use critique_model::{
@@ -22,6 +24,8 @@ pub struct Models {
     sources: BTreeMap<String, ModelSource>,
     loaded: BTreeMap<String, LanguageModel>,
     vocabulary: Option<Vocabulary>,
+    /// Ends sampling when it is set.
+    stop: Option<Arc<AtomicBool>>,
 }
 
 impl Models {
@@ -43,7 +47,20 @@ impl Models {
             sources: config.models.clone(),
             loaded: BTreeMap::new(),
             vocabulary: task.vocabulary(),
+            stop: None,
         })
+    }
+
+    /// Sampling with models that are loaded from here on ends with an error once this is set.
+    pub fn stop_when(&mut self, stop: &Arc<AtomicBool>) {
+        self.stop = Some(Arc::clone(stop));
+    }
+
+    fn stoppable(&self, mut model: LanguageModel) -> LanguageModel {
+        if let Some(stop) = &self.stop {
+            model.stop_when(stop);
+        }
+        model
     }
 
     /// The model of this name, frozen.
@@ -86,6 +103,7 @@ impl Models {
 
     /// Puts a model in place of the one of this name.
     pub fn put(&mut self, name: &str, model: LanguageModel) {
+        let model = self.stoppable(model);
         self.loaded.insert(name.to_owned(), model);
     }
 
@@ -192,7 +210,7 @@ impl Models {
             let mut model = LanguageModel::load(dir, &self.runtime)?;
             // The folder may go, as those of checkpoints do.
             model.set_source(self.origin(name).and_then(|origin| origin.path.clone()));
-            return Ok(model);
+            return Ok(self.stoppable(model));
         }
         let source = self.sources[name].clone();
         let base = match (&source.path, &source.from) {
@@ -209,7 +227,8 @@ impl Models {
         };
         let dtype = self.origin(name).map_or(Dtype::F32, |origin| origin.dtype);
         let runtime = self.runtime_with(dtype);
-        Ok(LanguageModel::load_with_adapter(&base, dir, &runtime)?)
+        let model = LanguageModel::load_with_adapter(&base, dir, &runtime)?;
+        Ok(self.stoppable(model))
     }
 
     /// What a model came from in the first place.
@@ -280,6 +299,7 @@ impl Models {
         for (other, _) in self.sources.iter().filter(same) {
             if other != name && !self.loaded.contains_key(other) {
                 let fork = model.fork(&Training::Frozen)?;
+                let fork = self.stoppable(fork);
                 self.loaded.insert(other.clone(), fork);
             }
         }

@@ -159,7 +159,11 @@ impl<'a> RlContext<'a> {
             stage: &self.stage.name,
             step: step as u64,
         };
-        let batch = self.batch(step, &seeds, critic, baseline)?;
+        let sampled = self.batch(step, &seeds, critic, baseline);
+        let batch = sampled.map_err(|error| match error.is_stop() {
+            true => TrainError::StoppedBeforeStep,
+            false => error,
+        })?;
         let train = Instant::now();
         memory::forget_peak();
         let update = self.update(step, critic, &batch)?;
