@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use critique_core::{Completion, FinishReason, Generate, GenerateError, Prompt, Request, Sampling};
 
+use critique_text::TextCodec;
 pub use dialect::EngineKind;
 use dialect::{Ask, Raw};
 pub use mismatch::Mismatch;
@@ -39,18 +40,36 @@ pub trait Text: Send + Sync {
     /// When the template refuses the messages.
     fn encode(&self, prompt: &Prompt) -> Result<Vec<u32>, GenerateError>;
 
-    /// The text of token ids, special tokens left out.
-    ///
-    /// # Errors
-    ///
-    /// When an id is not in the vocabulary.
-    fn decode(&self, tokens: &[u32]) -> Result<String, GenerateError>;
+    /// The text of token ids, special tokens and unknown ids left out.
+    fn decode(&self, tokens: &[u32]) -> String;
 
     /// The model's end-of-text tokens.
     fn ends(&self) -> &[u32];
 
     /// Token ids lie below it.
     fn vocab(&self) -> usize;
+}
+
+impl Text for TextCodec {
+    fn encode(&self, prompt: &Prompt) -> Result<Vec<u32>, GenerateError> {
+        self.encode_prompt(prompt)
+            .map_err(|source| GenerateError::Text {
+                context: "rendering a prompt".to_owned(),
+                source: Box::new(source),
+            })
+    }
+
+    fn decode(&self, tokens: &[u32]) -> String {
+        self.decode(tokens, true)
+    }
+
+    fn ends(&self) -> &[u32] {
+        self.eos_ids()
+    }
+
+    fn vocab(&self) -> usize {
+        self.vocab()
+    }
 }
 
 /// What the log-probs of samples are for.
@@ -75,6 +94,8 @@ pub struct RolloutSettings {
     pub model: String,
     /// Tokens that a prompt and its completion may take together.
     pub context_tokens: usize,
+    /// Size of the model's vocabulary where it is larger than that of its tokenizer.
+    pub vocab: Option<usize>,
     /// What log-probs are for.
     pub log_probs: LogProbs,
     /// The temperature that the run samples at; log-probs are checked to be taken at it.
@@ -96,6 +117,7 @@ impl RolloutSettings {
             token: None,
             model: model.to_owned(),
             context_tokens,
+            vocab: None,
             log_probs: LogProbs::Unused,
             temperature: 1.0,
             parallel: 32,
@@ -171,6 +193,10 @@ impl<T: Text> Remote<T> {
         self.current().map(|it| it.version)
     }
 
+    fn vocab(&self) -> usize {
+        self.settings.vocab.unwrap_or_else(|| self.text.vocab())
+    }
+
     fn current(&self) -> Option<Pushed> {
         let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         current.clone()
@@ -224,7 +250,7 @@ impl<T: Text> Remote<T> {
         if prompt >= context {
             return Err(GenerateError::PromptTooLong { prompt, context });
         }
-        let vocab = self.text.vocab();
+        let vocab = self.vocab();
         if let Some(&id) = request.prompt.iter().find(|id| **id as usize >= vocab) {
             return Err(GenerateError::UnknownToken { id, vocab });
         }
@@ -297,14 +323,10 @@ impl<T: Text> Remote<T> {
             .check_raw(ask, &raw)
             .map_err(|it| http.answer(call, it))?;
         let (mut tokens, mut log_probs) = (raw.tokens, raw.log_probs);
-        let read = |tokens: &[u32]| {
-            let found = self.text_of(tokens, ask.sampling);
-            found.map_err(|error| http.answer(call, format!("cannot be decoded: {error}")))
-        };
-        let (text, stopped) = read(&tokens)?;
+        let (text, stopped) = self.text_of(&tokens, ask.sampling);
         if stopped {
             // Not every server ends where the stop text does.
-            let whole = |n: &usize| read(&tokens[..*n]).is_ok_and(|it| it.1);
+            let whole = |n: &usize| self.text_of(&tokens[..*n], ask.sampling).1;
             let count = (1..tokens.len()).find(whole).unwrap_or(tokens.len());
             tokens.truncate(count);
             log_probs.truncate(count);
@@ -328,7 +350,7 @@ impl<T: Text> Remote<T> {
 
     /// Counts, ids and numbers; gives why the sample ended.
     fn check_raw(&self, ask: &Ask<'_>, raw: &Raw) -> Result<FinishReason, String> {
-        let (count, most, vocab) = (raw.tokens.len(), ask.max_tokens, self.text.vocab());
+        let (count, most, vocab) = (raw.tokens.len(), ask.max_tokens, self.vocab());
         if count == 0 || count > most {
             return Err(format!("has {count} tokens; 1 to {most} were asked for"));
         }
@@ -362,24 +384,20 @@ impl<T: Text> Remote<T> {
     }
 
     /// The text without ending tokens and stop texts, and whether a stop text was found.
-    fn text_of(
-        &self,
-        tokens: &[u32],
-        sampling: &Sampling,
-    ) -> Result<(String, bool), GenerateError> {
+    fn text_of(&self, tokens: &[u32], sampling: &Sampling) -> (String, bool) {
         let mut said = tokens;
         if let Some((last, before)) = tokens.split_last()
             && self.is_end(*last, sampling)
         {
             said = before;
         }
-        let mut text = self.text.decode(said)?;
+        let mut text = self.text.decode(said);
         let stops = sampling.stop.iter().filter(|it| !it.is_empty());
         let first = stops.filter_map(|stop| text.find(stop.as_str())).min();
         if let Some(at) = first {
             text.truncate(at);
         }
-        Ok((text, first.is_some()))
+        (text, first.is_some())
     }
 }
 

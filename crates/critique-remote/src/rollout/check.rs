@@ -42,9 +42,9 @@ impl<T: Text> Remote<T> {
             )));
         }
         let vocab = self.text.vocab() as u64;
-        if let Some(found) = entry["meta"]["n_vocab"].as_u64().filter(|it| *it != vocab) {
+        if let Some(found) = entry["meta"]["n_vocab"].as_u64().filter(|it| *it < vocab) {
             return Err(http.differs(format!(
-                "serves a model with {found} tokens in its vocabulary; that of the run has {vocab}"
+                "serves a model with {found} tokens in its vocabulary; the tokenizer of the run has {vocab}"
             )));
         }
         Ok(())

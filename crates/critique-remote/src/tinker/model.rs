@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use critique_core::AdamW;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -48,6 +49,22 @@ pub struct Adam {
     pub weight_decay: f32,
     /// Largest global norm of the gradients; 0 never clips.
     pub max_grad_norm: f64,
+}
+
+impl Adam {
+    /// The settings of a run at a learning rate.
+    pub fn new(learning_rate: f32, settings: &AdamW) -> Self {
+        // Through the text of the number, so that 1e-8 stays 1e-8.
+        let exact = |value: f32| value.to_string().parse().unwrap_or(f64::from(value));
+        Self {
+            learning_rate: exact(learning_rate),
+            beta1: settings.beta1,
+            beta2: settings.beta2,
+            eps: exact(settings.eps),
+            weight_decay: settings.weight_decay,
+            max_grad_norm: exact(settings.max_grad_norm),
+        }
+    }
 }
 
 /// What a step did.
@@ -641,6 +658,15 @@ mod tests {
         assert_eq!(
             inputs["advantages"]["data"],
             serde_json::json!([0.0, -0.5, 0.25])
+        );
+    }
+
+    #[test]
+    fn settings_of_a_run_keep_their_decimals() {
+        let adam = Adam::new(9e-6, &AdamW::default());
+        assert_eq!(
+            (adam.learning_rate, adam.eps, adam.max_grad_norm),
+            (9e-6, 1e-8, 1.0)
         );
     }
 

@@ -15,9 +15,9 @@ impl Text for Words {
         Ok(vec![60, 49, 26, 12, 35])
     }
 
-    fn decode(&self, tokens: &[u32]) -> Result<String, GenerateError> {
+    fn decode(&self, tokens: &[u32]) -> String {
         let words: Vec<String> = tokens.iter().map(|it| format!("w{it}")).collect();
-        Ok(words.concat())
+        words.concat()
     }
 
     fn ends(&self) -> &[u32] {
