@@ -177,7 +177,7 @@ fn why_not_plain(line: &str, label: &str) -> Refusal {
 
 /// Which of two tricks a text is that looks like another: hidden characters or other letters.
 fn of_characters(text: &str) -> Refusal {
-    let letters = |text: &str| text.chars().filter(|c| c.is_ascii_graphic()).count();
+    let letters = |text: &str| text.chars().filter(char::is_ascii_graphic).count();
     if letters(&as_seen(text)) > letters(text) {
         Refusal::LookAlike
     } else {

@@ -408,7 +408,8 @@ fn what_is_corrected_counts_as_corrected() {
 #[test]
 fn length_earns_nothing() {
     let (judge, problem) = (Judge::new(Kind::Gsm8k), problem("?", "5"));
-    let all: String = (0..100_000).map(|n| format!("{n} ")).collect();
+    let all: Vec<String> = (0..100_000).map(|n: u32| n.to_string()).collect();
+    let all = all.join(" ");
     let bomb = format!("#### {}", "5".repeat(100_000));
     let lists = format!("#### {all}");
     for (text, name) in [
@@ -417,7 +418,7 @@ fn length_earns_nothing() {
         (&lists, Some(Refusal::TooLong)),
     ] {
         assert_ne!(judge.verdict(&problem, text), Verdict::Correct);
-        assert_eq!(judge.refusal(&problem, text), name, "{:.40}", text);
+        assert_eq!(judge.refusal(&problem, text), name, "{text:.40}");
     }
     let lines = format!("- {V}: Correct\n").repeat(20_000);
     assert_eq!(read_judgment(&lines), Err(Refusal::Quoted));

@@ -9,6 +9,9 @@ use dashu::rational::RBig;
 use super::pool::{Fun, Id, Node, Pool};
 use crate::budget::MAX_BITS;
 
+/// Bases with the exponents that they have in a product.
+type Powers = Vec<(Id, Vec<Id>)>;
+
 impl Pool {
     /// The sum, with numbers folded and like terms collected.
     pub(crate) fn add(&mut self, terms: &[Id]) -> Id {
@@ -136,9 +139,9 @@ impl Pool {
 
     /// The number among factors, and the exponents of every other base in the order of the
     /// factors; `None` where the number is too large.
-    fn by_base(&mut self, factors: Vec<Id>) -> Option<(RBig, Vec<(Id, Vec<Id>)>)> {
+    fn by_base(&mut self, factors: Vec<Id>) -> Option<(RBig, Powers)> {
         let mut constant = RBig::ONE;
-        let mut parts: Vec<(Id, Vec<Id>)> = Vec::new();
+        let mut parts: Powers = Vec::new();
         let mut seen: HashMap<Id, usize> = HashMap::new();
         for factor in factors {
             if let Some(value) = self.as_number(factor) {

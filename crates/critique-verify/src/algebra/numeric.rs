@@ -202,7 +202,6 @@ impl<'a> Evaluator<'a> {
         self.math.add(&total, &sin)
     }
 
-    #[expect(clippy::too_many_lines, reason = "a table: one arm a function")]
     fn call(&mut self, fun: Fun, args: &[Complex]) -> Result<Complex, Fail> {
         let math = &mut self.math;
         let [x, rest @ ..] = args else {

@@ -73,7 +73,7 @@ fn last_option(kind: Kind) -> char {
     if kind == Kind::Aqua { 'E' } else { 'J' }
 }
 
-/// What became of looking for an answer; for [`oddity`](crate::oddity).
+/// What became of looking for an answer; for `oddity`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Attempt {
     /// An answer, cleaned.

@@ -182,7 +182,7 @@ impl Parser<'_> {
             }
             Tok::Name(name) => {
                 self.at += 1;
-                self.named(name)
+                self.named(&name)
             }
             Tok::Sign('^' | '_') => self.prefixed_choice(),
             Tok::Sign('{')
@@ -222,8 +222,8 @@ impl Parser<'_> {
     }
 
     /// What a name of the tables stands for.
-    fn named(&mut self, name: Name) -> Parsed<Value> {
-        match name {
+    fn named(&mut self, name: &Name) -> Parsed<Value> {
+        match *name {
             Name::Pi => {
                 let pi = self.pool.insert(Node::Pi);
                 Ok(Value::scalar(pi))

@@ -72,7 +72,6 @@ fn script(c: char) -> Option<(char, char)> {
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "a table: one arm a sign")]
 fn command(c: char) -> Option<&'static str> {
     operator(c)
         .or_else(|| fraction(c))
