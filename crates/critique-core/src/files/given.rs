@@ -26,7 +26,10 @@ pub fn open(path: &Path) -> Result<Option<File>, FileError> {
         Err(source) => return Err(FileError::read(path, source)),
     };
     if !kind.is_file() {
-        return Err(FileError::content(path, "is no file; a plain file is wanted"));
+        return Err(FileError::content(
+            path,
+            "is no file; a plain file is wanted",
+        ));
     }
     stays_in_its_folder(path)?;
     let file = File::open(path).map_err(|source| FileError::read(path, source))?;

@@ -490,9 +490,10 @@ mod tests {
             let trained: usize = engine.gradients().values().map(|g| g.data.len()).sum();
             assert_eq!(3 * FLOAT * trained, plan.optimizer());
             if lora.is_none() {
-                engine.update(1e-3, &crate::engine::AdamW::default());
+                engine.update(1e-3, &critique_core::AdamW::default());
                 let (scores, weights) = (engine.score(&groups(), 1.0), engine.weights());
-                let frozen = engine.into_frozen();
+                engine.settle();
+                let frozen = engine;
                 let plan = plan.with_dtype(Dtype::F32);
                 assert_eq!(frozen.weight_bytes() + rotary, plan.weights(false));
                 assert_eq!(frozen.weights(), weights);

@@ -237,6 +237,12 @@ impl CpuEngine {
         self.forget_training();
     }
 
+    /// Trains nothing from here on, and drops what only training needs.
+    pub(crate) fn settle(&mut self) {
+        self.decoder.settle();
+        self.forget_training();
+    }
+
     fn forget_training(&mut self) {
         self.grads = Vec::new();
         self.moments = vec![Moments::default(); self.decoder.trained.len()];
@@ -586,8 +592,7 @@ impl Engine for CpuEngine {
     }
 
     fn into_frozen(mut self: Box<Self>) -> Box<dyn Engine> {
-        self.decoder.settle();
-        self.forget_training();
+        self.settle();
         self
     }
 

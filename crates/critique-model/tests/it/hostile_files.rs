@@ -652,7 +652,11 @@ fn adapter_cases() -> Vec<Case> {
             json!("(?:a|aa|.)*(?=b)(?:.|..)*\\1"),
             "cannot be read",
         ),
-        ("target_modules", json!("(.*)*(?:(.*)*)*\\1\\1x(?!y)"), field),
+        (
+            "target_modules",
+            json!("(.*)*(?:(.*)*)*\\1\\1x(?!y)"),
+            field,
+        ),
         (
             "target_modules",
             json!("(?:(?:.*)*)*(?<!x)y"),
