@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use critique_core::files::{FileError, read_if_there, read_text, write_whole};
+use critique_core::files::{FileError, given, write_whole};
 use critique_core::{Message, Prompt};
 use minijinja::Value;
 use serde_json::json;
@@ -15,7 +15,7 @@ use tokenizers::{AddedToken, Tokenizer};
 
 use crate::end::{end_of_text_ids, read_json_object};
 use crate::error::TextError;
-use crate::settings::Settings;
+use crate::settings::{ExtraTokens, Settings};
 use crate::stream::TextStream;
 use crate::template::{ChatTemplate, Piece, Skeleton};
 
@@ -41,7 +41,7 @@ pub struct TextCodec {
     plain: OnceLock<Tokenizer>,
     tokenizer_json: String,
     special: SpecialTokens,
-    extra_special: Vec<AddedToken>,
+    extra: ExtraTokens,
     template: Option<ChatTemplate>,
     variables: Vec<(&'static str, Value)>,
     control_ids: BTreeSet<u32>,
@@ -62,19 +62,15 @@ impl TextCodec {
     /// the template uses what is not supported.
     pub fn load(dir: &Path) -> Result<Self, TextError> {
         let path = dir.join(TOKENIZER);
-        let tokenizer_json = read_text(&path)?;
+        let not_there = || std::io::Error::from(std::io::ErrorKind::NotFound);
+        let tokenizer_json =
+            read_text(&path, given::LONGEST)?.ok_or_else(|| FileError::read(&path, not_there()))?;
         let settings_path = dir.join(SETTINGS);
         let settings = read_json_object(&settings_path)?.unwrap_or_default();
         let settings =
             Settings::read(&settings).map_err(|it| FileError::content(&settings_path, it))?;
-        let template = match read_if_there(&dir.join(TEMPLATE))? {
-            Some(bytes) => {
-                let text = String::from_utf8(bytes);
-                let path = dir.join(TEMPLATE);
-                Some(text.map_err(|error| FileError::content(&path, error.to_string()))?)
-            }
-            None => settings.template.clone(),
-        };
+        let template = read_text(&dir.join(TEMPLATE), given::LONGEST_JSON)?;
+        let template = template.or_else(|| settings.template.clone());
         Self::new(
             dir,
             tokenizer_json,
@@ -95,10 +91,7 @@ impl TextCodec {
         chat_template: &str,
         special: SpecialTokens,
     ) -> Result<Self, TextError> {
-        let settings = Settings {
-            special,
-            ..Settings::default()
-        };
+        let settings = Settings::of(special);
         let template = (!chat_template.is_empty()).then_some(chat_template);
         let place = Path::new("");
         Self::new(
@@ -117,13 +110,13 @@ impl TextCodec {
         settings: Settings,
         eos_ids: Vec<u32>,
     ) -> Result<Self, TextError> {
-        let Settings {
-            special,
-            extra_special,
-            ..
-        } = settings;
+        let Settings { special, extra, .. } = settings;
         let path = dir.join(TOKENIZER);
-        let tokenizer = build(&tokenizer_json, &special, &extra_special)
+        let Built { tokenizer, beyond } = build(&tokenizer_json, &extra)
+            .and_then(|built| {
+                check_roles(&built, &special, template, &eos_ids)?;
+                Ok(built)
+            })
             .map_err(|message| FileError::content(&path, message))?;
         let template = template.map(ChatTemplate::new).transpose()?;
         let controls = control_tokens(&tokenizer, &tokenizer_json, &special);
@@ -134,7 +127,7 @@ impl TextCodec {
             tokenizer_json,
             variables: variables(&special),
             special,
-            extra_special,
+            extra,
             template,
             control_ids: controls.iter().map(|(id, _)| *id).collect(),
             control_texts: controls.into_iter().map(|(_, text)| text).collect(),
@@ -143,6 +136,8 @@ impl TextCodec {
         };
         let eos = codec.special.eos.as_deref();
         let eos = eos.and_then(|it| codec.tokenizer.token_to_id(it));
+        // No model says a token that its tokenizer only has by the name of its role.
+        let eos = eos.filter(|id| !beyond.contains(id));
         codec.end_of_turn = codec
             .find_end_of_turn()
             .or(eos)
@@ -318,6 +313,23 @@ impl TextCodec {
         self.template.as_ref().map(ChatTemplate::source)
     }
 
+    /// The date and time that the chat template is given where it asks for one
+    /// (`strftime_now`), in seconds since 1970-01-01 UTC; that of loading until it is set.
+    /// `None` where the template does not ask.
+    pub fn template_time(&self) -> Option<u64> {
+        let template = self.template.as_ref()?;
+        let asks = template.source().contains("strftime_now");
+        asks.then(|| template.time())
+    }
+
+    /// Sets what [`TextCodec::template_time`] gives. Prompts depend on it, so it is kept with
+    /// whatever is to be repeated.
+    pub fn set_template_time(&self, secs: u64) {
+        if let Some(template) = &self.template {
+            template.set_time(secs);
+        }
+    }
+
     fn template(&self) -> Result<&ChatTemplate, TextError> {
         self.template.as_ref().ok_or_else(|| TextError::Other {
             message: format!(
@@ -454,8 +466,10 @@ impl TextCodec {
         if let Some(plain) = self.plain.get() {
             return Ok(plain);
         }
-        let built = build(&self.tokenizer_json, &self.special, &self.extra_special);
-        let mut plain = built.map_err(|message| TextError::Other { message })?;
+        let built = build(&self.tokenizer_json, &self.extra);
+        let mut plain = built
+            .map_err(|message| TextError::Other { message })?
+            .tokenizer;
         plain.set_encode_special_tokens(true);
         Ok(self.plain.get_or_init(|| plain))
     }
@@ -492,40 +506,102 @@ impl std::fmt::Debug for TextCodec {
     }
 }
 
-/// The tokenizer, with the tokens of `tokenizer_config.json` marked as special, as transformers
-/// does when it loads one.
-fn build(
-    tokenizer_json: &str,
-    special: &SpecialTokens,
-    extra: &[AddedToken],
-) -> Result<Tokenizer, String> {
-    let mut tokenizer = Tokenizer::from_bytes(tokenizer_json)
-        .map_err(|error| format!("not a tokenizer: {error}"))?;
+/// A file's text, or nothing when there is no such file.
+fn read_text(path: &Path, limit: u64) -> Result<Option<String>, FileError> {
+    let bytes = given::read(path, limit)?;
+    let text = bytes.map(String::from_utf8).transpose();
+    text.map_err(|error| FileError::content(path, error.to_string()))
+}
+
+/// A tokenizer as transformers sets it up.
+struct Built {
+    tokenizer: Tokenizer,
+    /// Ids of the tokens that have a role and that neither vocabulary nor lists hold.
+    beyond: BTreeSet<u32>,
+}
+
+/// The tokenizer with the tokens of `tokenizer_config.json`, in the order in which transformers
+/// 5 adds them: first those of `added_tokens_decoder`, then those with a role, then others.
+fn build(tokenizer_json: &str, extra: &ExtraTokens) -> Result<Built, String> {
+    let mut tokenizer = read_tokenizer(tokenizer_json)?;
     // Settings for batches of equal length, which would cut or fill up every text.
     tokenizer
         .with_truncation(None)
         .map_err(|error| error.to_string())?;
     tokenizer.with_padding(None);
-    let SpecialTokens { bos, eos, pad } = special;
-    let mut tokens = Vec::new();
-    for (name, text) in [("bos_token", bos), ("eos_token", eos), ("pad_token", pad)] {
-        let Some(text) = text else { continue };
-        if tokenizer.token_to_id(text).is_none() {
-            return Err(format!(
-                "the vocabulary does not hold `{text}`, the `{name}` of `{SETTINGS}`"
-            ));
-        }
-        tokens.push(AddedToken::from(text.clone(), true));
-    }
-    tokens.extend(extra.iter().cloned());
-    tokens.retain(|token| {
+    add_listed(&mut tokenizer, &extra.added)?;
+    let unknown = |token: &&AddedToken| tokenizer.token_to_id(&token.content).is_none();
+    let beyond: Vec<_> = extra.roles.iter().filter(unknown).cloned().collect();
+    let tokens = extra.roles.iter().chain(&extra.special).cloned();
+    let is_special = |token: &AddedToken| {
         let added = tokenizer.get_added_vocabulary();
-        tokenizer.token_to_id(&token.content).is_some() && !added.is_special_token(&token.content)
-    });
+        added.is_special_token(&token.content)
+    };
+    let tokens: Vec<_> = tokens.filter(|it| !is_special(it)).collect();
     tokenizer
         .add_special_tokens(tokens)
         .map_err(|error| error.to_string())?;
-    Ok(tokenizer)
+    let id = |token: AddedToken| tokenizer.token_to_id(&token.content);
+    let beyond = beyond.into_iter().filter_map(id).collect();
+    Ok(Built { tokenizer, beyond })
+}
+
+/// Reads `tokenizer.json`. What is no JSON is refused first, since the library panics at some of
+/// it; a panic at something else is an error too.
+fn read_tokenizer(json: &str) -> Result<Tokenizer, String> {
+    serde_json::from_str::<serde::de::IgnoredAny>(json)
+        .map_err(|error| format!("not a tokenizer: {error}"))?;
+    match std::panic::catch_unwind(|| Tokenizer::from_bytes(json)) {
+        Ok(read) => read.map_err(|error| format!("not a tokenizer: {error}")),
+        Err(_) => Err("not a tokenizer: reading it ended in a panic".to_owned()),
+    }
+}
+
+/// Adds tokens that `tokenizer_config.json` lists with their ids.
+fn add_listed(tokenizer: &mut Tokenizer, listed: &[(u32, AddedToken)]) -> Result<(), String> {
+    let unknown = |(_, token): &&(u32, AddedToken)| tokenizer.token_to_id(&token.content).is_none();
+    let new: Vec<_> = listed.iter().filter(unknown).cloned().collect();
+    let tokens = listed.iter().map(|(_, token)| token.clone());
+    tokenizer
+        .add_tokens(tokens)
+        .map_err(|error| error.to_string())?;
+    for (wanted, token) in new {
+        let found = tokenizer.token_to_id(&token.content);
+        if found != Some(wanted) && !token.content.is_empty() {
+            return Err(format!(
+                "field `added_tokens_decoder` of `{SETTINGS}` gives `{}` the id {wanted}, but \
+                 behind the tokens here it gets {}; give the tokens here that stand before it",
+                token.content.escape_debug(),
+                found.unwrap_or_default()
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a token that the vocabulary does not hold where something would write it: the chat
+/// template, or, where nothing else ends a text, every turn. What is only padded with stops
+/// nobody: nothing here pads.
+fn check_roles(
+    built: &Built,
+    special: &SpecialTokens,
+    template: Option<&str>,
+    eos_ids: &[u32],
+) -> Result<(), String> {
+    let SpecialTokens { bos, eos, pad } = special;
+    for (name, text) in [("bos_token", bos), ("eos_token", eos), ("pad_token", pad)] {
+        let Some(text) = text else { continue };
+        let id = built.tokenizer.token_to_id(text);
+        let written = template.is_some_and(|it| it.contains(name));
+        let ends = name == "eos_token" && eos_ids.is_empty();
+        if id.is_none_or(|id| built.beyond.contains(&id)) && (written || ends) {
+            return Err(format!(
+                "the vocabulary does not hold `{}`, the `{name}` of `{SETTINGS}`",
+                text.escape_debug()
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Ids and texts of the special tokens. The one for unknown characters is none of them unless it

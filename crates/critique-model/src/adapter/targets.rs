@@ -77,8 +77,9 @@ impl Targets {
             return Ok(layers);
         }
         Err(format!(
-            "field `target_modules` and those beside it name no layer of the model; layers are \
-             called `model.layers.N.self_attn.q_proj` and the like, with `{}` at their ends",
+            "fields `target_modules`, `exclude_modules` and `layers_to_transform` together name \
+             no layer of the model; layers are called `model.layers.N.self_attn.q_proj` and the \
+             like, with `{}` at their ends",
             LoraConfig::all_linear().join("`, `")
         ))
     }

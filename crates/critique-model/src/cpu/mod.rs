@@ -239,8 +239,8 @@ impl CpuEngine {
         self.forget_training();
     }
 
-    /// Ends training: what only training needs is dropped.
-    fn settle(&mut self) {
+    /// Trains nothing from here on, and drops what only training needs.
+    pub(crate) fn settle(&mut self) {
         self.decoder.settle();
         self.forget_training();
     }

@@ -307,9 +307,12 @@ fn a_sliding_window_is_refused_only_where_it_is_in_use() {
     // Layers from 28 on would have the window; there are 2.
     assert!(parse(&config).is_ok());
     config["max_window_layers"] = json!(1);
+    // A window as wide as the context of 128 tokens hides nothing.
+    assert!(parse(&config).is_ok());
+    config["sliding_window"] = json!(127);
     let error = parse(&config).unwrap_err();
     assert!(
-        error.contains("`use_sliding_window`") && error.contains("4096"),
+        error.contains("`use_sliding_window`") && error.contains("127"),
         "{error}"
     );
 }

@@ -12,6 +12,10 @@ use serde_json::Value;
 
 use crate::support::{golden, told};
 
+/// How far two right computations in f32 may be apart, in nats. The models' weights are large, and
+/// some tokens have -20 nats.
+const NOISE: f64 = 3e-4;
+
 fn cases(kind: &str) -> Vec<Value> {
     let text = fs::read_to_string(golden("loading.json")).unwrap();
     let all: Value = serde_json::from_str(&text).unwrap();
@@ -69,7 +73,7 @@ fn every_place_that_transformers_reads_a_field_from_counts() {
             let weights = load_weights(&dir, &config).unwrap();
             distance(&CpuEngine::new(&config, weights, 1).unwrap(), &case)
         });
-        if !distance.as_ref().is_ok_and(|it| *it < 1e-4) {
+        if !distance.as_ref().is_ok_and(|it| *it < NOISE) {
             wrong.push(format!("{}: {distance:?}", text(&case, "name")));
         }
     }
@@ -125,7 +129,7 @@ fn adapters_are_on_the_layers_that_peft_puts_them_on() {
         let config = ModelConfig::load(&golden(&format!("models/{model}"))).unwrap();
         let adapter = load_adapter(dir.path(), &config).map_err(|error| told(&error));
         let distance = adapter.map(|it| distance(&adapted(model, it), &case));
-        if !distance.as_ref().is_ok_and(|it| *it < 1e-4) {
+        if !distance.as_ref().is_ok_and(|it| *it < NOISE) {
             wrong.push(format!("{}: {distance:?}", text(&case, "name")));
         }
     }
@@ -181,7 +185,7 @@ fn a_merged_adapter_has_the_scale_of_each_layer() {
     let adapter = load_adapter(dir.path(), &config).unwrap();
     let merged = merge(&config, load_weights(&base, &config).unwrap(), &adapter);
     let far = distance(&CpuEngine::new(&config, merged, 1).unwrap(), case);
-    assert!(far < 1e-4, "{far}");
+    assert!(far < NOISE, "{far}");
 }
 
 /// As written in Hu et al. 2021, with the settings of each layer by its name.

@@ -291,7 +291,7 @@ fn load_with(
     let dir = tempfile::tempdir().unwrap();
     let mut weights = weights.clone();
     weights.insert(name.to_owned(), more);
-    save_weights(dir.path(), &weights, dtype, 9_000).unwrap();
+    save_weights(dir.path(), &weights, dtype, 3_000_000).unwrap();
     load_weights(dir.path(), config).map_err(|error| told(&error))
 }
 

@@ -4,5 +4,6 @@
     reason = "helpers of tests stop where they cannot go on"
 )]
 
+mod hostile;
 mod support;
 mod text;

@@ -712,3 +712,124 @@ fn check_chats(codec: &TextCodec, path: &Path) {
         assert_eq!(found.unwrap(), ids(&case["ids"]));
     }
 }
+
+/// Tokens, line ends and tags as transformers has them: `tests/golden/make_loading.py`.
+#[test]
+fn tokens_that_only_the_settings_list_are_tokens() {
+    let all: Value = serde_json::from_slice(&fs::read(golden("loading.json")).unwrap()).unwrap();
+    let mut wrong = Vec::new();
+    for case in all["tokenizers"].as_array().unwrap() {
+        let dir = tempfile::tempdir().unwrap();
+        let from = golden("tokenizers/bpe");
+        fs::copy(
+            from.join("tokenizer.json"),
+            dir.path().join("tokenizer.json"),
+        )
+        .unwrap();
+        let settings = fs::read(from.join("tokenizer_config.json")).unwrap();
+        let mut settings: Value = serde_json::from_slice(&settings).unwrap();
+        for (field, value) in case["set"].as_object().unwrap() {
+            settings[field] = value.clone();
+        }
+        let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+        write("tokenizer_config.json", &settings.to_string());
+        write("chat_template.jinja", case["template"].as_str().unwrap());
+        let chat: Vec<_> = case["messages"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(message)
+            .collect();
+        let found = TextCodec::load(dir.path())
+            .and_then(|codec| Ok((codec.render(&chat, false)?, codec.encode_chat(&chat)?)));
+        let found = found.map_err(|error| told(&error));
+        if found != Ok((case["text"].as_str().unwrap().to_owned(), ids(&case["ids"]))) {
+            wrong.push(format!("{}: {found:?}\n  wanted {case}", case["name"]));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn message(value: &Value) -> Message {
+    let content = value["content"].as_str().unwrap();
+    match value["role"].as_str().unwrap() {
+        "user" => Message::user(content),
+        _ => Message::assistant(content),
+    }
+}
+
+#[test]
+fn a_token_that_is_not_there_stops_those_alone_who_would_write_it() {
+    let json = fs::read_to_string(golden("tokenizers/bpe/tokenizer.json")).unwrap();
+    let load = |template: &str, special: SpecialTokens| {
+        TextCodec::from_parts(&json, template, special).map_err(|error| told(&error))
+    };
+    let pad = SpecialTokens {
+        pad: Some("<|padding|>".to_owned()),
+        ..tokens("<|im_end|>")
+    };
+    let plain = "{{ messages[0].content }}";
+    let codec = load(plain, pad.clone()).unwrap();
+    // As data it is a text like any other.
+    let found = codec.encode_text("<|padding|>").unwrap();
+    assert!(found.len() > 3, "{found:?}");
+    let error = load("{{ pad_token }}", pad).unwrap_err();
+    assert!(error.contains("`<|padding|>`, the `pad_token`"), "{error}");
+    let bos = SpecialTokens {
+        bos: Some("<s>".to_owned()),
+        ..tokens("<|im_end|>")
+    };
+    load(plain, bos.clone()).unwrap();
+    assert!(
+        load("{{ bos_token }}", bos)
+            .unwrap_err()
+            .contains("`bos_token`")
+    );
+    assert!(
+        load(plain, tokens("</s>"))
+            .unwrap_err()
+            .contains("`eos_token`")
+    );
+}
+
+#[test]
+fn a_listed_token_gets_the_id_that_it_is_listed_with() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::copy(
+        golden("tokenizers/bpe/tokenizer.json"),
+        dir.path().join("tokenizer.json"),
+    )
+    .unwrap();
+    let load = |listed: Value| {
+        let settings = json!({ "added_tokens_decoder": listed }).to_string();
+        fs::write(dir.path().join("tokenizer_config.json"), settings).unwrap();
+        TextCodec::load(dir.path()).map_err(|error| told(&error))
+    };
+    let codec = load(json!({ "366": { "content": "<think>" } })).unwrap();
+    assert_eq!(codec.token_id("<think>"), Some(366));
+    let error = load(json!({ "370": { "content": "<think>" } })).unwrap_err();
+    assert!(
+        error.contains("`<think>` the id 370") && error.contains("gets 366"),
+        "{error}"
+    );
+    for wrong in [
+        json!({ "x": { "content": "a" } }),
+        json!({ "366": { "text": "a" } }),
+    ] {
+        let error = load(wrong).unwrap_err();
+        assert!(error.contains("`added_tokens_decoder`"), "{error}");
+    }
+}
+
+#[test]
+fn the_date_in_a_prompt_is_set_by_the_caller() {
+    let codec = bpe_with("{{ strftime_now('%d %B %Y') }} {{ messages[0].content }}");
+    let chat = [Message::user("hi")];
+    let now = codec.template_time().unwrap();
+    assert!(now > 1_700_000_000);
+    codec.set_template_time(1_709_211_909);
+    assert_eq!(codec.template_time(), Some(1_709_211_909));
+    assert_eq!(codec.render(&chat, true).unwrap(), "29 February 2024 hi");
+    // Until it is set it is that of loading: a day that ends meanwhile changes no prompt.
+    assert_eq!(bpe_with("x").template_time(), None);
+}
