@@ -1,11 +1,9 @@
-"""What transformers and PEFT make of unusual files: fields in other places, adapters on some layers, tokens that
-only `tokenizer_config.json` has, templates with other line ends.
+"""What transformers and PEFT make of unusual files: fields in other places, adapters on some layers.
 
     python tests/golden/make_loading.py [OUT_FILE]        # default: loading.json beside this script
 
-Each case changes files of a model in `models/` and gives log-probs of `ids` under it, or files of
-`tokenizers/bpe` and gives the tokens of a chat. `make_models.py` and `make_tokenizer.py` must have
-run before. What the fields mean is in README.md.
+Each case changes files of a model in `models/` and gives log-probs of `ids` under it. The model's
+own `make_models.py` must have run before. What the fields mean is in README.md.
 """
 # Made with torch 2.15.0, transformers 5.23.0, peft 0.21.2, safetensors 0.8.0.
 import json
@@ -20,7 +18,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
 HERE = pathlib.Path(__file__).parent
@@ -101,43 +99,6 @@ ADAPTERS = {
     "rank-stabilised with ranks": ("qwen2-tied", dict(use_rslora=True, rank_pattern={"up_proj": 2}), [""], {"up_proj": 2}),
 }
 
-CHAT = [dict(role="user", content="2 + 2 <think> the Answer?"), dict(role="assistant", content=" It is\n4. ")]
-PLAIN = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-
-
-def listed(start, *tokens):
-    """`added_tokens_decoder` of (text, flags) from the id `start` on."""
-    flags = dict(lstrip=False, rstrip=False, normalized=False, single_word=False, special=False)
-    return {str(start + i): flags | dict(content=text) | own for i, (text, own) in enumerate(tokens)}
-
-
-# name -> fields of tokenizer_config.json that are set, template; END stands for the number of tokens in tokenizer.json
-TOKENIZERS = {
-    "tokens listed alone": (lambda end: dict(added_tokens_decoder=listed(
-        end, ("<think>", {}), ("<|turn|>", dict(special=True)))), PLAIN + "<|turn|>"),
-    "a listed token that takes blanks": (lambda end: dict(added_tokens_decoder=listed(
-        end, ("<think>", dict(lstrip=True, rstrip=True)))), PLAIN),
-    "a listed token that is a whole word": (lambda end: dict(added_tokens_decoder=listed(
-        end, ("Answe", dict(single_word=True)), ("the", dict(single_word=True)))), PLAIN),
-    "listed tokens out of order": (lambda end: dict(added_tokens_decoder=dict(reversed(listed(
-        end, ("<think>", {}), ("<|turn|>", dict(special=True))).items()))), "<|turn|>" + PLAIN),
-    "a padding token beyond": (lambda end: dict(pad_token="<|padding|>"), PLAIN),
-    "a beginning and an unknown token beyond": (lambda end: dict(bos_token="<|bos|>", unk_token="<|none|>"), PLAIN),
-    "other special tokens behind a padding token":
-        (lambda end: dict(pad_token="<|padding|>", additional_special_tokens=["<|turn|>", "<|tool|>"]),
-         PLAIN + "<|tool|><|turn|>"),
-    "listed tokens before others": (lambda end: dict(extra_special_tokens=["<|tool|>"], pad_token="<|padding|>",
-        added_tokens_decoder=listed(end, ("<|padding|>", dict(special=True)), ("<think>", {}))), PLAIN + "<|tool|>"),
-    "line ends of Windows": (lambda end: {}, "{% for m in messages %}\r\n<|im_start|>{{ m.role }}\r\n"
-        "    {%- if m.content %}\r\n{{ m.content }}\r\n{% endif %}<|im_end|>\r\n{% endfor %}\r\n"),
-    "line ends of old Macs": (lambda end: {}, PLAIN.replace("\n", "\r") + "\r" + PLAIN),
-    "line ends in texts of the template":
-        (lambda end: {}, "{{ 'a\r\nb' }}{{ 'c\\r\\nd' }}" + PLAIN.replace("\n", "\r\n") + "\r\n\r\n"),
-    "the generation tag": (lambda end: {}, "{% for m in messages %}\n<|im_start|>{{ m.role }}\n"
-        "  {% generation %}\n{% set x = m.content | trim %}\n{{ x }}\n  {%- endgeneration %}\n<|im_end|>\n{% endfor %}"
-        "{{ x is defined }}{{ '{% generation %}' }}{% raw %}{% generation %}{% endraw %}{# {% generation %} #}"),
-}
-
 
 def log_probs(model, ids):
     """Log-probability of ids[t + 1] given ids[..=t], in nats, with 9 significant digits."""
@@ -181,19 +142,6 @@ def cut(tensor, name, ranks):
     return tensor.contiguous()
 
 
-def tokenizer_case(name, _, scratch):
-    fields, template = TOKENIZERS[name]
-    folder = shutil.copytree(HERE / "tokenizers" / "bpe", scratch / "tokenizer")
-    fields = fields(len(AutoTokenizer.from_pretrained(folder)))
-    config = json.loads((folder / "tokenizer_config.json").read_text())
-    (folder / "tokenizer_config.json").write_text(json.dumps(config | fields))
-    (folder / "chat_template.jinja").write_bytes(template.encode())
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    text = tokenizer.apply_chat_template(CHAT, tokenize=False)
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return dict(name=name, set=fields, template=template, messages=CHAT, text=text, ids=ids)
-
-
 def cases(make, table):
     rng = torch.Generator().manual_seed(11)
     for name in table:
@@ -205,7 +153,6 @@ def cases(make, table):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     logging.disable_progress_bar()
-    lines = {"configs": cases(config_case, CONFIGS), "adapters": cases(adapter_case, ADAPTERS),
-             "tokenizers": cases(tokenizer_case, TOKENIZERS)}
+    lines = {"configs": cases(config_case, CONFIGS), "adapters": cases(adapter_case, ADAPTERS)}
     lines = [f'"{k}": [\n' + ",\n".join(map(json.dumps, v)) + "\n]" for k, v in lines.items()]
     OUT.write_text("{\n" + ",\n".join(lines) + "\n}\n")

@@ -159,7 +159,11 @@ fn header_cases() -> Vec<Case> {
     };
     let headers = [
         ("overlapping", "b", two(json!([0, 32]), json!([16, 48]))),
-        ("on one place", "b", two(json!([0, 32]), json!([0, 32]))),
+        (
+            "on one place",
+            "invalid offset",
+            two(json!([0, 32]), json!([0, 32])),
+        ),
         ("a hole between", "b", two(json!([0, 32]), json!([40, 72]))),
         (
             "a hole before",
