@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! config.resolved.toml          the run file with every default written out
+//! started.json                  when the run began
 //! metrics.jsonl                 one object a step
 //! rollouts/stage-NAME/step-N.jsonl
 //! checkpoint-N/                 the model in training, its optimizer and where the run stands

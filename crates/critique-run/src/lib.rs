@@ -39,6 +39,7 @@ pub mod rows;
 mod schedule;
 pub mod schema;
 mod seeds;
+mod started;
 mod state;
 
 pub use config::{
@@ -52,6 +53,7 @@ pub use lock::RunLock;
 pub use metrics::{Metrics, StepMetrics, read_metrics};
 pub use schedule::{Schedule, Shape};
 pub use seeds::{eval_samples, eval_seed, gate_samples, stage_seed};
+pub use started::Started;
 pub use state::{
     Best, OPTIMIZER, TrainerState, clear_checkpoints, missing_part, read_state, write_state,
 };

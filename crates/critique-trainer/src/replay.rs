@@ -166,7 +166,7 @@ pub fn replay(
         return Err(no_rollout(id, "the task has no such training problem"));
     };
 
-    let mut models = Models::new(config, task)?;
+    let mut models = models_of(&dir, config, task)?;
     models_before(&dir, config, index, &mut models)?;
     models.begin(&config.stages[index], &dir)?;
     let step = usize::try_from(id.step).unwrap_or(usize::MAX);
@@ -233,7 +233,7 @@ pub fn replay_evaluation(
     };
 
     let stage = &config.stages[index];
-    let mut models = Models::new(config, task)?;
+    let mut models = models_of(&dir, config, task)?;
     models_before(&dir, config, index + 1, &mut models)?;
     let folder = if best {
         dir.best(stage.name())
@@ -488,8 +488,17 @@ pub fn models_after(
     task: &dyn Task,
     stages: usize,
 ) -> Result<Models, TrainError> {
-    let mut models = Models::new(config, task)?;
+    let mut models = models_of(dir, config, task)?;
     models_before(dir, config, stages, &mut models)?;
+    Ok(models)
+}
+
+/// Models of a run that is there; none is loaded yet.
+fn models_of(dir: &RunDir, config: &RunConfig, task: &dyn Task) -> Result<Models, TrainError> {
+    let mut models = Models::new(config, task)?;
+    if let Some(started) = dir.started()? {
+        models.set_time(started.unix_seconds);
+    }
     Ok(models)
 }
 

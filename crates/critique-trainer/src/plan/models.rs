@@ -26,6 +26,8 @@ pub struct Models {
     vocabulary: Option<Vocabulary>,
     /// Ends sampling when it is set.
     stop: Option<Arc<AtomicBool>>,
+    /// What chat templates take for now.
+    time: Option<u64>,
 }
 
 impl Models {
@@ -48,6 +50,7 @@ impl Models {
             loaded: BTreeMap::new(),
             vocabulary: task.vocabulary(),
             stop: None,
+            time: None,
         })
     }
 
@@ -56,7 +59,17 @@ impl Models {
         self.stop = Some(Arc::clone(stop));
     }
 
-    fn stoppable(&self, mut model: LanguageModel) -> LanguageModel {
+    /// Chat templates of models that are loaded from here on take this for now, in seconds since
+    /// 1970 (UTC): when the run began ([`RunDir::started`]).
+    pub fn set_time(&mut self, unix_seconds: u64) {
+        self.time = Some(unix_seconds);
+    }
+
+    /// A model that was loaded, with what holds for all models of the run.
+    fn prepared(&self, mut model: LanguageModel) -> LanguageModel {
+        if let Some(time) = self.time {
+            model.codec().set_template_time(time);
+        }
         if let Some(stop) = &self.stop {
             model.stop_when(stop);
         }
@@ -103,7 +116,7 @@ impl Models {
 
     /// Puts a model in place of the one of this name.
     pub fn put(&mut self, name: &str, model: LanguageModel) {
-        let model = self.stoppable(model);
+        let model = self.prepared(model);
         self.loaded.insert(name.to_owned(), model);
     }
 
@@ -210,7 +223,7 @@ impl Models {
             let mut model = LanguageModel::load(dir, &self.runtime)?;
             // The folder may go, as those of checkpoints do.
             model.set_source(self.origin(name).and_then(|origin| origin.path.clone()));
-            return Ok(self.stoppable(model));
+            return Ok(self.prepared(model));
         }
         let source = self.sources[name].clone();
         let base = match (&source.path, &source.from) {
@@ -228,7 +241,7 @@ impl Models {
         let dtype = self.origin(name).map_or(Dtype::F32, |origin| origin.dtype);
         let runtime = self.runtime_with(dtype);
         let model = LanguageModel::load_with_adapter(&base, dir, &runtime)?;
-        Ok(self.stoppable(model))
+        Ok(self.prepared(model))
     }
 
     /// What a model came from in the first place.
@@ -299,7 +312,7 @@ impl Models {
         for (other, _) in self.sources.iter().filter(same) {
             if other != name && !self.loaded.contains_key(other) {
                 let fork = model.fork(&Training::Frozen)?;
-                let fork = self.stoppable(fork);
+                let fork = self.prepared(fork);
                 self.loaded.insert(other.clone(), fork);
             }
         }

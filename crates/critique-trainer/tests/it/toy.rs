@@ -147,7 +147,7 @@ pub(crate) fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
             if name == "metrics.jsonl" {
                 bytes = without_times(&bytes);
             }
-            if name != "config.resolved.toml" {
+            if name != "config.resolved.toml" && name != "started.json" {
                 found.insert(name, bytes);
             }
         }
