@@ -199,6 +199,12 @@ def free_port():
         return it.getsockname()[1]
 
 
+def distance(a, b):
+    """Root of the mean squares of differences, over that of the numbers."""
+    pairs = [(x, y) for p, q in zip(a, b) for x, y in zip(p, q)]
+    return (sum((x - y) ** 2 for x, y in pairs) / sum(y * y for _, y in pairs)) ** 0.5
+
+
 class Worker:
     """Processes as a launcher starts them: with `torchrun`, or with its variables set, as a batch
     system does."""
@@ -474,16 +480,28 @@ class Full(Running):
 
 
 class Replicated(Running):
-    """Two whole copies (HSDP), products in bfloat16."""
+    """Two whole copies (HSDP)."""
 
-    processes, flags = 2, ["--replicas", "2", "--dtype", "bfloat16"]
+    processes, flags = 2, ["--replicas", "2", "--micro-tokens", "64"]
+
+    def test_three_steps_equal_torch(self):
+        model, reference = self.client.create(0), Reference()
+        self.assert_three_steps_equal(model, reference)
+        self.assert_weights_equal(self.client.export(model, "trained"), reference)
+
+
+class FullBf16(Running):
+    """All weights, products in bfloat16."""
+
+    flags = ["--dtype", "bfloat16"]
 
     def test_masters_stay_in_f32_and_steps_go_the_same_way(self):
         model, reference = self.client.create(0), Reference()
         for _ in range(3):
             (old, norm), (want_old, want_norm) = self.client.train_step(model), reference.train_step()
-            self.assertLess(furthest(old, want_old), 0.5)
-            self.assertLess(abs(norm / want_norm - 1), 0.05)
+            # Weights of this model are large, and so are the roundings of products with them.
+            self.assertLess(distance(old, want_old), 0.05)
+            self.assertLess(abs(norm / want_norm - 1), 0.1)
         # A step far below what bfloat16 can hold beside a weight must not be lost: after many, it shows.
         tiny = {**ADAM, "learning_rate": 1e-4, "weight_decay": 0.0}
         before = self.client.forward(model)
@@ -505,8 +523,8 @@ class LoraBf16(Running):
         reference = Reference(adapter)
         for _ in range(3):
             (old, norm), (want_old, want_norm) = self.client.train_step(model), reference.train_step()
-            self.assertLess(furthest(old, want_old), 0.5)
-            self.assertLess(abs(norm / want_norm - 1), 0.05)
+            self.assertLess(distance(old, want_old), 0.05)
+            self.assertLess(abs(norm / want_norm - 1), 0.1)
         trained = load_file(os.path.join(self.client.export(model, "trained"), "adapter_model.safetensors"))
         self.assertEqual({x.dtype for x in trained.values()}, {torch.float32})
         fine = [x for x in trained.values() if not torch.equal(x, x.bfloat16().float())]
