@@ -374,7 +374,9 @@ fn a_loss_that_is_not_finite_stops_with_the_last_good_weights() {
     let StageConfig::Sft(stage) = &mut config.stages[0] else {
         panic!("the first stage is SFT")
     };
-    stage.lr = 1e30;
+    // Weights of the second step are 1e30 times those before.
+    stage.lr = 1.0;
+    stage.optimizer.weight_decay = 1e30;
     let error = go(&config, &mut Silent, &Arc::default()).unwrap_err();
     let TrainError::NotFinite {
         step, checkpoint, ..
