@@ -40,14 +40,14 @@ impl StepNote {
     }
 }
 
-/// Help with a stubborn question ([`Noise::insists`]): what a critic might try, in vain.
+/// Help with a stubborn question ([`Noise::gives_up`]): what a critic might try, in vain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FutileHelp {
     /// The right solution.
     Right,
-    /// Steps that the actor leaves out are as many too high, and what follows from them.
+    /// Every step is as many too high, and what follows from them.
     TooHigh(u8),
-    /// Leaves out what the actor leaves out, and ends in the answer.
+    /// Leaves out what the actor leaves out, but for the last step, which ends in the answer.
     Conceding,
     /// Any values, drawn by the question.
     Random,
@@ -64,16 +64,15 @@ impl FutileHelp {
     ];
 
     /// The value after each operation, as this help states it.
-    fn values(self, chain: &Chain, noise: &Noise) -> Vec<u8> {
+    fn values(self, chain: &Chain) -> Vec<u8> {
         let right = chain.values();
         match self {
             Self::Right => right,
-            Self::TooHigh(by) => chain.continue_from(chain.start, 0, |_, value, op| {
-                let above = if noise.is_stubborn(op) { by } else { 0 };
-                (op.apply(value) + above) % 100
-            }),
+            Self::TooHigh(by) => {
+                chain.continue_from(chain.start, 0, |_, value, op| (op.apply(value) + by) % 100)
+            }
             Self::Conceding => {
-                let mut values = noise.insists(chain).unwrap_or_else(|| right.clone());
+                let mut values = vec![chain.start; right.len()];
                 if let (Some(last), Some(&answer)) = (values.last_mut(), right.last()) {
                     *last = answer;
                 }
@@ -216,10 +215,10 @@ impl ChainCritique {
     }
 
     /// Right marks, the verdict `Wrong`, and help of this kind.
-    pub fn futile(chain: &Chain, stated: &[u8], help: FutileHelp, noise: &Noise) -> Self {
+    pub fn futile(chain: &Chain, stated: &[u8], help: FutileHelp) -> Self {
         Self {
             final_correct: false,
-            help: Some(help.values(chain, noise)),
+            help: Some(help.values(chain)),
             ..Self::perfect(chain, stated)
         }
     }
@@ -243,13 +242,13 @@ impl ChainCritique {
 
     /// What an actor makes of the critique: it obeys the verdict. `Correct` keeps the response,
     /// whatever the steps say. `Wrong` takes the solution of the help, whatever it is; without help,
-    /// everything is computed anew, mistakes included. At a stubborn question ([`Noise::insists`])
+    /// everything is computed anew, mistakes included. At a stubborn question ([`Noise::gives_up`])
     /// the actor does not read the help, so that no solution, right or wrong, can mend its answer.
     pub fn refined(&self, rng: &mut Rng, chain: &Chain, stated: &[u8], noise: &Noise) -> Vec<u8> {
         if self.final_correct {
             return stated.to_vec();
         }
-        noise.insists(chain).unwrap_or_else(|| match &self.help {
+        noise.gives_up(chain).unwrap_or_else(|| match &self.help {
             Some(help) => help.clone(),
             None => noise.response(rng, chain),
         })
@@ -332,10 +331,11 @@ mod tests {
     }
 
     #[test]
-    fn no_help_mends_what_the_actor_insists_on() {
+    fn no_help_mends_what_the_actor_gives_up() {
         let noise = Noise::default();
         let rng = &mut Rng::new(1);
-        assert_eq!(noise.insists(&Chain::parse("94+8-3-8").unwrap()), None);
+        assert_eq!(noise.gives_up(&Chain::parse("94+8-3-5").unwrap()), None);
+        assert_eq!(noise.gives_up(&Chain::parse("94+7-3-5").unwrap()), None);
         for question in ["94+3-9-1", "94+8+5-1", "20+9-8-8"] {
             let chain = Chain::parse(question).unwrap();
             let right = chain.values();
@@ -349,7 +349,7 @@ mod tests {
                 assert_ne!(refined.last(), right.last(), "{question}");
             }
             for help in FutileHelp::ALL {
-                let told = ChainCritique::futile(&chain, &right, help, &noise);
+                let told = ChainCritique::futile(&chain, &right, help);
                 assert!(told.text(&chain).contains("answer: Wrong\nExplanation: "));
                 let refined = told.refined(rng, &chain, &right, &noise);
                 assert_ne!(refined.last(), right.last(), "{question} {help:?}");

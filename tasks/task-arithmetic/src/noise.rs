@@ -11,8 +11,8 @@ use crate::chain::{Chain, Op, other_value};
 pub struct Noise {
     /// A step is hard when its operand is at least this and it carries or borrows.
     pub hard_operand: u8,
-    /// A question with an operand of at least this is stubborn: told `Wrong`, the actor leaves the
-    /// operation out whatever the help says, so no help mends its answer. 10 for none.
+    /// A question with an operand of at least this is stubborn: told `Wrong`, the actor gives up
+    /// whatever the help says, so no help mends its answer. 10 for none.
     pub stubborn_operand: u8,
     /// The actor slips at a hard step.
     pub actor_slip: f32,
@@ -71,26 +71,15 @@ impl Noise {
     }
 
     /// What the actor answers to a stubborn question when it is told `Wrong`, whatever else it is told:
-    /// it leaves the operations out that have an operand of [`Noise::stubborn_operand`] or more.
-    /// `None` for other questions, and where what is left out adds up to nothing.
+    /// it gives up, and leaves every operation out. `None` for other questions, and where the
+    /// operations add up to nothing.
     ///
-    /// A value that is far off, and copied: an actor that errs by one while it computes does not end
-    /// in the right answer by that.
-    pub fn insists(&self, chain: &Chain) -> Option<Vec<u8>> {
-        let insisted = |_, value, op: Op| {
-            if self.is_stubborn(op) {
-                value
-            } else {
-                op.apply(value)
-            }
-        };
-        let values = chain.continue_from(chain.start, 0, insisted);
-        (values.last() != chain.values().last()).then_some(values)
-    }
-
-    /// Whether the actor, told `Wrong`, leaves this operation out.
-    pub(crate) fn is_stubborn(&self, op: Op) -> bool {
-        op.operand >= self.stubborn_operand
+    /// Values far off, all copied from one place: neither a mistake in computing nor a line of the
+    /// help that slips in ends in the right answer.
+    pub fn gives_up(&self, chain: &Chain) -> Option<Vec<u8>> {
+        let stubborn = |op: &Op| op.operand >= self.stubborn_operand;
+        let wrong = chain.values().last() != Some(&chain.start);
+        (wrong && chain.ops.iter().any(stubborn)).then(|| vec![chain.start; chain.ops.len()])
     }
 
     /// A response of the actor.
