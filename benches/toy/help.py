@@ -4,8 +4,8 @@
     python benches/toy/help.py [--runs runs/toy] [--seeds 1 2 3 4 5]
 
 Reads the rollouts of greedy evaluations. Told `Wrong`, the actor is meant to take the help as it is, and at stubborn
-questions (with an operand of 8 or 9) to leave that operation out whatever the help. So a wrong response should be
-mended by the right solution alone, and at stubborn questions by nothing. Needs nothing but Python.
+questions (with an operand of 8 or 9) to give up whatever the help. So a wrong response should be mended by the right
+solution alone, and at stubborn questions by nothing. Needs nothing but Python.
 """
 import argparse
 import json
@@ -28,9 +28,8 @@ def right_values(question):
 
 
 def is_stubborn(question):
-    """Whether operations with a stubborn operand add up to anything: what the actor leaves out."""
-    pairs = [(sign, int(digit)) for sign, digit in zip(question[2::2], question[3::2])]
-    return sum(digit if sign == "+" else -digit for sign, digit in pairs if digit >= args.stubborn) % 100 != 0
+    """Whether the actor gives up at this question: there is a stubborn operand, and the start is not the answer."""
+    return any(int(digit) >= args.stubborn for digit in question[3::2]) and right_values(question)[-1] != question[:2]
 
 
 def count(path):
