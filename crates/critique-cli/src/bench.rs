@@ -224,11 +224,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             recompute,
             lora,
         } => {
-            let lora = lora.map(|rank| LoraConfig {
-                r: rank,
-                alpha: 2.0 * rank as f32,
-                target_modules: LoraConfig::all_linear(),
-            });
+            let lora =
+                lora.map(|rank| LoraConfig::new(rank, 2.0 * rank as f32, LoraConfig::all_linear()));
             let begin = memory::resident();
             let training = lora.clone().map_or(Training::Full, Training::Lora);
             let runtime = &Runtime {

@@ -1,7 +1,5 @@
 //! `critique-rl config`: the settings of a run.
 
-mod schema;
-
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -47,7 +45,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             let text = toml::to_string(&file.config).map_err(Failure::failed)?;
             out::say(named(&file) + &text)
         }
-        Command::Schema => out::say(format!("{:#}", schema::schema())),
+        Command::Schema => out::say(format!("{:#}", critique_run::schema::schema())),
     }
 }
 

@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use critique_core::{Generate, Prompt, Split};
+use critique_core::Prompt;
 use critique_model::{DeviceSpec, ModelConfig, TextCodec, adapter_tensors};
 use critique_tasks::Task;
 use critique_trainer::{
-    ModelSource, Models, RlStage, RunConfig, SftStage, StageConfig, check, notes_of,
+    ModelSource, Models, PromptLengths, RlStage, RunConfig, SftStage, StageConfig, TrainError,
+    check, measure_prompts, notes_of,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -21,9 +22,6 @@ use self::memory::{Forecast, Memory};
 use crate::failure::Failure;
 use crate::out;
 use crate::run_file::RunFile;
-
-/// Problems whose prompts are measured.
-const MEASURED: usize = 200;
 
 /// What a run would do.
 #[derive(Serialize)]
@@ -35,6 +33,8 @@ struct Plan {
     problems: Map<String, Value>,
     models: BTreeMap<String, ModelPlan>,
     stages: Vec<StagePlan>,
+    /// With worked solutions in place of what models will write.
+    prompts: Vec<PromptPlan>,
     /// What a person should know of it; nothing of it is wrong.
     notes: Vec<String>,
     /// Completions of one evaluation, at every temperature.
@@ -49,12 +49,23 @@ struct ModelPlan {
     /// Those that training changes, where it is trained.
     trained: usize,
     context: usize,
-    /// Median and longest prompt of a response, in tokens.
-    prompt_tokens: Option<[usize; 2]>,
     #[serde(skip)]
     pub(super) shape: ModelConfig,
     #[serde(skip)]
     pub(super) codec: Arc<TextCodec>,
+}
+
+/// Prompts of one phase of a stage, in tokens.
+#[derive(Debug, Serialize)]
+struct PromptPlan {
+    stage: String,
+    phase: &'static str,
+    model: String,
+    context: usize,
+    median: usize,
+    longest: usize,
+    /// Share of those measured that leave room for a token.
+    fit: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -97,6 +108,7 @@ fn plan(file: &RunFile, task_name: &str, task: &dyn Task) -> Result<Plan, Failur
         problems.insert(name, task.problems(split)?.len().into());
     }
     let models = models(config, task)?;
+    let prompts = prompts(file, task, &models)?;
     let mut stages: Vec<StagePlan> = config
         .stages
         .iter()
@@ -124,6 +136,7 @@ fn plan(file: &RunFile, task_name: &str, task: &dyn Task) -> Result<Plan, Failur
         task: task_name.to_owned(),
         problems,
         stages,
+        prompts,
         notes: notes_of(config, task)?,
         eval_completions: 3 * evaluated * config.eval.temperatures.len(),
         memory,
@@ -158,44 +171,45 @@ fn root(config: &RunConfig, name: &str) -> String {
 
 /// A model by its configuration and tokenizer; weights are left where they are.
 fn header(config: &RunConfig, task: &dyn Task, root: &str) -> Result<ModelPlan, Failure> {
-    let (shape, prompts, codec) = if let Some(path) = &config.models[root].path {
-        let codec = Arc::new(TextCodec::load(path)?);
-        let encode = |prompt: &Prompt| codec.encode_prompt(prompt).map_err(Failure::from);
-        let prompts = prompt_tokens(task, encode)?;
-        (ModelConfig::load(path)?, prompts, codec)
+    let (shape, codec) = if let Some(path) = &config.models[root].path {
+        (ModelConfig::load(path)?, Arc::new(TextCodec::load(path)?))
     } else {
         // A new model has no folder yet; it is small enough to be made.
         let mut models = Models::new(config, task)?;
         let model = models.get(root)?;
-        let encode = |prompt: &Prompt| model.encode(prompt).map_err(Failure::failed);
-        let prompts = prompt_tokens(task, encode)?;
-        (model.config().clone(), prompts, model.shared_codec())
+        (model.config().clone(), model.shared_codec())
     };
     Ok(ModelPlan {
         parameters: shape.parameters(),
         trained: 0,
         context: shape.max_position_embeddings,
-        prompt_tokens: prompts,
         shape,
         codec,
     })
 }
 
-fn prompt_tokens(
+/// The prompts of all stages of RL, measured as training does before a stage.
+fn prompts(
+    file: &RunFile,
     task: &dyn Task,
-    encode: impl Fn(&Prompt) -> Result<Vec<u32>, Failure>,
-) -> Result<Option<[usize; 2]>, Failure> {
-    let style = task.prompts();
-    let problems = task.problems(Split::Train)?;
-    let lengths = problems
-        .iter()
-        .take(MEASURED)
-        .map(|problem| Ok(encode(&style.response(problem))?.len()));
-    let mut lengths = lengths.collect::<Result<Vec<usize>, Failure>>()?;
-    lengths.sort_unstable();
-    Ok(lengths
-        .last()
-        .map(|&longest| [lengths[lengths.len() / 2], longest]))
+    models: &BTreeMap<String, ModelPlan>,
+) -> Result<Vec<PromptPlan>, Failure> {
+    let mut measure = |name: &str, prompt: &Prompt| -> Result<_, TrainError> {
+        let model = &models[name];
+        Ok((model.codec.encode_prompt(prompt)?.len(), model.context))
+    };
+    let all = measure_prompts(&file.config, task, &mut measure);
+    let all = all.map_err(|error| file.misfit(error))?;
+    let plan = |(stage, lengths): (String, PromptLengths)| PromptPlan {
+        stage,
+        phase: lengths.phase.name(),
+        model: lengths.model,
+        context: lengths.context,
+        median: lengths.median,
+        longest: lengths.longest,
+        fit: lengths.fit as f64 / lengths.measured.max(1) as f64,
+    };
+    Ok(all.into_iter().map(plan).collect())
 }
 
 fn trained_parameters(
@@ -270,37 +284,16 @@ impl Plan {
             .collect();
         let _ = writeln!(text, "task {}: {} problems\n", self.task, splits.join(", "));
         let models = self.models.iter().map(|(name, model)| {
-            let prompts = model.prompt_tokens.map_or("-".into(), |[middle, longest]| {
-                format!("{middle}, {longest}")
-            });
             [
                 name.clone(),
                 grouped(model.parameters),
                 grouped(model.trained),
                 model.context.to_string(),
-                prompts,
             ]
         });
-        text += &out::columns(
-            [
-                "model",
-                "parameters",
-                "trained",
-                "context",
-                "prompt tokens (median, most)",
-            ],
-            models,
-        );
+        text += &out::columns(["model", "parameters", "trained", "context"], models);
         text += "\n\n";
-        for (name, model) in &self.models {
-            if let Some([_, longest]) = model.prompt_tokens.filter(|p| p[1] >= model.context) {
-                let _ = writeln!(
-                    text,
-                    "note: the context of `{name}` is {} tokens, and a prompt has {longest}: such prompts are dropped\n",
-                    model.context
-                );
-            }
-        }
+        text += &self.prompts_text();
         let stages = self.stages.iter().map(|stage| {
             [
                 stage.name.clone(),
@@ -334,6 +327,30 @@ impl Plan {
             let _ = write!(text, "\n\nnote: {note}");
         }
         text
+    }
+
+    /// Lengths of prompts; nothing without a stage of RL.
+    fn prompts_text(&self) -> String {
+        if self.prompts.is_empty() {
+            return String::new();
+        }
+        let rows = self.prompts.iter().map(|prompt| {
+            [
+                format!("{} ({})", prompt.phase, prompt.stage),
+                prompt.model.clone(),
+                prompt.median.to_string(),
+                prompt.longest.to_string(),
+                format!("{:.0} %", 100.0 * prompt.fit),
+            ]
+        });
+        let head = [
+            "prompts, in tokens",
+            "model",
+            "median",
+            "longest",
+            "fit the context",
+        ];
+        out::columns(head, rows) + "\n\n"
     }
 }
 

@@ -4,9 +4,12 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
 
+use critique_core::files::FileError;
 use critique_eval::EvalError;
 use critique_model::ModelError;
+use critique_run::{Misfit, RunError};
 use critique_tasks::TaskError;
+use critique_text::TextError;
 use critique_trainer::TrainError;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
@@ -174,7 +177,10 @@ impl From<ModelError> for Failure {
 /// What a person can do whose model folder has not the file that was to be read.
 fn would_do(error: &ModelError) -> Option<String> {
     match error {
-        ModelError::Read { path, .. } => what_would_do(path.parent()?),
+        ModelError::File(FileError::Read { path, .. })
+        | ModelError::Text(TextError::File(FileError::Read { path, .. })) => {
+            what_would_do(path.parent()?)
+        }
         _ => None,
     }
 }
@@ -194,8 +200,10 @@ impl From<EvalError> for Failure {
 impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Self {
         let exit = match &error {
-            TrainError::Config { .. } => Exit::Usage,
-            TrainError::NotFinite { .. } | TrainError::Gate { .. } => Exit::Gate,
+            TrainError::Run(RunError::Setting(_) | RunError::Folder { .. }) => Exit::Usage,
+            TrainError::NotFinite { .. }
+            | TrainError::Gate { .. }
+            | TrainError::LearntNothing { .. } => Exit::Gate,
             TrainError::Interrupted { .. } => Exit::Signal(2),
             TrainError::Model(error) => exit_of_model(error),
             TrainError::Task(error) => exit_of_task(error),
@@ -226,4 +234,22 @@ fn exit_of_task(error: &TaskError) -> Exit {
             | TaskError::NoDemonstrations { .. }
     );
     if usage { Exit::Usage } else { Exit::Failed }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        TrainError::from(error).into()
+    }
+}
+
+impl From<Misfit> for Failure {
+    fn from(misfit: Misfit) -> Self {
+        TrainError::from(misfit).into()
+    }
+}
+
+impl From<TextError> for Failure {
+    fn from(error: TextError) -> Self {
+        ModelError::from(error).into()
+    }
 }

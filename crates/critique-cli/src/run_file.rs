@@ -7,9 +7,11 @@ mod place;
 
 use std::path::Path;
 
+use critique_core::files::{FileError, read_text};
 use critique_model::DeviceSpec;
+use critique_run::{Misfit, ModelSource, RlStage, RunConfig, RunError, SftStage};
 use critique_tasks::{Task, TaskError, build_from_table};
-use critique_trainer::{ModelSource, RlStage, RunConfig, SftStage, TrainError};
+use critique_trainer::TrainError;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 use toml::{Table, Value};
@@ -45,13 +47,8 @@ struct Fault {
 impl RunFile {
     /// Reads a run file; `settings` are those of the command line.
     pub(crate) fn read(path: &Path, settings: &[String]) -> Result<Self, Failure> {
-        let text = std::fs::read_to_string(path).map_err(|source| {
-            Failure::from(TrainError::Read {
-                path: path.to_owned(),
-                source,
-            })
-            .with_exit(Exit::Usage)
-        })?;
+        let text = read_text(path)
+            .map_err(|error| Failure::from(TrainError::from(error)).with_exit(Exit::Usage))?;
         let settings: Vec<Setting> = settings
             .iter()
             .map(|written| Setting::parse(written))
@@ -94,7 +91,9 @@ impl RunFile {
             };
             return Err(file.source.failure(fault));
         }
-        file.config.check().map_err(|error| file.misfit(error))?;
+        file.config
+            .check()
+            .map_err(|misfit| file.misfit(misfit.into()))?;
         Ok(file)
     }
 
@@ -144,16 +143,15 @@ impl RunFile {
     /// An error of the check of settings, at the place that it names.
     pub(crate) fn misfit(&self, error: TrainError) -> Failure {
         match error {
-            TrainError::Config { message } => {
-                let path = self.named_place(&message);
+            TrainError::Run(RunError::Setting(Misfit { at, message })) => {
                 self.source.failure(Fault {
-                    path,
+                    path: at.keys().to_vec(),
                     message,
                     help: None,
                 })
             }
             TrainError::Task(error) => self.task_failure(error),
-            TrainError::File { ref path, .. } => {
+            TrainError::Run(RunError::File(FileError::Content { ref path, .. })) => {
                 let would_do = self.is_model(path).then(|| what_would_do(path)).flatten();
                 Failure::from(error).with_help(would_do)
             }
@@ -167,35 +165,6 @@ impl RunFile {
             source.path.as_deref() == Some(path) || source.adapter.as_deref() == Some(path)
         };
         self.config.models.values().any(named)
-    }
-
-    /// The place that a message speaks of: stage `NAME`, and the first path in backticks.
-    fn named_place(&self, message: &str) -> Vec<String> {
-        let (stage, rest) = match message
-            .strip_prefix("stage `")
-            .and_then(|rest| rest.split_once('`'))
-        {
-            Some((stage, rest)) => (Some(stage), rest),
-            None => (None, message),
-        };
-        let key = rest.split('`').nth(1).unwrap_or_default();
-        let below: Vec<String> = key.split('.').map(str::to_owned).collect();
-        let index = stage.and_then(|name| {
-            self.config
-                .stages
-                .iter()
-                .position(|stage| stage.name() == name)
-        });
-        let Some(index) = index else { return below };
-        let stage = vec!["stages".to_owned(), index.to_string()];
-        let within: Vec<String> = stage.iter().cloned().chain(below.clone()).collect();
-        if place::get(&self.source.table, &within).is_some() {
-            within
-        } else if place::get(&self.source.table, &below).is_some() {
-            below
-        } else {
-            stage
-        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! What every engine does: token ids in, sampled token ids with log-probs out.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::problem::Prompt;
 
 /// How the next token is chosen.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sampling {
     /// Divides the logits; 0 takes the most likely token (greedy).
@@ -16,13 +17,14 @@ pub struct Sampling {
     pub top_k: usize,
     /// Keeps tokens at least this fraction as likely as the most likely one; 0 keeps all.
     pub min_p: f32,
-    /// Longest completion, in tokens.
+    /// Longest completion, in tokens, at least 1.
+    #[schemars(range(min = 1))]
     pub max_new_tokens: usize,
     /// Texts that end a completion; they are cut off its text, not off its tokens.
     pub stop: Vec<String>,
     /// Tokens that end a completion beside the model's own end-of-text tokens.
     pub stop_token_ids: Vec<u32>,
-    /// Goes on through end-of-text tokens up to `max_new_tokens`; for benchmarks.
+    /// Goes on through end-of-text tokens; for benchmarks.
     pub ignore_eos: bool,
 }
 
@@ -99,21 +101,6 @@ pub trait Generate: Send + Sync {
     /// When the template refuses the messages.
     fn encode(&self, prompt: &Prompt) -> Result<Vec<u32>, GenerateError>;
 
-    /// Token ids of the model's own turn when it says `text`, ending token included, as
-    /// they continue [`Generate::encode`].
-    ///
-    /// # Errors
-    ///
-    /// When the tokenizer refuses the text.
-    fn encode_turn(&self, text: &str) -> Result<Vec<u32>, GenerateError>;
-
-    /// The text of token ids, special tokens left out.
-    ///
-    /// # Errors
-    ///
-    /// When an id is not in the vocabulary.
-    fn decode(&self, tokens: &[u32]) -> Result<String, GenerateError>;
-
     /// Completions of every request, in the order of requests and of their seeds.
     ///
     /// # Errors
@@ -148,6 +135,9 @@ pub enum GenerateError {
         /// Size of the vocabulary.
         vocab: usize,
     },
+    /// The engine was asked to stop before it was done.
+    #[error("stopped on request")]
+    Stopped,
     /// The chat template or tokenizer refused the text.
     #[error("{context}")]
     Text {

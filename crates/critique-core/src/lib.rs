@@ -17,12 +17,17 @@
 //! assert!(!Judgment::Unparsed.agrees_with(Verdict::Wrong));
 //! ```
 
+pub mod files;
 mod generate;
 mod problem;
+mod refusal;
 mod rollout;
 mod seed;
+mod training;
 
 pub use generate::{Completion, FinishReason, Generate, GenerateError, Request, Sampling};
 pub use problem::{Message, Problem, Prompt, Role, Split};
+pub use refusal::Refusal;
 pub use rollout::{Attempt, Critique, Judgment, Rollout, Verdict};
 pub use seed::{Rng, derive_seed};
+pub use training::{AdamW, Dtype, LayerLora, LoraConfig};

@@ -1,5 +1,6 @@
 //! Questions and the prompts made of them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One question with its gold answer.
@@ -17,7 +18,7 @@ pub struct Problem {
 }
 
 /// Which part of a data set; the parts share no problem.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Split {

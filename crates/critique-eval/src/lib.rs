@@ -69,30 +69,7 @@ pub enum EvalError {
     /// Two evaluations without a problem.
     #[error("there are no problems to compare on")]
     NoProblems,
-    /// A file could not be read.
-    #[error("cannot read `{}`", path.display())]
-    Read {
-        /// The file.
-        path: std::path::PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A file could not be written.
-    #[error("cannot write `{}`", path.display())]
-    Write {
-        /// The file.
-        path: std::path::PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A file is no summary of this version.
-    #[error("{}: {message}", path.display())]
-    Summary {
-        /// The file.
-        path: std::path::PathBuf,
-        /// What was found and what would do.
-        message: String,
-    },
+    /// A file could not be read or written, or its content will not do.
+    #[error(transparent)]
+    File(#[from] critique_core::files::FileError),
 }

@@ -41,14 +41,6 @@ impl Generate for Memo<'_> {
         self.model.encode(prompt)
     }
 
-    fn encode_turn(&self, text: &str) -> Result<Vec<u32>, GenerateError> {
-        self.model.encode_turn(text)
-    }
-
-    fn decode(&self, tokens: &[u32]) -> Result<String, GenerateError> {
-        self.model.decode(tokens)
-    }
-
     fn generate(&self, requests: &[Request]) -> Result<Vec<Vec<Completion>>, GenerateError> {
         let Some(Request { sampling, .. }) = requests.first() else {
             return Ok(Vec::new());

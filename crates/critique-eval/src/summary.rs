@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
+use critique_core::files::{FileError, read_text, write_with};
 use critique_core::{Rng, derive_seed};
 use serde::{Deserialize, Serialize};
 
@@ -209,23 +210,10 @@ impl Summary {
     ///
     /// When the folder or file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), EvalError> {
-        self.write_whole(path).map_err(|source| EvalError::Write {
-            path: path.to_owned(),
-            source,
-        })
-    }
-
-    fn write_whole(&self, path: &Path) -> std::io::Result<()> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        let partial = path.with_extension("json.partial");
-        let mut bytes = serde_json::to_vec_pretty(self)?;
-        bytes.push(b'\n');
-        let mut file = std::fs::File::create(&partial)?;
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&partial, path)
+        Ok(write_with(path, |file| {
+            serde_json::to_writer_pretty(&mut *file, self)?;
+            file.write_all(b"\n")
+        })?)
     }
 
     /// Reads `summary.json`.
@@ -234,16 +222,10 @@ impl Summary {
     ///
     /// When the file cannot be read or is no summary of version 1.
     pub fn read(path: &Path) -> Result<Self, EvalError> {
-        let bytes = std::fs::read(path).map_err(|source| EvalError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        let refused = |message| EvalError::Summary {
-            path: path.to_owned(),
-            message,
-        };
+        let text = read_text(path)?;
+        let refused = |message: String| EvalError::from(FileError::content(path, message));
         let summary: Self =
-            serde_json::from_slice(&bytes).map_err(|error| refused(error.to_string()))?;
+            serde_json::from_str(&text).map_err(|error| refused(error.to_string()))?;
         if summary.version == 1 {
             Ok(summary)
         } else {

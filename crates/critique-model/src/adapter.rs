@@ -1,17 +1,23 @@
 //! Low-rank adapters in PEFT's files: `adapter_config.json` and `adapter_model.safetensors`.
 //!
-//! Plain LoRA on the linear layers of the blocks is supported. What would change its outputs
-//! (`DoRA`, rank-stabilised scaling, biases, ranks by layer and the like) is refused by name.
+//! LoRA on the linear layers of the blocks is supported, with ranks and scales by layer and
+//! rank-stabilised scaling. What else would change its outputs (`DoRA`, biases, trained copies of
+//! whole layers and the like) is refused by name.
+
+mod config;
+mod targets;
 
 use std::path::Path;
 
 use serde_json::{Value, json};
 
+use self::config::PeftConfig;
 use crate::config::{Fields, ModelConfig};
-use crate::engine::{LoraConfig, NamedTensors};
+use crate::engine::NamedTensors;
 use crate::error::ModelError;
-use crate::files::{in_file, read_json_object, write_whole};
+use crate::files::{in_file, read_json_object, shown, write_whole};
 use crate::weights::{Misfits, load_tensors, save_tensors};
+use critique_core::LoraConfig;
 
 const CONFIG: &str = "adapter_config.json";
 const TENSORS: &str = "adapter_model.safetensors";
@@ -32,22 +38,31 @@ pub struct Adapter {
 ///
 /// # Errors
 ///
-/// When the rank is 0, or a target is none of the linear layers of a block.
+/// When a rank is 0, or a target is none of the linear layers of the model's blocks.
 pub fn adapter_tensors(
     model: &ModelConfig,
     lora: &LoraConfig,
 ) -> Result<Vec<(String, Vec<usize>)>, ModelError> {
     check(lora).map_err(|message| ModelError::Other { message })?;
-    let mut tensors = Vec::new();
-    for linear in (0..model.layers).flat_map(|layer| model.linears(layer)) {
-        let last = linear.name.rsplit('.').next().unwrap_or_default();
-        if lora.target_modules.iter().any(|it| it == last) {
-            let name = |part| format!("base_model.model.{}.lora_{part}.weight", linear.name);
-            tensors.push((name("A"), vec![lora.r, linear.d_in]));
-            tensors.push((name("B"), vec![linear.d_out, lora.r]));
-        }
+    let linears = (0..model.layers).flat_map(|layer| model.linears(layer));
+    let adapted: Vec<_> = linears.filter(|it| lora.adapts(&it.name)).collect();
+    let is_there = |target: &String| adapted.iter().any(|it| LoraConfig::names(target, &it.name));
+    if let Some(target) = lora.target_modules.iter().find(|it| !is_there(it)) {
+        let message = format!(
+            "field `target_modules` holds `{}`, which names no layer of the model; its layers are \
+             numbered 0 to {}",
+            shown(target),
+            model.layers - 1
+        );
+        return Err(ModelError::Other { message });
     }
-    Ok(tensors)
+    let tensors = adapted.into_iter().flat_map(|linear| {
+        let name = |part| format!("base_model.model.{}.lora_{part}.weight", linear.name);
+        let r = lora.rank_of(&linear.name);
+        let (a, b) = (vec![r, linear.d_in], vec![linear.d_out, r]);
+        [(name("A"), a), (name("B"), b)]
+    });
+    Ok(tensors.collect())
 }
 
 /// The folder of the model that an adapter names as its base.
@@ -76,6 +91,13 @@ pub(crate) fn base_model(dir: &Path) -> Result<std::path::PathBuf, ModelError> {
 
 /// Reads an adapter folder and checks it against the model it is for.
 ///
+/// Which layers are adapted follows from `target_modules` (names, ends of names, or an expression
+/// that is matched against whole names), `exclude_modules`, `layers_to_transform` and
+/// `layers_pattern` as in PEFT, and the tensors must be exactly those: PEFT starts a layer
+/// afresh whose tensors are missing and leaves out what it does not know, so that an adapter is
+/// another one than was trained. [`Adapter::config`] names the layers by their last parts where
+/// these say it all, else in full.
+///
 /// # Errors
 ///
 /// When a file cannot be read or is damaged, asks for a feature that is not supported, or when
@@ -88,8 +110,10 @@ pub fn load_adapter(dir: &Path, model: &ModelConfig) -> Result<Adapter, ModelErr
             format!("holds no adapter: `{CONFIG}` is not there"),
         ));
     };
-    let (config, base_model) =
-        parse(&Fields(&fields)).map_err(|message| in_file(&path, message))?;
+    let told = |message| in_file(&path, message);
+    let peft = PeftConfig::read(&Fields(&fields)).map_err(told)?;
+    let config = peft.on(model).map_err(told)?;
+    let base_model = peft.base_model;
     let path = dir.join(TENSORS);
     let tensors = load_tensors(&path)?;
     check_tensors(&path, model, &config, &tensors)?;
@@ -114,7 +138,7 @@ pub fn save_adapter(dir: &Path, adapter: &Adapter) -> Result<(), ModelError> {
     } = adapter;
     check(config).map_err(|message| in_file(&path, message))?;
     save_tensors(&dir.join(TENSORS), tensors)?;
-    let fields = json!({
+    let mut fields = json!({
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": base_model,
@@ -126,6 +150,13 @@ pub fn save_adapter(dir: &Path, adapter: &Adapter) -> Result<(), ModelError> {
         "inference_mode": true,
         "fan_in_fan_out": false,
     });
+    if !config.layers.is_empty() {
+        let layers = || config.layers.iter();
+        let ranks = layers().map(|(name, layer)| (name.clone(), json!(layer.r)));
+        let alphas = layers().map(|(name, layer)| (name.clone(), number(layer.alpha)));
+        fields["rank_pattern"] = Value::Object(ranks.collect());
+        fields["alpha_pattern"] = Value::Object(alphas.collect());
+    }
     write_whole(&path, format!("{fields:#}\n").as_bytes())
 }
 
@@ -138,15 +169,23 @@ fn number(alpha: f32) -> Value {
     }
 }
 
+/// Largest rank: no layer of a model has more rows.
+const LARGEST_RANK: usize = 1 << 20;
+
 fn check(lora: &LoraConfig) -> Result<(), String> {
-    if lora.r == 0 {
-        return Err("field `r` is 0; the rank must be positive".to_owned());
-    }
-    if !lora.alpha.is_finite() {
-        return Err(format!(
-            "field `lora_alpha` is {}; it must be finite",
-            lora.alpha
-        ));
+    let layers = lora.layers.values().map(|it| (it.r, it.alpha));
+    for (r, alpha) in std::iter::once((lora.r, lora.alpha)).chain(layers) {
+        if r == 0 {
+            return Err("field `r` is 0; the rank must be positive".to_owned());
+        }
+        if r > LARGEST_RANK {
+            return Err(format!(
+                "field `r` is {r}; a rank of at most {LARGEST_RANK} is wanted"
+            ));
+        }
+        if !alpha.is_finite() {
+            return Err(format!("field `lora_alpha` is {alpha}; it must be finite"));
+        }
     }
     lora.check_modules()
         .map_err(|why| format!("field `target_modules` {why}"))
@@ -167,97 +206,6 @@ fn check_tensors(
             path: path.to_path_buf(),
             message,
         }),
-        None => Ok(()),
-    }
-}
-
-fn parse(fields: &Fields<'_>) -> Result<(LoraConfig, Option<String>), String> {
-    refuse_unsupported(fields)?;
-    let missing = |name: &str| format!("field `{name}` is missing");
-    let config = LoraConfig {
-        r: fields.size("r")?.ok_or_else(|| missing("r"))?,
-        alpha: fields
-            .number("lora_alpha")?
-            .ok_or_else(|| missing("lora_alpha"))? as f32,
-        target_modules: target_modules(fields)?,
-    };
-    check(&config)?;
-    let base_model = fields.text("base_model_name_or_path")?.map(str::to_owned);
-    Ok((config, base_model))
-}
-
-fn target_modules(fields: &Fields<'_>) -> Result<Vec<String>, String> {
-    let wanted = "a list of layer names or `all-linear` is wanted";
-    match fields.present("target_modules") {
-        None => Err(format!("field `target_modules` is missing; {wanted}")),
-        Some(Value::String(name)) if name == "all-linear" => Ok(LoraConfig::all_linear()),
-        Some(Value::Array(names)) => names
-            .iter()
-            .map(|name| name.as_str().map(str::to_owned))
-            .collect::<Option<_>>()
-            .ok_or_else(|| format!("field `target_modules` holds no names; {wanted}")),
-        Some(other) => Err(format!("field `target_modules` is {other}; {wanted}")),
-    }
-}
-
-/// Ways to start training that leave the base model and the meaning of the tensors as they are.
-const HARMLESS_STARTS: [&str; 3] = ["gaussian", "orthogonal", "eva"];
-
-/// Fields of PEFT's file that are read elsewhere or do not change what the adapter computes.
-const UNDERSTOOD: [&str; 12] = [
-    "peft_type",
-    "task_type",
-    "base_model_name_or_path",
-    "r",
-    "lora_alpha",
-    "lora_dropout",
-    "bias",
-    "target_modules",
-    "inference_mode",
-    "init_lora_weights",
-    // Settings of starts, which `init_lora_weights` chooses, and of where a model came from.
-    "auto_mapping",
-    "eva_config",
-];
-
-fn refuse_unsupported(fields: &Fields<'_>) -> Result<(), String> {
-    let only = |name: &str, wanted: &str, absent_is_fine: bool| match fields.text(name)? {
-        Some(value) if value == wanted => Ok(()),
-        Some(other) => Err(format!(
-            "field `{name}` is `{other}`; only `{wanted}` is supported"
-        )),
-        None if absent_is_fine => Ok(()),
-        None => Err(format!("field `{name}` is missing; `{wanted}` is wanted")),
-    };
-    only("peft_type", "LORA", false)?;
-    only("task_type", "CAUSAL_LM", true)?;
-    only("bias", "none", true)?;
-    if let Some(Value::String(start)) = fields.present("init_lora_weights")
-        && !HARMLESS_STARTS.contains(&start.as_str())
-    {
-        return Err(format!(
-            "field `init_lora_weights` is `{start}`, which changes the base model; convert the \
-             adapter to plain LoRA with PEFT's `path_initial_model_for_weight_conversion`"
-        ));
-    }
-    // Whatever else is switched on, known or newer than this code, would be left out silently.
-    let switched_on = |value: &Value| match value {
-        Value::Bool(on) => *on,
-        Value::Array(items) => !items.is_empty(),
-        Value::Object(items) => !items.is_empty(),
-        Value::Null | Value::Number(_) | Value::String(_) => false,
-    };
-    let is_feature = |name: &str| {
-        let by_text_or_number = ["exclude_modules", "layers_to_transform", "layers_pattern"];
-        by_text_or_number.contains(&name) && fields.present(name).is_some()
-    };
-    let found = fields.0.iter().find(|(name, value)| {
-        !UNDERSTOOD.contains(&name.as_str()) && (switched_on(value) || is_feature(name))
-    });
-    match found {
-        Some((name, value)) => Err(format!(
-            "field `{name}` is {value}, which is not supported; it must be off"
-        )),
         None => Ok(()),
     }
 }

@@ -4,12 +4,13 @@ mod read;
 
 use std::path::Path;
 
-use serde_json::{Value, json};
+use critique_text::end_of_text_ids;
+use serde_json::{Map, Value, json};
 
-pub(crate) use read::{Fields, eos_ids};
+pub(crate) use read::Fields;
 
 use crate::error::ModelError;
-use crate::files::{in_file, parse_json_object};
+use crate::files::{in_file, parse_json_object, required_json_object};
 
 /// A family of decoders. All are pre-norm with RMS norms, rotary positions, grouped-query
 /// attention and a gated `SiLU` feed-forward layer; the families differ in biases and norms.
@@ -66,6 +67,9 @@ pub struct Llama3Scaling {
     /// Context of pre-training, in tokens.
     pub original_max_position_embeddings: usize,
 }
+
+/// Most values in the tables of rotary positions: 1 GB, a context of 2 M tokens with heads of 128.
+const MOST_ANGLES: usize = 1 << 28;
 
 /// The shape of a decoder and its end-of-text tokens.
 #[derive(Debug, Clone, PartialEq)]
@@ -135,12 +139,9 @@ impl ModelConfig {
     /// the field, what it holds and what would do.
     pub fn load(dir: &Path) -> Result<Self, ModelError> {
         let path = dir.join("config.json");
-        let bytes = std::fs::read(&path).map_err(|source| ModelError::Read {
-            path: path.clone(),
-            source,
-        })?;
-        let mut config = Self::parse(&path, &bytes)?;
-        for id in read::generation_eos(dir)? {
+        let fields = required_json_object(&path)?;
+        let mut config = Self::of_fields(&path, &fields)?;
+        for id in end_of_text_ids(dir)? {
             if !config.eos_token_ids.contains(&id) {
                 config.eos_token_ids.push(id);
             }
@@ -156,8 +157,11 @@ impl ModelConfig {
     ///
     /// As [`ModelConfig::load`].
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ModelError> {
-        let fields = parse_json_object(path, bytes)?;
-        let config = read::from_fields(&Fields(&fields)).and_then(|config| {
+        Self::of_fields(path, &parse_json_object(path, bytes)?)
+    }
+
+    fn of_fields(path: &Path, fields: &Map<String, Value>) -> Result<Self, ModelError> {
+        let config = read::from_fields(&Fields(fields)).and_then(|config| {
             config.check()?;
             Ok(config)
         });
@@ -340,6 +344,7 @@ impl ModelConfig {
         if let Some((name, _)) = sizes.iter().find(|(_, size)| *size == 0) {
             return Err(format!("field `{name}` is 0; it must be positive"));
         }
+        self.check_limits(&sizes)?;
         if !self.heads.is_multiple_of(self.kv_heads) {
             return Err(format!(
                 "field `num_key_value_heads` is {}, which does not divide `num_attention_heads` {}",
@@ -367,6 +372,36 @@ impl ModelConfig {
         self.rope.scaling.map_or(Ok(()), |it| it.check())?;
         self.check_biases()?;
         self.check_tokens()
+    }
+
+    /// Refuses sizes that no decoder has, before anything is made in them: products of them would
+    /// overflow, and lists of tensors would not end.
+    fn check_limits(&self, sizes: &[(&str, usize); 8]) -> Result<(), String> {
+        for (name, size) in sizes {
+            let most = match *name {
+                "num_hidden_layers" => 10_000,
+                "hidden_size" | "intermediate_size" => 1 << 20,
+                // Positions beyond are no whole numbers in f32.
+                "vocab_size" | "max_position_embeddings" => 1 << 24,
+                _ => 1 << 16,
+            };
+            if *size > most {
+                return Err(format!(
+                    "field `{name}` is {size}; at most {most} is supported"
+                ));
+            }
+        }
+        let angles = self.max_position_embeddings * self.head_dim;
+        if angles > MOST_ANGLES {
+            return Err(format!(
+                "field `max_position_embeddings` is {}, for which tables of rotary positions would \
+                 take {} MB; lower it to the longest sequence that is wanted, at most {}",
+                self.max_position_embeddings,
+                angles >> 18,
+                MOST_ANGLES / self.head_dim
+            ));
+        }
+        Ok(())
     }
 
     fn check_biases(&self) -> Result<(), String> {

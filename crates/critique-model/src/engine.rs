@@ -1,9 +1,10 @@
 //! What runs a decoder: the interface of the CPU engine and of the burn engine.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use critique_core::{Completion, Request};
-use serde::{Deserialize, Serialize};
+use critique_core::{AdamW, Completion, LoraConfig, Request};
 
 use crate::error::ModelError;
 
@@ -87,83 +88,15 @@ impl<F: Fn(TokenRun, &[f32], &mut [f32]) + Sync> TokenLoss for F {
     }
 }
 
-/// `AdamW` with decoupled weight decay (Loshchilov and Hutter 2019), `f32` state.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AdamW {
-    /// Decay of the first moment.
-    pub beta1: f32,
-    /// Decay of the second moment.
-    pub beta2: f32,
-    /// Added to the root of the second moment.
-    pub eps: f32,
-    /// Decoupled weight decay, applied to matrices only.
-    pub weight_decay: f32,
-    /// Largest global norm of the gradients; larger ones are scaled down. 0 never clips.
-    pub max_grad_norm: f32,
-}
-
-impl Default for AdamW {
-    fn default() -> Self {
-        Self {
-            beta1: 0.9,
-            beta2: 0.95,
-            eps: 1e-8,
-            weight_decay: 0.0,
-            max_grad_norm: 1.0,
-        }
-    }
-}
-
-/// A low-rank adapter on linear layers (Hu et al. 2021), with PEFT's meaning of each field.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LoraConfig {
-    /// Rank.
-    pub r: usize,
-    /// The adapter's output is scaled by `alpha / r`.
-    pub alpha: f32,
-    /// Last part of the names of the adapted layers, such as `q_proj`.
-    #[serde(default = "LoraConfig::all_linear")]
-    pub target_modules: Vec<String>,
-}
-
-impl LoraConfig {
-    /// That there are modules, all of which a model has.
-    ///
-    /// # Errors
-    ///
-    /// What the list is or holds instead, as a sentence goes on behind the field's name.
-    pub fn check_modules(&self) -> Result<(), String> {
-        let known = Self::all_linear();
-        let unknown = self.target_modules.iter().find(|it| !known.contains(it));
-        let found = match unknown {
-            Some(other) => format!("holds `{other}`"),
-            None if self.target_modules.is_empty() => "is empty".to_owned(),
-            None => return Ok(()),
-        };
-        Err(format!("{found}; supported are `{}`", known.join("`, `")))
-    }
-
-    /// The seven linear layers of a block.
-    pub fn all_linear() -> Vec<String> {
-        [
-            "q_proj",
-            "k_proj",
-            "v_proj",
-            "o_proj",
-            "gate_proj",
-            "up_proj",
-            "down_proj",
-        ]
-        .map(String::from)
-        .to_vec()
-    }
-
-    /// Factor on the adapter's output.
-    pub fn scale(&self) -> f32 {
-        self.alpha / self.r as f32
-    }
+/// What of a model is trained.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Training {
+    /// Nothing.
+    Frozen,
+    /// Every weight.
+    Full,
+    /// An adapter: the one the model has, a fresh one if it has none.
+    Lora(LoraConfig),
 }
 
 /// A decoder on a device, with the gradients and optimizer state of what it trains.
@@ -193,9 +126,6 @@ pub trait Engine: Send + Sync {
     /// Clips the accumulated gradients by their global norm, takes one optimizer step and
     /// drops them. Gives the norm before clipping; a norm that is not finite takes no step.
     fn update(&mut self, lr: f32, optimizer: &AdamW) -> f32;
-
-    /// Drops the accumulated gradients.
-    fn zero_gradients(&mut self);
 
     /// The accumulated gradients by parameter name.
     fn gradients(&self) -> NamedTensors;
@@ -231,8 +161,24 @@ pub trait Engine: Send + Sync {
     fn load_optimizer_state(&mut self, steps: u64, moments: NamedTensors)
     -> Result<(), ModelError>;
 
-    /// A frozen copy of the current policy, to be the reference.
-    fn snapshot(&self) -> Box<dyn Engine>;
+    /// An engine with this one's weights, of which `training` is trained, without gradients and
+    /// optimizer state. The two share memory until one of them changes. A fresh adapter is drawn
+    /// from `seed`.
+    ///
+    /// # Errors
+    ///
+    /// When the adapter's settings do not fit the model.
+    fn fork(&self, training: &Training, seed: u64) -> Result<Box<dyn Engine>, ModelError>;
+
+    /// This engine, trained no further: what only training needs is dropped.
+    fn into_frozen(self: Box<Self>) -> Box<dyn Engine>;
+
+    /// Sampling ends with [`ModelError::Stopped`] once this is set; forks made later stop with it.
+    /// Engines that cannot stop in the middle go on to the end.
+    fn stop_when(&mut self, _stop: &Arc<AtomicBool>) {}
+
+    /// Whether log-probs recorded while sampling are, bit for bit, those that scoring gives.
+    fn is_exact(&self) -> bool;
 }
 
 /// What ends a completion, and how its text is read while it grows.

@@ -2,36 +2,16 @@
 
 use std::path::PathBuf;
 
+use critique_core::files::FileError;
+use critique_text::TextError;
+
 /// Why a model could not be loaded, saved or run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// A file could not be read.
-    #[error("cannot read `{}`", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A file could not be written.
-    #[error("cannot write `{}`", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A file's content is not what it should be.
-    #[error("{}: {message}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The field, what was found, and what would do.
-        message: String,
-    },
+    /// A file could not be read or written, or its content will not do.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The tensors do not fit the architecture.
     #[error("{}: {message}", path.display())]
     Tensors {
@@ -72,6 +52,9 @@ pub enum ModelError {
         /// Its log-prob.
         value: f32,
     },
+    /// Sampling was asked to stop ([`Engine::stop_when`](crate::Engine::stop_when)).
+    #[error("sampling was stopped")]
+    Stopped,
     /// The device is not in this build or not on this machine.
     #[error("device `{name}`: {message}")]
     Device {
@@ -80,15 +63,9 @@ pub enum ModelError {
         /// Why not, and which would do.
         message: String,
     },
-    /// The tokenizer refused.
-    #[error("{context}")]
-    Text {
-        /// What was being done.
-        context: String,
-        /// What the tokenizer or template said.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
+    /// A tokenizer or chat template could not be loaded, or refused.
+    #[error(transparent)]
+    Text(#[from] TextError),
     /// Anything else, said in full.
     #[error("{message}")]
     Other {

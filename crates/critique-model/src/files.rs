@@ -1,8 +1,11 @@
-//! Small file chores: reads that name their file, writes that land whole or not at all.
+//! The files of a model's folder.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+pub(crate) use critique_core::files::given::{shown, shown_up_to};
+use critique_core::files::{self, FileError, given};
 
 use crate::error::ModelError;
 
@@ -39,21 +42,29 @@ pub fn copy_model_files(from: &Path, to: &Path) -> Result<Vec<&'static str>, Mod
 
 /// A file's bytes, or nothing when there is no such file.
 pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, ModelError> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(cannot_read(path, source)),
-    }
+    Ok(given::read(path, given::LONGEST)?)
 }
 
 /// A JSON object, or nothing when there is no such file.
 pub(crate) fn read_json_object(
     path: &Path,
 ) -> Result<Option<serde_json::Map<String, serde_json::Value>>, ModelError> {
-    let Some(bytes) = read_if_there(path)? else {
+    let Some(bytes) = given::read(path, given::LONGEST_JSON)? else {
         return Ok(None);
     };
     parse_json_object(path, &bytes).map(Some)
+}
+
+/// A JSON object of a file that must be there.
+pub(crate) fn required_json_object(
+    path: &Path,
+) -> Result<serde_json::Map<String, serde_json::Value>, ModelError> {
+    read_json_object(path)?.ok_or_else(|| not_there(path))
+}
+
+/// That a file is not there.
+pub(crate) fn not_there(path: &Path) -> ModelError {
+    cannot_read(path, io::Error::from(io::ErrorKind::NotFound))
 }
 
 /// A JSON object out of the bytes of `path`.
@@ -65,69 +76,20 @@ pub(crate) fn parse_json_object(
         .map_err(|error| in_file(path, format!("not a JSON object: {error}")))
 }
 
-/// Writes a file under a temporary name in its folder and renames it when it is on the disk.
+/// Writes a file whole or not at all.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
-    write_with(path, |out| out.write_all(bytes))
+    Ok(files::write_whole(path, bytes)?)
 }
 
-/// [`write_whole`] for content that is made piece by piece. Makes the folder when it is not there.
-pub(crate) fn write_with(
-    path: &Path,
-    fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
-) -> Result<(), ModelError> {
-    let partial = partial_name(path);
-    let written = write_partial(path, &partial, fill);
-    if written.is_err() {
-        // The first error is the one to tell; what remains is swept away where possible.
-        let _ = fs::remove_file(&partial);
-    }
-    written.map_err(|source| ModelError::Write {
-        path: path.to_path_buf(),
-        source,
-    })
-}
-
-fn write_partial(
-    path: &Path,
-    partial: &Path,
-    fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
-) -> io::Result<()> {
-    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
-    if let Some(folder) = folder {
-        fs::create_dir_all(folder)?;
-    }
-    let mut out = BufWriter::with_capacity(1 << 20, File::create(partial)?);
-    fill(&mut out)?;
-    out.flush()?;
-    out.get_ref().sync_all()?;
-    drop(out);
-    fs::rename(partial, path)?;
-    sync_folder(folder.unwrap_or(Path::new(".")))
-}
-
-/// Makes a rename last through a power cut. Only Unix lets a folder be opened for that.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
-}
-
-fn partial_name(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{}.partial", std::process::id()))
+/// Opens a file of a model folder; nothing when there is no such file.
+pub(crate) fn open_if_there(path: &Path) -> Result<Option<File>, ModelError> {
+    Ok(given::open(path)?)
 }
 
 pub(crate) fn cannot_read(path: &Path, source: io::Error) -> ModelError {
-    ModelError::Read {
-        path: path.to_path_buf(),
-        source,
-    }
+    FileError::read(path, source).into()
 }
 
 pub(crate) fn in_file(path: &Path, message: impl Into<String>) -> ModelError {
-    ModelError::File {
-        path: path.to_path_buf(),
-        message: message.into(),
-    }
+    FileError::content(path, message).into()
 }

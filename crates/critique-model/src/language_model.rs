@@ -3,20 +3,22 @@
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use critique_core::{Completion, Generate, GenerateError, Prompt, Request};
+use critique_text::TextCodec;
 
 use crate::adapter::{Adapter, load_adapter, save_adapter};
 use crate::burn_engine::BurnEngine;
 use crate::config::ModelConfig;
 use crate::cpu::CpuEngine;
 use crate::device::DeviceSpec;
-use crate::dtype::Dtype;
-use crate::engine::{Ends, Engine, LoraConfig, NamedTensors};
+use crate::engine::{Ends, Engine, NamedTensors, Training};
 use crate::error::ModelError;
 use crate::files::copy_model_files;
-use crate::text::TextCodec;
 use crate::weights::{SaveDtype, WeightFiles, Weights, save_weights};
+use critique_core::Dtype;
+use critique_core::LoraConfig;
 
 /// Largest weight file; larger models are cut into shards.
 const SHARD_BYTES: u64 = 5_000_000_000;
@@ -49,32 +51,16 @@ impl Default for Runtime {
     }
 }
 
-/// What of a model is trained.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Training {
-    /// Nothing.
-    Frozen,
-    /// Every weight.
-    Full,
-    /// An adapter: the one the model has if its settings are these, a fresh one if it has none.
-    Lora(LoraConfig),
-}
-
 /// A language model in this process.
 pub struct LanguageModel {
     config: ModelConfig,
     codec: Arc<TextCodec>,
     runtime: Runtime,
-    engine: Backend,
+    engine: Box<dyn Engine>,
     /// The adapter's settings, where there is one.
     lora: Option<LoraConfig>,
     /// The folder that the model came from, whose files are copied on export.
     source: Option<PathBuf>,
-}
-
-enum Backend {
-    Cpu(Box<CpuEngine>),
-    Burn(Box<BurnEngine>),
 }
 
 impl LanguageModel {
@@ -116,7 +102,7 @@ impl LanguageModel {
             let adapter = adapter.map(|it| load_adapter(it, &config)).transpose()?;
             let lora = adapter.as_ref().map(|it| it.config.clone());
             let adapter = adapter.map(|it| (it.config, it.tensors));
-            let engine = Backend::open(&config, weights.into(), adapter, false, runtime)?;
+            let engine = open(&config, weights.into(), adapter, false, runtime)?;
             Ok::<_, ModelError>((config, lora, engine))
         };
         let (codec, engine) = std::thread::scope(|scope| {
@@ -147,7 +133,7 @@ impl LanguageModel {
         weights: NamedTensors,
         runtime: &Runtime,
     ) -> Result<Self, ModelError> {
-        let engine = Backend::open(&config, weights.into(), None, false, runtime)?;
+        let engine = open(&config, weights.into(), None, false, runtime)?;
         Ok(Self {
             config,
             codec: Arc::new(codec),
@@ -165,9 +151,7 @@ impl LanguageModel {
     ///
     /// When `training` asks for an adapter with other settings than the one that is there.
     pub fn fork(&self, training: &Training) -> Result<Self, ModelError> {
-        let (engine, lora) = match (training, &self.lora) {
-            (Training::Frozen, lora) => (self.engine.frozen(), lora.clone()),
-            (Training::Full, None) => (self.engine.trainable(None, &self.runtime)?, None),
+        let lora = match (training, &self.lora) {
             (Training::Full, Some(_)) => {
                 let message =
                     "full training of a model with an adapter; merge the adapter first".to_owned();
@@ -178,11 +162,10 @@ impl LanguageModel {
                     format!("the model has an adapter with {lora:?}; the run asks for {wanted:?}");
                 return Err(ModelError::Other { message });
             }
-            (Training::Lora(wanted), _) => (
-                self.engine.trainable(Some(wanted), &self.runtime)?,
-                Some(wanted.clone()),
-            ),
+            (Training::Lora(wanted), None) => Some(wanted.clone()),
+            (_, lora) => lora.clone(),
         };
+        let engine = self.engine.fork(training, self.runtime.seed)?;
         Ok(Self {
             config: self.config.clone(),
             codec: Arc::clone(&self.codec),
@@ -200,10 +183,7 @@ impl LanguageModel {
 
     /// This model, trained no further: gradients and optimizer state are dropped.
     pub fn into_frozen(mut self) -> Self {
-        self.engine = match self.engine {
-            Backend::Cpu(engine) => Backend::Cpu(Box::new(engine.into_frozen())),
-            burn @ Backend::Burn(_) => burn.frozen(),
-        };
+        self.engine = self.engine.into_frozen();
         self
     }
 
@@ -234,7 +214,12 @@ impl LanguageModel {
 
     /// Whether log-probs recorded while sampling are, bit for bit, those that scoring gives.
     pub fn samples_exactly(&self) -> bool {
-        matches!(self.engine, Backend::Cpu(_))
+        self.engine.is_exact()
+    }
+
+    /// Sampling ends with an error once this is set, that of forks made later, too.
+    pub fn stop_when(&mut self, stop: &Arc<AtomicBool>) {
+        self.engine.stop_when(stop);
     }
 
     /// Names the folder whose files are copied on export; `None` writes them from memory.
@@ -244,18 +229,12 @@ impl LanguageModel {
 
     /// The engine that runs it.
     pub fn engine(&self) -> &dyn Engine {
-        match &self.engine {
-            Backend::Cpu(engine) => &**engine,
-            Backend::Burn(engine) => &**engine,
-        }
+        &*self.engine
     }
 
     /// The engine that runs it, to be trained.
     pub fn engine_mut(&mut self) -> &mut dyn Engine {
-        match &mut self.engine {
-            Backend::Cpu(engine) => &mut **engine,
-            Backend::Burn(engine) => &mut **engine,
-        }
+        &mut *self.engine
     }
 
     /// Weights with the adapter's part added in, by Hugging Face name.
@@ -273,8 +252,10 @@ impl LanguageModel {
             let target = name
                 .trim_start_matches("base_model.model.")
                 .replace(".lora_A.", ".");
+            let layer = target.trim_end_matches(".weight");
+            let (rank, scale) = (lora.rank_of(layer), lora.scale_of(layer));
             if let Some(weight) = weights.get_mut(&target) {
-                add_product(&mut weight.data, &b.data, &a.data, lora.r, lora.scale());
+                add_product(&mut weight.data, &b.data, &a.data, rank, scale);
             }
         }
         weights
@@ -352,19 +333,11 @@ pub fn open_engine(
         (None, Training::Lora(lora)) => Some((lora.clone(), NamedTensors::new())),
         (adapter, _) => adapter.map(|a| (a.config, a.tensors)),
     };
-    Ok(
-        match Backend::open(config, weights.into(), adapter, train, runtime)? {
-            Backend::Cpu(engine) => engine,
-            Backend::Burn(engine) => engine,
-        },
-    )
+    open(config, weights.into(), adapter, train, runtime)
 }
 
 fn create_dir(dir: &Path) -> Result<(), ModelError> {
-    std::fs::create_dir_all(dir).map_err(|source| ModelError::Write {
-        path: dir.to_owned(),
-        source,
-    })
+    Ok(critique_core::files::make_folder(dir)?)
 }
 
 /// `weight += scale * b a`, with `weight` `[out, in]`, `b` `[out, r]`, `a` `[r, in]`.
@@ -377,70 +350,34 @@ fn add_product(weight: &mut [f32], b: &[f32], a: &[f32], r: usize, scale: f32) {
     }
 }
 
-impl Backend {
-    fn open(
-        config: &ModelConfig,
-        weights: Weights,
-        adapter: Option<(LoraConfig, NamedTensors)>,
-        train: bool,
-        runtime: &Runtime,
-    ) -> Result<Self, ModelError> {
-        if runtime.device == DeviceSpec::Cpu {
-            let mut engine =
-                CpuEngine::with_dtype(config, weights, runtime.threads, runtime.dtype)?;
-            engine.set_recompute(runtime.recompute);
-            match adapter {
-                Some((lora, tensors)) => engine.add_adapter(&lora, tensors, train, runtime.seed)?,
-                None if train => engine.train_all(),
-                None => {}
-            }
-            return Ok(Self::Cpu(Box::new(engine)));
+/// The engine of a device.
+fn open(
+    config: &ModelConfig,
+    weights: Weights,
+    adapter: Option<(LoraConfig, NamedTensors)>,
+    train: bool,
+    runtime: &Runtime,
+) -> Result<Box<dyn Engine>, ModelError> {
+    if runtime.device == DeviceSpec::Cpu {
+        let mut engine = CpuEngine::with_dtype(config, weights, runtime.threads, runtime.dtype)?;
+        engine.set_recompute(runtime.recompute);
+        match adapter {
+            Some((lora, tensors)) => engine.add_adapter(&lora, tensors, train, runtime.seed)?,
+            None if train => engine.train_all(),
+            None => {}
         }
-        if runtime.dtype != Dtype::F32 {
-            let message = format!(
-                "bf16 weights on `{}`; expected `f32`, or the device `cpu`",
-                runtime.device
-            );
-            return Err(ModelError::Other { message });
-        }
-        let device = runtime.device.open()?;
-        Ok(Self::Burn(Box::new(BurnEngine::new(
-            config,
-            weights.into_tensors()?,
-            adapter,
-            train,
-            device,
-            runtime.seed,
-        )?)))
+        return Ok(Box::new(engine));
     }
-
-    fn frozen(&self) -> Self {
-        match self {
-            Self::Cpu(engine) => Self::Cpu(Box::new(engine.frozen())),
-            Self::Burn(engine) => Self::Burn(Box::new(engine.frozen())),
-        }
+    if runtime.dtype != Dtype::F32 {
+        let message = format!(
+            "bf16 weights on `{}`; expected `f32`, or the device `cpu`",
+            runtime.device
+        );
+        return Err(ModelError::Other { message });
     }
-
-    /// The same weights, trained in full or, with `lora`, by an adapter.
-    fn trainable(&self, lora: Option<&LoraConfig>, runtime: &Runtime) -> Result<Self, ModelError> {
-        match self {
-            Self::Cpu(engine) => {
-                let mut engine = engine.frozen();
-                match lora {
-                    None => engine.train_all(),
-                    Some(_) if engine.has_adapter() => engine.train_adapter(),
-                    Some(lora) => {
-                        engine.add_adapter(lora, NamedTensors::new(), true, runtime.seed)?;
-                    }
-                }
-                Ok(Self::Cpu(Box::new(engine)))
-            }
-            Self::Burn(engine) => {
-                let engine = engine.trainable(lora, runtime.seed)?;
-                Ok(Self::Burn(Box::new(engine)))
-            }
-        }
-    }
+    let (device, weights) = (runtime.device.open()?, weights.into_tensors()?);
+    let engine = BurnEngine::new(config, weights, adapter, train, device, runtime.seed)?;
+    Ok(Box::new(engine))
 }
 
 impl Generate for LanguageModel {
@@ -448,22 +385,6 @@ impl Generate for LanguageModel {
         self.codec
             .encode_prompt(prompt)
             .map_err(|e| failed("rendering a prompt", e))
-    }
-
-    fn encode_turn(&self, text: &str) -> Result<Vec<u32>, GenerateError> {
-        self.codec
-            .encode_turn(text)
-            .map_err(|e| failed("encoding a turn", e))
-    }
-
-    fn decode(&self, tokens: &[u32]) -> Result<String, GenerateError> {
-        match tokens.iter().find(|&&id| id as usize >= self.config.vocab) {
-            Some(&id) => Err(GenerateError::UnknownToken {
-                id,
-                vocab: self.config.vocab,
-            }),
-            None => Ok(self.codec.decode(tokens, true)),
-        }
     }
 
     fn generate(&self, requests: &[Request]) -> Result<Vec<Vec<Completion>>, GenerateError> {
@@ -484,8 +405,9 @@ impl Generate for LanguageModel {
     }
 }
 
-fn failed(context: &str, error: ModelError) -> GenerateError {
-    match error {
+fn failed(context: &str, error: impl Into<ModelError>) -> GenerateError {
+    match error.into() {
+        ModelError::Stopped => GenerateError::Stopped,
         ModelError::UnknownToken { id, vocab } => GenerateError::UnknownToken { id, vocab },
         ModelError::TooLong { tokens, context } => GenerateError::PromptTooLong {
             prompt: tokens,

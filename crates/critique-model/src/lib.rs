@@ -5,13 +5,12 @@ mod burn_engine;
 mod config;
 mod cpu;
 mod device;
-mod dtype;
 mod engine;
 mod error;
 mod files;
 mod language_model;
 mod sample;
-mod text;
+pub mod testing;
 mod weights;
 
 pub use adapter::{Adapter, adapter_tensors, load_adapter, save_adapter};
@@ -19,15 +18,16 @@ pub use burn_engine::{BurnEngine, BurnLimits};
 pub use config::{Architecture, Linear, Llama3Scaling, ModelConfig, Rope};
 pub use cpu::CpuEngine;
 pub use cpu::memory::{CpuMemory, KeptMemory, Sampled, SamplingMemory, WorkMemory};
+/// Words that every engine is told with, and the tokenizer, of crates below this one.
+pub use critique_core::{AdamW, Dtype, LayerLora, LoraConfig};
+pub use critique_text::TextCodec;
 pub use device::{DeviceInfo, DeviceSpec, available};
-pub use dtype::Dtype;
 pub use engine::{
-    AdamW, Ends, Engine, Group, HostTensor, LoraConfig, NamedTensors, PerToken, TokenLoss, TokenRun,
+    Ends, Engine, Group, HostTensor, NamedTensors, PerToken, TokenLoss, TokenRun, Training,
 };
 pub use error::ModelError;
 pub use files::copy_model_files;
-pub use language_model::{LanguageModel, Runtime, Training, open_engine, read_model};
-pub use text::{SpecialTokens, TextCodec, TextStream, phrase_tokenizer};
+pub use language_model::{LanguageModel, Runtime, open_engine, read_model};
 pub use weights::{
     SaveDtype, WeightFiles, Weights, load_tensors, load_weights, save_tensors, save_weights,
 };

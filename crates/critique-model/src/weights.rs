@@ -2,6 +2,7 @@
 //! wanted, written whole or not at all.
 
 mod read;
+mod spare;
 mod write;
 
 pub use read::{WeightFiles, load_tensors, load_weights};
@@ -9,6 +10,7 @@ pub use write::{SaveDtype, save_tensors, save_weights};
 
 use crate::engine::NamedTensors;
 use crate::error::ModelError;
+use crate::files::shown_up_to;
 
 /// The weights of a model, wherever they are.
 #[derive(Debug)]
@@ -95,6 +97,9 @@ const INDEX: &str = "model.safetensors.index.json";
 /// How many tensors an error names before it only counts.
 const NAMED: usize = 10;
 
+/// Characters of a name, with what is said of it, that an error shows.
+const LONGEST_NAME: usize = 300;
+
 /// Tensors that do not fit, collected so that one error names them all.
 #[derive(Default)]
 pub(crate) struct Misfits {
@@ -146,7 +151,9 @@ impl Misfits {
 /// The first names of a list, and how many more there are.
 pub(crate) fn list(names: &[String]) -> String {
     let shown = names.len().min(NAMED);
-    let text = names[..shown].join(", ");
+    let texts = names[..shown].iter();
+    let texts: Vec<_> = texts.map(|it| shown_up_to(LONGEST_NAME, it)).collect();
+    let text = texts.join(", ");
     match names.len() - shown {
         0 => text,
         more => format!("{text}, and {more} more"),

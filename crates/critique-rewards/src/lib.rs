@@ -15,16 +15,23 @@ pub mod advantage;
 pub mod loss;
 mod mix;
 mod recipe;
+mod reward;
 mod settings;
 pub mod token;
 
 pub use advantage::{Advantage, Advantages, Baseline, BaselineState, GroupStats, Scale};
+/// Registers a [`RewardPlugin`] of a crate of one's own.
+pub use inventory::submit;
 pub use loss::{
     Aggregation, BatchCounts, Clip, KlPenalty, LossSettings, LossStats, PolicyLoss, TokenInput,
     TokenLoss,
 };
-pub use mix::{DisValues, Mode, RewardBreakdown, RewardMix, RewardPart};
+pub use mix::{Mode, OtherReward, RewardBreakdown, RewardMix, RewardPart, Rewards};
 pub use recipe::Recipe;
+pub use reward::{
+    Correction, Delta, DisValues, Discriminability, Options, Refinement, Reward, RewardPlugin,
+    Unparsed,
+};
 pub use token::{
     FlatGroups, KlEstimator, KlIn, Part, Sequence, TokenAdvantages, TokenCredit, TokenStats, Whiten,
 };
@@ -50,5 +57,13 @@ pub enum SettingError {
         field: &'static str,
         /// Why it is needed.
         reason: &'static str,
+    },
+    /// A reward of another crate that is not there or will not do.
+    #[error("`{field}` {message}")]
+    Other {
+        /// The setting's name in the run file.
+        field: String,
+        /// What was found and what would do.
+        message: String,
     },
 }

@@ -7,6 +7,7 @@
 //!
 //! Left out: entropy bonus, value loss, ratios of whole sequences (GSPO).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::SettingError;
@@ -44,7 +45,7 @@ impl Default for LossSettings {
 }
 
 /// How the losses of tokens are averaged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Aggregation {
     /// The mean over tokens of each sequence, then over sequences (the released code; GRPO).

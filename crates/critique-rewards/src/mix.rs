@@ -1,12 +1,19 @@
-//! The reward of a rollout (docs/method.md, "Rewards").
+//! The rewards of a stage, weighted and added up (docs/method.md, "Rewards").
 //!
 //! Left out: the released code's clip of rewards to [-10, 10], which no mix here reaches.
 
-use critique_core::{Judgment, Rollout};
+use std::collections::BTreeMap;
+
+use critique_core::Rollout;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::SettingError;
 use crate::advantage::Advantage;
+use crate::reward::{
+    Correction, Delta, DisValues, Discriminability, Options, Refinement, Reward, Unparsed,
+    registered,
+};
 use crate::settings::serde_choice;
 
 /// Which rewards a stage pays, and how much of each: the `rewards` table of a run file.
@@ -22,39 +29,40 @@ use crate::settings::serde_choice;
 /// assert!(stage_two.needs_refinement());
 /// assert_eq!(stage_two.mode, Mode::Additive);
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RewardMix {
     /// Weight of `r_dis`: the critique's verdict is right (Eq 8).
     pub discriminability: f32,
     /// Weight of `r_refine`: the refinement is right (Eq 4).
     pub refinement: f32,
-    /// Weight of `r_Δ`: the refinement's score less the response's (Eq 5).
-    ///
-    /// The critiques of a group share a response, so its score is the same in all of them and
-    /// goes where the group's mean is taken off: under such an advantage `r_Δ` teaches what
-    /// `r_refine` teaches, see [`RewardMix::delta_is_refinement`].
+    /// Weight of `r_Δ`: the refinement's score less the response's (Eq 5). Under an advantage that
+    /// compares siblings it teaches what `r_refine` teaches.
     pub delta: f32,
     /// Weight of `r_correction` (Eq 6): 1 for a wrong response made right, `keep_correct` for
     /// a right response kept right, 0 otherwise.
     pub correction: f32,
     /// What `r_correction` pays for a right response kept right; 0.2 in the paper.
     pub keep_correct: f32,
-    /// What a wrong verdict does to the other rewards.
+    /// `"additive"`: weighted rewards are added up. `"gated"` or `{ gated = { wrong = -1.0 } }`: a
+    /// wrong or missing judgment makes the whole reward `wrong`.
     pub mode: Mode,
-    /// The values of `r_dis`.
+    /// `zero_one`, or `plus_minus_one` for −1 where the judgment is wrong or missing.
     pub dis_values: DisValues,
-    /// Width δ, in units of the scorer, for critiques that give a score:
-    /// `r_dis = max(0, 1 − |score − oracle's score| / δ)` (appendix E of the paper). The paper
-    /// names no value.
+    /// For tasks whose critiques give a score, in units of the scorer: `r_dis = max(0, 1 − distance
+    /// of the scores / dis_delta)`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dis_delta: Option<f32>,
     /// Multiplies `r_dis` where the response is right.
     pub dis_weight_correct: f32,
     /// Multiplies `r_dis` where the response is wrong.
     pub dis_weight_wrong: f32,
-    /// Taken off the reward of a critique without exactly one verdict.
+    /// Taken off the reward of a critique without exactly one judgment.
     pub format_penalty: f32,
+    /// Rewards that other crates register, by name: a table each, of `weight` and the reward's own
+    /// settings.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub others: BTreeMap<String, OtherReward>,
 }
 
 impl Default for RewardMix {
@@ -71,6 +79,7 @@ impl Default for RewardMix {
             dis_weight_correct: 1.0,
             dis_weight_wrong: 1.0,
             format_penalty: 0.0,
+            others: BTreeMap::new(),
         }
     }
 }
@@ -100,14 +109,14 @@ fn minus_one() -> f32 {
     -1.0
 }
 
-/// The values of `r_dis`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DisValues {
-    /// 1 for a right verdict, 0 for a wrong or missing one (Eq 7).
-    ZeroOne,
-    /// 1 and −1 (the released code).
-    PlusMinusOne,
+/// A reward of another crate in a mix.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OtherReward {
+    /// Its weight.
+    pub weight: f32,
+    /// Its own settings.
+    #[serde(flatten)]
+    pub options: Options,
 }
 
 /// A reward and what it is made of.
@@ -122,7 +131,8 @@ pub struct RewardBreakdown {
 /// One reward of a mix.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RewardPart {
-    /// `discriminability`, `refinement`, `delta`, `correction`, `format` or `gate`.
+    /// `discriminability`, `refinement`, `delta`, `correction`, `format`, `gate`, or the name of a
+    /// reward of another crate.
     pub name: &'static str,
     /// The reward before its weight: of rollouts that a gate shuts out, too.
     pub raw: f32,
@@ -131,13 +141,34 @@ pub struct RewardPart {
 }
 
 impl RewardMix {
+    /// Whether no reward has a weight.
+    pub fn pays_nothing(&self) -> bool {
+        let own = [
+            self.discriminability,
+            self.refinement,
+            self.delta,
+            self.correction,
+            self.format_penalty,
+        ];
+        own.iter().all(|weight| *weight == 0.0)
+            && self.others.values().all(|other| other.weight == 0.0)
+            && self.mode == Mode::Additive
+    }
+
     /// Whether a reward of the mix looks at refinements.
     pub fn needs_refinement(&self) -> bool {
-        self.refinement != 0.0 || self.delta != 0.0 || self.correction != 0.0
+        let other = |(name, other): (&String, &OtherReward)| {
+            registered(name, &other.options).is_ok_and(|(_, reward)| reward.needs_refinement())
+        };
+        self.refinement != 0.0
+            || self.delta != 0.0
+            || self.correction != 0.0
+            || self.others.iter().any(other)
     }
 
     /// Whether the mix pays `r_Δ` where that teaches what `r_refine` teaches: the advantage
-    /// compares siblings, whose response is the same, and rewards are added up. A gate tells
+    /// compares siblings, whose response is the same, so that its score goes where the group's
+    /// mean is taken off, and rewards are added up. A gate tells
     /// the two apart, since the reward of a wrong verdict does not move with the response's
     /// score; so does a baseline over the batch.
     pub fn delta_is_refinement(&self, advantage: &Advantage) -> bool {
@@ -148,8 +179,8 @@ impl RewardMix {
     ///
     /// # Errors
     ///
-    /// When a weight is not finite, a penalty or δ is negative, or δ is missing for a task
-    /// whose critiques give scores (`open_ended`).
+    /// When a weight is not finite, a penalty or δ is negative, δ is missing for a task whose
+    /// critiques give scores (`open_ended`), or a reward of another crate is not registered.
     pub fn check(&self, open_ended: bool) -> Result<(), SettingError> {
         let gate = match self.mode {
             Mode::Gated { wrong } => wrong,
@@ -173,6 +204,15 @@ impl RewardMix {
             let fits = value.is_finite() && value >= 0.0;
             in_range(field, value, fits, "0 or more")?;
         }
+        for (name, other) in &self.others {
+            if !other.weight.is_finite() {
+                return Err(SettingError::Other {
+                    field: format!("others.{name}.weight"),
+                    message: format!("is {}; it must be a finite number", other.weight),
+                });
+            }
+        }
+        self.open()?;
         match self.dis_delta {
             Some(delta) => in_range(
                 "dis_delta",
@@ -188,39 +228,91 @@ impl RewardMix {
         }
     }
 
+    /// The mix ready to score rollouts. Rewards of weight 0 are left out.
+    ///
+    /// # Errors
+    ///
+    /// When a reward of another crate is not registered, or refuses its settings.
+    pub fn open(&self) -> Result<Rewards, SettingError> {
+        let judgment = Discriminability {
+            values: self.dis_values,
+            delta: self.dis_delta,
+            weight_correct: self.dis_weight_correct,
+            weight_wrong: self.dis_weight_wrong,
+        };
+        let correction = Correction {
+            keep_correct: self.keep_correct,
+        };
+        let mut terms = vec![
+            Term::new("discriminability", self.discriminability, judgment),
+            Term::new("refinement", self.refinement, Refinement),
+            Term::new("delta", self.delta, Delta),
+            Term::new("correction", self.correction, correction),
+            Term::new("format", -self.format_penalty, Unparsed),
+        ];
+        for (name, other) in &self.others {
+            let (name, reward) = registered(name, &other.options)?;
+            let weight = other.weight;
+            terms.push(Term {
+                name,
+                weight,
+                reward,
+            });
+        }
+        terms.retain(|term| term.weight != 0.0);
+        Ok(Rewards {
+            mode: self.mode,
+            judgment,
+            terms,
+        })
+    }
+}
+
+/// A [`RewardMix`] that scores rollouts.
+pub struct Rewards {
+    mode: Mode,
+    judgment: Discriminability,
+    terms: Vec<Term>,
+}
+
+/// A reward and its weight.
+struct Term {
+    name: &'static str,
+    weight: f32,
+    reward: Box<dyn Reward>,
+}
+
+impl Term {
+    fn new(name: &'static str, weight: f32, reward: impl Reward + 'static) -> Self {
+        Self {
+            name,
+            weight,
+            reward: Box::new(reward),
+        }
+    }
+}
+
+impl Rewards {
     /// The reward of one rollout. Several refinements are averaged; a rollout without any
     /// counts as one whose refinement failed.
     pub fn score(&self, rollout: &Rollout) -> RewardBreakdown {
-        let closeness = self.closeness(rollout);
         let shut = match self.mode {
-            Mode::Gated { wrong } if closeness <= 0.0 => Some(wrong),
+            Mode::Gated { wrong } if self.judgment.closeness(rollout) <= 0.0 => Some(wrong),
             _ => None,
         };
-        let unparsed = f32::from(u8::from(!rollout.critique.judgment.is_parsed()));
-        let rewards = [
-            (
-                "discriminability",
-                self.discriminability,
-                self.r_dis(rollout, closeness),
-            ),
-            ("refinement", self.refinement, r_refine(rollout)),
-            (
-                "delta",
-                self.delta,
-                r_refine(rollout) - rollout.response.score,
-            ),
-            ("correction", self.correction, self.r_correction(rollout)),
-            ("format", -self.format_penalty, unparsed),
-        ];
-        let mut parts: Vec<RewardPart> = rewards
-            .into_iter()
-            .filter(|(_, weight, _)| *weight != 0.0)
-            .map(|(name, weight, raw)| RewardPart {
-                name,
+        let part = |term: &Term| {
+            let raw = term.reward.score(rollout);
+            RewardPart {
+                name: term.name,
                 raw,
-                weighted: if shut.is_some() { 0.0 } else { weight * raw },
-            })
-            .collect();
+                weighted: if shut.is_some() {
+                    0.0
+                } else {
+                    term.weight * raw
+                },
+            }
+        };
+        let mut parts: Vec<RewardPart> = self.terms.iter().map(part).collect();
         if matches!(self.mode, Mode::Gated { .. }) {
             parts.push(RewardPart {
                 name: "gate",
@@ -232,41 +324,6 @@ impl RewardMix {
             total: parts.iter().map(|part| part.weighted).sum(),
             parts,
         }
-    }
-
-    /// How right the critique's claim is, from 0 to 1: all or nothing for a verdict, by the
-    /// distance of scores otherwise.
-    fn closeness(&self, rollout: &Rollout) -> f32 {
-        match (rollout.critique.judgment, self.dis_delta) {
-            (Judgment::Score(score), Some(delta)) => {
-                (1.0 - (score - rollout.response.score).abs() / delta).max(0.0)
-            }
-            _ => f32::from(u8::from(rollout.judged_rightly())),
-        }
-    }
-
-    fn r_dis(&self, rollout: &Rollout, closeness: f32) -> f32 {
-        let value = match self.dis_values {
-            DisValues::ZeroOne => closeness,
-            DisValues::PlusMinusOne => 2.0 * closeness - 1.0,
-        };
-        let weight = if rollout.response.verdict.is_correct() {
-            self.dis_weight_correct
-        } else {
-            self.dis_weight_wrong
-        };
-        weight * value
-    }
-
-    fn r_correction(&self, rollout: &Rollout) -> f32 {
-        let was_correct = rollout.response.verdict.is_correct();
-        mean(rollout.refinements.iter().map(|refinement| {
-            match (was_correct, refinement.verdict.is_correct()) {
-                (false, true) => 1.0,
-                (true, true) => self.keep_correct,
-                (_, false) => 0.0,
-            }
-        }))
     }
 }
 
@@ -285,20 +342,4 @@ fn in_range(
             wanted,
         })
     }
-}
-
-/// `r_refine` (Eq 4): the oracle's score of the refinement.
-fn r_refine(rollout: &Rollout) -> f32 {
-    mean(
-        rollout
-            .refinements
-            .iter()
-            .map(|refinement| refinement.score),
-    )
-}
-
-/// The mean of a few numbers; 0 for none.
-fn mean(values: impl ExactSizeIterator<Item = f32>) -> f32 {
-    let count = values.len().max(1);
-    values.sum::<f32>() / count as f32
 }

@@ -62,6 +62,24 @@ macro_rules! serde_choice {
             }
         }
 
+        impl schemars::JsonSchema for $choice {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($choice).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "oneOf": [
+                    { "enum": $names },
+                    {
+                        "type": "object",
+                        "propertyNames": { "enum": $names },
+                        "minProperties": 1,
+                        "maxProperties": 1,
+                    },
+                ] })
+            }
+        }
+
         impl<'de> serde::Deserialize<'de> for $choice {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 $crate::settings::choice(deserializer)

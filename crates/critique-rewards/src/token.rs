@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::de::{Deserializer, Error, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use crate::SettingError;
 /// An estimate, from one sampled token, of how far the policy is from its reference.
 ///
 /// With `d = log π − log π_ref` on samples of π (Schulman, "Approximating KL Divergence"):
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KlEstimator {
     /// `d`: unbiased, of either sign; the released code's choice.
@@ -54,7 +55,7 @@ impl KlEstimator {
 }
 
 /// Where the KL penalty acts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KlIn {
     /// In each token's reward, as the released code has it.
@@ -87,6 +88,16 @@ impl Serialize for Whiten {
     }
 }
 
+impl JsonSchema for Whiten {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Whiten".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "oneOf": [{ "type": "boolean" }, { "enum": ["std"] }] })
+    }
+}
+
 impl<'de> Deserialize<'de> for Whiten {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(WhitenVisitor)
@@ -116,7 +127,7 @@ impl Visitor<'_> for WhitenVisitor {
 
 /// What becomes of groups that teach a group's baseline nothing: those whose rewards are all
 /// equal, and groups of one. Their advantages are exactly 0 before the KL and whitening.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FlatGroups {
     /// They are treated as all others: whitening takes the batch's mean off their 0, too.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use critique_core::GenerateError;
+use critique_core::files::FileError;
 
 use crate::seeds::Phase;
 
@@ -25,34 +26,12 @@ pub enum RolloutError {
         /// Id of the problem.
         problem: String,
     },
-    /// A file could not be read.
-    #[error("cannot read `{}`", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A file could not be written.
-    #[error("cannot write `{}`", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A line of a file is not what it should be.
-    #[error("{}:{line}: {message}", path.display())]
-    Row {
-        /// The file.
-        path: PathBuf,
-        /// Line, counted from 1.
-        line: usize,
-        /// What was found and what would do.
-        message: String,
-    },
+    /// A file could not be read or written, or its content will not do.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A file of rows could not be read.
+    #[error(transparent)]
+    Rows(#[from] critique_tasks::TaskError),
     /// A problem without responses in a file that should have them.
     #[error("`{}` has no response to problem `{problem}`", path.display())]
     NoResponse {

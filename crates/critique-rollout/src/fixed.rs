@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use critique_core::files::FileError;
 use critique_core::{Attempt, Problem, Rng};
 use critique_tasks::Task;
+use critique_tasks::data::read_json_lines;
 use serde::Deserialize;
 
 use crate::error::RolloutError;
@@ -50,23 +52,17 @@ impl FixedResponses {
     ///
     /// When the file cannot be read or a line is neither kind of record.
     pub fn read(path: &Path) -> Result<Self, RolloutError> {
-        let text = std::fs::read_to_string(path).map_err(|source| RolloutError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
         let mut fixed = Self {
             path: path.to_owned(),
             by_id: HashMap::new(),
             by_question: HashMap::new(),
         };
-        for (index, line) in text.lines().enumerate() {
-            if line.trim().is_empty() {
-                continue;
-            }
-            let row = parse(line).map_err(|message| RolloutError::Row {
-                path: path.to_owned(),
-                line: index + 1,
-                message,
+        for record in read_json_lines(path)? {
+            let line = record.line();
+            let row = Row::deserialize(record.into_value()).map_err(|_| {
+                let wanted = "expected `id` and `responses: [{text}]`, or `question` and \
+                              `origin_response`";
+                FileError::line(path, line, wanted)
             })?;
             fixed.add(row);
         }
@@ -181,12 +177,4 @@ fn drawn(of: usize, count: usize, seed: u64) -> Vec<usize> {
         indices.sort_unstable();
     }
     indices
-}
-
-fn parse(line: &str) -> Result<Row, String> {
-    let value: serde_json::Value =
-        serde_json::from_str(line).map_err(|error| format!("no JSON: {error}"))?;
-    Row::deserialize(&value).map_err(|_| {
-        "expected `id` and `responses: [{text}]`, or `question` and `origin_response`".to_owned()
-    })
 }

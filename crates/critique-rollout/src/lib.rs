@@ -2,8 +2,8 @@
 //!
 //! [`respond`], [`critique`] and [`refine`] run one phase each over a whole batch, with one
 //! call to the engine; a [`RolloutGroup`] holds the rollouts that share a problem and a
-//! response. [`parse_judgment`] reads what a critique claims, and [`RolloutRecord`] writes
-//! it all down.
+//! response. [`parse_judgment`] reads what a critique claims, [`read_judgment`] says why it claims
+//! nothing, and [`RolloutRecord`] writes it all down.
 //!
 //! ```
 //! use critique_core::Judgment;
@@ -23,6 +23,7 @@
 mod alone;
 pub mod compat;
 mod control;
+mod disguise;
 mod error;
 mod fixed;
 mod group;
@@ -38,7 +39,7 @@ pub use error::RolloutError;
 pub use fixed::FixedResponses;
 pub use group::{Case, Member, RolloutGroup, balanced, cases, drop_unrefined, split_by_verdict};
 pub use id::RolloutId;
-pub use judgment::{critique_for_actor, parse_judgment, parse_score};
+pub use judgment::{critique_for_actor, parse_judgment, parse_score, read_judgment, read_score};
 pub use phases::{Critiques, Responses, attempt, critique, refine, respond};
 pub use record::{RolloutRecord, Scored};
 pub use seeds::{Phase, Seeds};

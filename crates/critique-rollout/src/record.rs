@@ -6,9 +6,10 @@
 //! numbers of 64 bits.
 
 use std::borrow::Borrow;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use critique_core::files::{FileError, read_text, write_with};
 use critique_core::{Attempt, Completion, Judgment, Verdict};
 use serde::{Deserialize, Serialize};
 
@@ -250,28 +251,13 @@ pub fn write(
     path: &Path,
     records: impl IntoIterator<Item = impl Borrow<RolloutRecord>>,
 ) -> Result<(), RolloutError> {
-    write_whole(path, records).map_err(|source| RolloutError::Write {
-        path: path.to_owned(),
-        source,
-    })
-}
-
-fn write_whole(
-    path: &Path,
-    records: impl IntoIterator<Item = impl Borrow<RolloutRecord>>,
-) -> std::io::Result<()> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    let partial = path.with_extension("jsonl.partial");
-    let mut file = BufWriter::new(std::fs::File::create(&partial)?);
-    for record in records {
-        serde_json::to_writer(&mut file, record.borrow())?;
-        file.write_all(b"\n")?;
-    }
-    let file = file.into_inner()?;
-    file.sync_all()?;
-    std::fs::rename(&partial, path)
+    Ok(write_with(path, |file| {
+        for record in records {
+            serde_json::to_writer(&mut *file, record.borrow())?;
+            file.write_all(b"\n")?;
+        }
+        Ok(())
+    })?)
 }
 
 /// Reads a file of rollouts.
@@ -281,16 +267,9 @@ fn write_whole(
 /// When the file cannot be read, or a line is no record of this version; the error names
 /// the line and the field.
 pub fn read(path: &Path) -> Result<Vec<RolloutRecord>, RolloutError> {
-    let text = std::fs::read_to_string(path).map_err(|source| RolloutError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let text = read_text(path)?;
     let row = |(index, line): (usize, &str)| {
-        parse(line).map_err(|message| RolloutError::Row {
-            path: path.to_owned(),
-            line: index + 1,
-            message,
-        })
+        parse(line).map_err(|message| FileError::line(path, index + 1, message).into())
     };
     text.lines().enumerate().map(row).collect()
 }

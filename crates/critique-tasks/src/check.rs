@@ -19,6 +19,8 @@ pub enum Check {
     Id,
     /// Question and gold answer are not blank.
     Texts,
+    /// The gold answer is the letter of an option, where the question lists options.
+    GoldOption,
     /// An answer is found in the gold response.
     GoldParses,
     /// The verifier accepts the gold response.
@@ -29,9 +31,10 @@ pub enum Check {
 
 impl Check {
     /// Every check, in the order of the report.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Id,
         Self::Texts,
+        Self::GoldOption,
         Self::GoldParses,
         Self::GoldAccepted,
         Self::Solution,
@@ -42,6 +45,7 @@ impl Check {
         match self {
             Self::Id => "id is there and unique",
             Self::Texts => "question and gold answer are not blank",
+            Self::GoldOption => "gold answer names one of the options",
             Self::GoldParses => "gold answer parses",
             Self::GoldAccepted => "gold answer is accepted by its own verifier",
             Self::Solution => "answer stated in the solution equals the gold answer",
@@ -132,6 +136,7 @@ pub fn check(name: &str, task: &dyn Task) -> Result<Report, TaskError> {
             let twin = seen.insert(problem.id.clone(), split);
             let fault = id_fault(problem, twin)
                 .or_else(|| text_fault(problem))
+                .or_else(|| option_fault(task, problem))
                 .or_else(|| gold_fault(task, problem))
                 .or_else(|| solution_fault(task, problem, &stated?));
             if let Some((check, reason)) = fault {
@@ -174,6 +179,24 @@ fn text_fault(problem: &Problem) -> Found {
         return blank("gold answer");
     }
     None
+}
+
+fn option_fault(task: &dyn Task, problem: &Problem) -> Found {
+    let options = task.options(problem);
+    let (first, last) = (options.first()?.0, options.last()?.0);
+    let named = |c: char| c.is_whitespace() || "()[].:*$".contains(c);
+    let gold = problem.answer.trim_matches(named);
+    let is_there = options.iter().any(|(letter, _)| {
+        let mut bytes = [0; 4];
+        gold.eq_ignore_ascii_case(letter.encode_utf8(&mut bytes))
+    });
+    (!is_there).then(|| {
+        let reason = format!(
+            "gold `{}` names none of the options `{first}` to `{last}`",
+            problem.answer
+        );
+        (Check::GoldOption, reason)
+    })
 }
 
 fn gold_fault(task: &dyn Task, problem: &Problem) -> Found {

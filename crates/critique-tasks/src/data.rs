@@ -18,6 +18,7 @@
 //! # Ok::<(), data::Fault>(())
 //! ```
 
+mod digits;
 mod fetch;
 mod file;
 mod folder;
@@ -25,11 +26,12 @@ mod loader;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod record;
+mod source;
 mod split;
 
 pub use fetch::{fetch, hub_patterns};
-pub(crate) use file::row_error;
-pub use file::{read_records, read_records_from};
+pub use file::{read_json_lines, read_records, read_records_from};
+pub(crate) use file::{row_error, rows};
 pub use folder::{Layout, find_split, split_of_name};
 pub use loader::Loader;
 pub(crate) use loader::{Description, ReadRow};

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use critique_core::{Problem, Split, Verdict};
+use critique_core::{Problem, Refusal, Split, Verdict};
 use serde::Deserialize;
 
 use crate::data::{BySplit, Fault, Layout, Loader, Record, Row};
@@ -246,6 +246,14 @@ impl Task for Dataset {
 
     fn answer(&self, problem: &Problem, text: &str) -> Option<String> {
         self.judge.answer(problem, text)
+    }
+
+    fn refusal(&self, problem: &Problem, text: &str) -> Option<Refusal> {
+        self.judge.refusal(problem, text)
+    }
+
+    fn options(&self, problem: &Problem) -> Vec<(char, String)> {
+        self.judge.options(problem)
     }
 
     fn stated_solution(&self, problem: &Problem) -> Option<String> {

@@ -102,7 +102,8 @@ fn guess(record: &Record) -> Result<Row, Fault> {
         "question", "problem", "Question", "Problem", "input", "prompt", "query", "article",
     ])?;
     let question = match record.texts(&["options", "choices"]) {
-        Ok(choices) => with_choices(&question, &choices),
+        // Whatever else such a column holds is nothing to look at.
+        Ok(choices) => with_choices(&question, &choices).unwrap_or(question),
         Err(_) => question,
     };
     let solution = record
@@ -228,7 +229,8 @@ impl Columns {
         };
         let mut question = record.text(&[&name(&self.question, "question")])?;
         if let Some(column) = &self.choices {
-            question = with_choices(&question, &record.texts(&[column])?);
+            question = with_choices(&question, &record.texts(&[column])?)
+                .map_err(|fault| fault.of(column))?;
         }
         let column = name(&self.answer, "answer");
         let (mut solution, answer) = self.find_answer(record, &column)?;

@@ -1,7 +1,7 @@
 //! From a text to a verdict, by the kind of answer.
 
-use critique_core::{Problem, Verdict};
-use critique_verify::{self as verify, Kind};
+use critique_core::{Problem, Refusal, Verdict};
+use critique_verify::{self as verify, Kind, Oddity};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -56,11 +56,13 @@ impl Judge {
         if self.is_compat {
             return self.compat_verdict(problem, text);
         }
-        let check = verify::check(&problem.answer, text, self.kind, &self.options);
-        match check.answer {
-            None => self.by_choice(problem, text),
-            Some(_) if check.outcome.equal => Verdict::Correct,
-            Some(_) => Verdict::Wrong,
+        let Some(found) = self.extract(problem, text) else {
+            return self.by_choice(problem, text);
+        };
+        if verify::equivalent(&problem.answer, &found.answer, &self.options).equal {
+            Verdict::Correct
+        } else {
+            Verdict::Wrong
         }
     }
 
@@ -69,9 +71,50 @@ impl Judge {
         if self.is_compat {
             return (!text.trim().is_empty()).then(|| verify::compat::extract(text, self.kind));
         }
-        verify::extract(text, self.kind)
+        self.extract(problem, text)
             .map(|found| found.answer)
             .or_else(|| self.chosen(problem, text))
+    }
+
+    /// Why a text that is not correct earned nothing, where there is more to say than that its
+    /// answer is wrong. The released rules have no names for that.
+    pub fn refusal(&self, problem: &Problem, text: &str) -> Option<Refusal> {
+        if self.is_compat || self.verdict(problem, text).is_correct() {
+            return None;
+        }
+        let oddity = verify::oddity(text, self.kind)?;
+        // An option by its text, or beyond the usual letters, is an answer.
+        let answers = oddity == Oddity::NoAnswer && self.answer(problem, text).is_some();
+        (!answers).then(|| refusal_of(oddity))
+    }
+
+    /// The options of a problem by their letters; none where it lists none, or is of a kind
+    /// without options.
+    pub fn options(&self, problem: &Problem) -> Vec<(char, String)> {
+        if !self.has_options() {
+            return Vec::new();
+        }
+        choices(&problem.question)
+            .map(|(letter, text)| (letter, text.to_owned()))
+            .collect()
+    }
+
+    fn has_options(&self) -> bool {
+        matches!(self.kind, Kind::Aqua | Kind::MultipleChoice)
+    }
+
+    /// The answer in a text; of more options than the kind usually has, too.
+    fn extract(&self, problem: &Problem, text: &str) -> Option<verify::Extracted> {
+        let usual = if self.kind == Kind::Aqua { 'E' } else { 'J' };
+        let last = if self.has_options() {
+            choices(&problem.question).last()
+        } else {
+            None
+        };
+        match last {
+            Some((last, _)) if last > usual => verify::extract_option(text, last),
+            _ => verify::extract(text, self.kind),
+        }
     }
 
     /// A text that ends in the gold answer, after the worked solution where there is one.
@@ -139,7 +182,7 @@ impl Judge {
 
     /// The letter of the one option whose text a response without a letter gives as its answer.
     fn chosen(&self, problem: &Problem, text: &str) -> Option<String> {
-        if !matches!(self.kind, Kind::Aqua | Kind::MultipleChoice) {
+        if !self.has_options() {
             return None;
         }
         let stated = last_statement(text)?;
@@ -147,6 +190,19 @@ impl Judge {
             .filter(|(_, choice)| verify::equivalent(choice, stated, &self.options).equal);
         let (letter, _) = hits.next()?;
         hits.next().is_none().then(|| letter.to_string())
+    }
+}
+
+fn refusal_of(oddity: Oddity) -> Refusal {
+    match oddity {
+        Oddity::Silent => Refusal::Silent,
+        Oddity::Unfinished => Refusal::Unfinished,
+        Oddity::Several => Refusal::Several,
+        Oddity::Negated => Refusal::Negated,
+        Oddity::LookAlike => Refusal::LookAlike,
+        Oddity::Hidden => Refusal::Hidden,
+        Oddity::TooLong => Refusal::TooLong,
+        _ => Refusal::NoClaim,
     }
 }
 

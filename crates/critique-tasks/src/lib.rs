@@ -40,7 +40,9 @@ mod text;
 /// Is this text's answer equal to the gold one? What a task needs of `critique-verify`.
 pub use critique_verify as verify;
 
-pub use critique_core::{Message, Problem, Prompt, Rng, Role, Split, Verdict, derive_seed};
+pub use critique_core::{
+    Message, Problem, Prompt, Refusal, Rng, Role, Split, Verdict, derive_seed,
+};
 pub use error::TaskError;
 #[doc(hidden)]
 pub use inventory;

@@ -1,6 +1,6 @@
 //! What a task crate implements.
 
-use critique_core::{Message, Problem, Prompt, Role, Split, Verdict};
+use critique_core::{Message, Problem, Prompt, Refusal, Role, Split, Verdict};
 
 use crate::error::TaskError;
 use crate::prompts::PromptStyle;
@@ -27,6 +27,20 @@ pub trait Task: Send + Sync {
     fn answer(&self, problem: &Problem, text: &str) -> Option<String> {
         let _ = (problem, text);
         None
+    }
+
+    /// Why a text that is not correct earned nothing, where there is more to say than that its
+    /// answer is wrong: for counts by name. `None` where the task cannot say.
+    fn refusal(&self, problem: &Problem, text: &str) -> Option<Refusal> {
+        let _ = (problem, text);
+        None
+    }
+
+    /// The options of a problem by their letters; none where it has none, or where the task
+    /// cannot say. Only [`check`](crate::check::check) asks.
+    fn options(&self, problem: &Problem) -> Vec<(char, String)> {
+        let _ = problem;
+        Vec::new()
     }
 
     /// The worked solution of a problem, where it states its answer in a form that

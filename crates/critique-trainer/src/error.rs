@@ -2,16 +2,18 @@
 
 use std::path::PathBuf;
 
+use critique_core::GenerateError;
+use critique_core::files::FileError;
+use critique_run::{Misfit, RunError};
+use critique_text::TextError;
+
 /// Why a run stopped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
-    /// The run file asks for what cannot be.
-    #[error("{message}")]
-    Config {
-        /// The field, what was found, and what would do.
-        message: String,
-    },
+    /// The run file will not do, or the run folder could not be read or written.
+    #[error(transparent)]
+    Run(#[from] RunError),
     /// A model could not be loaded, run or saved.
     #[error(transparent)]
     Model(#[from] critique_model::ModelError),
@@ -24,42 +26,6 @@ pub enum TrainError {
     /// An evaluation failed.
     #[error(transparent)]
     Eval(#[from] critique_eval::EvalError),
-    /// A file could not be read.
-    #[error("cannot read `{}`", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A file could not be written.
-    #[error("cannot write `{}`", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A file of the run folder or of examples is damaged.
-    #[error("{}: {message}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What was found and what would do.
-        message: String,
-    },
-    /// A line of a file of examples will not do.
-    #[error("{}:{line}: {message}", path.display())]
-    Row {
-        /// The file.
-        path: PathBuf,
-        /// Its line, counted from 1.
-        line: usize,
-        /// The field, what was found and what would do.
-        message: String,
-    },
     /// The loss or its gradient is NaN or infinite; nothing was updated.
     #[error("stage `{stage}`, step {step}: {what} is {value}; weights before it are in `{}`", checkpoint.display())]
     NotFinite {
@@ -73,6 +39,16 @@ pub enum TrainError {
         value: f32,
         /// The checkpoint written then.
         checkpoint: PathBuf,
+    },
+    /// No step of a stage had anything to learn from; its model is that from before it.
+    #[error(
+        "stage `{stage}` took {steps} steps and none of them had anything to learn from: all rollouts were dropped or left out, see `dropped`, `parse_rate` and `frac_reward_zero_std` in the metrics"
+    )]
+    LearntNothing {
+        /// The stage.
+        stage: String,
+        /// Its steps.
+        steps: usize,
     },
     /// A figure that must be reached was not.
     #[error(
@@ -88,10 +64,45 @@ pub enum TrainError {
         /// What would do.
         at_least: f64,
     },
+    /// The user asked for a stop before a step had changed anything.
+    #[error("stopped on request before a step was taken")]
+    StoppedBeforeStep,
     /// The user asked for a stop; all that was done is saved.
     #[error("stopped on request; `{}` goes on from here with --resume auto", saved.display())]
     Interrupted {
         /// The checkpoint; the run folder where no stage was in training.
         saved: PathBuf,
     },
+}
+
+impl From<Misfit> for TrainError {
+    fn from(misfit: Misfit) -> Self {
+        Self::Run(misfit.into())
+    }
+}
+
+impl From<FileError> for TrainError {
+    fn from(error: FileError) -> Self {
+        Self::Run(error.into())
+    }
+}
+
+impl From<TextError> for TrainError {
+    fn from(error: TextError) -> Self {
+        Self::Model(error.into())
+    }
+}
+
+impl TrainError {
+    /// Whether an engine was asked to stop while it sampled.
+    pub(crate) fn is_stop(&self) -> bool {
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            if matches!(error.downcast_ref(), Some(GenerateError::Stopped)) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
 }

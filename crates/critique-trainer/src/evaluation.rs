@@ -1,17 +1,18 @@
 //! Evaluations of a run.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use critique_core::{Attempt, Generate, Problem};
 use critique_eval::{Critic, EvalSettings, Evaluation, Known, Memo, Summary, evaluate_responses};
 use critique_model::LanguageModel;
-use critique_rollout::{Seeds, record, respond};
+use critique_rollout::{record, respond};
+use critique_run::rows::at_temperature;
+use critique_run::{EvalConfig, Lengths, RunConfig, RunDir, eval_samples};
 use critique_tasks::Task;
 
-use crate::config::{EvalConfig, Lengths, RunConfig};
 use crate::error::TrainError;
 use crate::observer::{Event, Observer};
-use crate::run_dir::RunDir;
 
 /// What evaluations of one run share: the problems, and the actor's responses to them.
 pub(crate) struct Evaluator<'a> {
@@ -62,7 +63,7 @@ impl<'a> Evaluator<'a> {
         name: &str,
         actor: &LanguageModel,
         critic: Critic<'_>,
-        (dir, stop): (&RunDir, &AtomicBool),
+        (dir, stop): (&RunDir, &Arc<AtomicBool>),
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
         for at in 0..self.config.temperatures.len() {
@@ -101,10 +102,7 @@ impl<'a> Evaluator<'a> {
     }
 
     fn row_name(&self, name: &str, at: usize) -> String {
-        match at {
-            0 => name.to_owned(),
-            _ => format!("{name}@{}", self.config.temperatures[at]),
-        }
+        at_temperature(name, at, self.config.temperatures[at])
     }
 
     /// Forgets the actor's responses, for another actor.
@@ -121,11 +119,7 @@ impl<'a> Evaluator<'a> {
         settings: &EvalSettings,
     ) -> Result<Evaluation, TrainError> {
         if self.responses[at].is_none() {
-            let seeds = Seeds {
-                run: self.seed,
-                stage: "eval",
-                step: 0,
-            };
+            let seeds = eval_samples(self.seed);
             let responses = respond(
                 actor,
                 self.task,
@@ -162,11 +156,7 @@ fn has_row(dir: &RunDir, row: &str) -> Result<bool, TrainError> {
 
 /// Adds a row to the summary and writes the rollouts beside it.
 fn write(dir: &RunDir, name: &str, seed: u64, evaluation: &Evaluation) -> Result<(), TrainError> {
-    let seeds = Seeds {
-        run: seed,
-        stage: "eval",
-        step: 0,
-    };
+    let seeds = eval_samples(seed);
     if !evaluation.groups.is_empty() {
         let path = dir.eval().join(format!("{name}.jsonl"));
         record::write(&path, evaluation.records(&seeds))?;

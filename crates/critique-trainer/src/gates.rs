@@ -6,16 +6,14 @@ use std::ops::Range;
 use critique_core::{Attempt, Problem, Sampling, Split};
 use critique_eval::{Critic, Evaluation, evaluate_responses};
 use critique_model::LanguageModel;
-use critique_rollout::{
-    Case, Control, RolloutGroup, Seeds, cases, given_critiques, refine, respond,
-};
+use critique_rollout::{Case, Control, RolloutGroup, cases, given_critiques, refine, respond};
+use critique_run::{Gate, Lengths, Measure, Metrics, StageConfig, gate_samples};
 use critique_tasks::Task;
 use serde_json::json;
 
-use crate::config::{Gate, Lengths, Measure, StageConfig};
 use crate::error::TrainError;
-use crate::models::Models;
-use crate::observer::{Event, Metrics, Observer};
+use crate::observer::{Event, Observer};
+use crate::plan::Models;
 
 /// Measures what gates ask for on the validation split.
 pub(crate) struct Gauge<'a> {
@@ -166,7 +164,14 @@ impl<'a> Gauge<'a> {
             .map(futile)
             .collect();
         let sampling = self.lengths.settings("gate", self.seed, 0.0).refinement;
-        refine(actor, self.task, &mut groups, 1, &sampling, &self.seeds())?;
+        refine(
+            actor,
+            self.task,
+            &mut groups,
+            1,
+            &sampling,
+            &gate_samples(self.seed),
+        )?;
         Ok(lowest_wrong_share(&groups))
     }
 
@@ -182,16 +187,9 @@ impl<'a> Gauge<'a> {
             max_new_tokens: self.lengths.response,
             ..Sampling::default()
         };
+        let seeds = gate_samples(self.seed);
         let problems = &self.problems[problems];
-        Ok(respond(who, self.task, problems, 1, &sampling, &self.seeds())?.attempts)
-    }
-
-    fn seeds(&self) -> Seeds<'static> {
-        Seeds {
-            run: self.seed,
-            stage: "gate",
-            step: 0,
-        }
+        Ok(respond(who, self.task, problems, 1, &sampling, &seeds)?.attempts)
     }
 }
 
@@ -217,15 +215,14 @@ pub(crate) struct EarlyEnd<'a> {
     pub(crate) every: usize,
     /// Steps of the stage.
     pub(crate) steps: usize,
-    /// The frozen actor that the model is measured with; without one it is measured by itself.
-    pub(crate) actor: Option<&'a LanguageModel>,
 }
 
 impl EarlyEnd<'_> {
-    /// After `step` steps of the stage.
+    /// After `step` steps of the stage, the model measured with this frozen actor, or by itself.
     pub(crate) fn met(
         &self,
         step: usize,
+        actor: Option<&LanguageModel>,
         model: &LanguageModel,
         gauge: &mut Gauge<'_>,
         metrics: &mut Metrics,
@@ -236,7 +233,7 @@ impl EarlyEnd<'_> {
         }
         let mut met = true;
         for gate in self.gates {
-            let value = gauge.measure(gate, self.actor, model)?;
+            let value = gauge.measure(gate, actor, model)?;
             metrics.insert(format!("gate/{}", gate.measure.name()), json!(value));
             met &= value >= gate.at_least;
         }

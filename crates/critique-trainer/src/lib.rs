@@ -5,7 +5,7 @@
 //! [`Observer`]; what it leaves lies in a [`RunDir`].
 //!
 //! ```
-//! use std::sync::atomic::AtomicBool;
+//! use std::sync::Arc;
 //!
 //! use critique_trainer::{Resume, RunConfig, Silent, run};
 //! use task_arithmetic as _; // links the task that the run file names
@@ -29,43 +29,34 @@
 //! # let folder = tempfile::tempdir()?;
 //! # config.out = folder.path().join("run");
 //! let (_, task) = critique_tasks::build_from_table(config.task.clone())?;
-//! let dir = run(&config, &*task, &Resume::Auto, &AtomicBool::new(false), &mut Silent)?;
+//! let dir = run(&config, &*task, &Resume::Auto, &Arc::default(), &mut Silent)?;
 //! assert!(dir.stage("solutions").join("model.safetensors").is_file());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod check;
 mod checkpoint;
-mod config;
 mod error;
 mod evaluation;
 mod gates;
-mod kept_config;
 pub mod memory;
-mod models;
 mod observer;
+mod plan;
 mod replay;
 mod resume;
-mod rl;
 mod run;
-mod run_dir;
-mod run_lock;
-mod schedule;
-mod sft;
+mod stage;
 
-pub use check::{check, notes_of};
-pub use checkpoint::{Best, TrainerState, read_state};
-pub use config::{
-    EvalConfig, EvalLengths, Gate, Lengths, Measure, ModelSource, NewModel, RlStage, RolloutConfig,
-    RunConfig, SaveConfig, SftData, SftStage, StageConfig,
+/// Run files and run folders, which need no model.
+pub use critique_run::{
+    Best, EvalConfig, EvalLengths, Gate, Lengths, Measure, Metrics, Misfit, ModelSource, NewModel,
+    RlStage, RolloutConfig, RunConfig, RunDir, RunError, SaveConfig, Schedule, SftData, SftStage,
+    Shape, StageConfig, TrainerState, read_state,
 };
 pub use error::TrainError;
-pub use models::Models;
-pub use observer::{Event, Metrics, Observer, Silent};
+pub use observer::{Event, Observer, Silent};
+pub use plan::{Models, PromptLengths, check, measure_prompts, notes_of};
 pub use replay::{Difference, Replay, TokenTexts, models_after, replay, replay_evaluation};
 pub use resume::Resume;
-pub use rl::{SampleGroup, TrainingSample, add_gradients};
 pub use run::{read_config, run};
-pub use run_dir::RunDir;
-pub use schedule::{Schedule, Shape};
-pub use sft::sft_examples;
+pub use stage::rl::{SampleGroup, TrainingSample, add_gradients};
+pub use stage::sft::sft_examples;

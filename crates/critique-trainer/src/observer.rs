@@ -1,12 +1,7 @@
 //! What a run tells while it works.
 
 use critique_eval::Row;
-use serde_json::{Map, Value};
-
-use crate::config::Measure;
-
-/// Numbers of one step by name, as they stand in `metrics.jsonl`.
-pub type Metrics = Map<String, Value>;
+use critique_run::{Measure, Metrics};
 
 /// News of a run.
 #[derive(Debug, Clone)]

@@ -8,21 +8,23 @@
 
 use std::path::{Path, PathBuf};
 
-use critique_core::{Completion, Problem, Rollout, Split, derive_seed};
+use critique_core::{Completion, Problem, Rollout, Split};
 use critique_model::LanguageModel;
 use critique_rollout::{Alone, RolloutId, RolloutRecord, Scored, Seeds, record};
+use critique_run::rows::{at_temperature, best_of};
+use critique_run::{
+    RlStage, RolloutConfig, RunConfig, RunDir, RunError, StageConfig, TrainerState, eval_samples,
+    eval_seed,
+};
 use critique_tasks::Task;
 use serde_json::Value;
 
-use crate::checkpoint::TrainerState;
-use crate::config::{RlStage, RolloutConfig, RunConfig, StageConfig};
 use crate::error::TrainError;
-use crate::models::Models;
 use crate::observer::{Event, Observer};
+use crate::plan::Models;
 use crate::resume::{newest_checkpoint, start_of};
-use crate::rl::{RlContext, fixed_responses, problems_of, scored};
-use crate::run::named_reference;
-use crate::run_dir::RunDir;
+use crate::stage::Setting;
+use crate::stage::rl::{RlContext, scored};
 
 /// A rollout that was made again.
 #[derive(Debug, Clone)]
@@ -164,7 +166,7 @@ pub fn replay(
         return Err(no_rollout(id, "the task has no such training problem"));
     };
 
-    let mut models = Models::new(config, task)?;
+    let mut models = models_of(&dir, config, task)?;
     models_before(&dir, config, index, &mut models)?;
     models.begin(&config.stages[index], &dir)?;
     let step = usize::try_from(id.step).unwrap_or(usize::MAX);
@@ -173,20 +175,13 @@ pub fn replay(
     let before = config.stages[..index].iter().map(StageConfig::steps).sum();
     let (mut critic, state) = start_of(&stage.name, &stage.model, before, from, &mut models)?;
 
-    let fixed = fixed_responses(&config.rollout)?;
-    let problems = problems_of(&stage.name, fixed.as_ref(), &train)?;
-    let named = named_reference(&dir, stage, &mut models)?;
-    let (actor, policy) = models.pair("actor", &stage.model)?;
-    let context = RlContext {
-        stage,
-        rollout: &config.rollout,
+    let setting = Setting {
+        config,
         task,
-        problems: &problems,
-        fixed: fixed.as_ref(),
-        actor,
-        reference: (stage.reference != "none").then(|| named.as_ref().unwrap_or(policy)),
-        seed: derive_seed(config.seed, &["stage", &stage.name]),
+        dir: &dir,
+        train: &train,
     };
+    let context = RlContext::open(stage, &setting, &mut models)?;
     sampled_by(&context, id)?;
     let redone = step - state.stage_step;
     let begin = Event::ReplayStart {
@@ -238,7 +233,7 @@ pub fn replay_evaluation(
     };
 
     let stage = &config.stages[index];
-    let mut models = Models::new(config, task)?;
+    let mut models = models_of(&dir, config, task)?;
     models_before(&dir, config, index + 1, &mut models)?;
     let folder = if best {
         dir.best(stage.name())
@@ -247,17 +242,13 @@ pub fn replay_evaluation(
     };
     let critic = models.read(stage.model(), &folder)?;
     let actor = models.get("actor")?;
-    let seed = derive_seed(config.seed, &["eval"]);
+    let seed = eval_seed(config.seed);
     let settings = config.eval_lengths().settings(row, seed, temperature);
     let asks = Alone {
         actor,
         critic: &critic,
         task,
-        seeds: Seeds {
-            run: seed,
-            stage: "eval",
-            step: 0,
-        },
+        seeds: eval_samples(seed),
         response: &settings.response,
         critique: &settings.critique,
         refinement: &settings.refinement,
@@ -297,11 +288,8 @@ fn row_of(config: &RunConfig, name: &str) -> Result<Row, TrainError> {
                 continue;
             }
             for (at, &temperature) in config.eval.temperatures.iter().enumerate() {
-                let row = format!("{row}{}", if best { "-best" } else { "" });
-                let full = match at {
-                    0 => row,
-                    _ => format!("{row}@{temperature}"),
-                };
+                let plain = if best { best_of(row) } else { row.to_owned() };
+                let full = at_temperature(&plain, at, temperature);
                 if full == name {
                     return Ok(Row {
                         stage,
@@ -317,7 +305,7 @@ fn row_of(config: &RunConfig, name: &str) -> Result<Row, TrainError> {
         "no row `{name}` with a critic of the run; rows: {}",
         known.join(", ")
     );
-    Err(TrainError::Config { message })
+    Err(RunError::Folder { message }.into())
 }
 
 /// Takes updates up to this step once more.
@@ -337,7 +325,7 @@ fn take_again(
                 "stage `{stage}`, step {}: {what} is {value}, so the run has no later step",
                 state.stage_step
             );
-            return Err(TrainError::Config { message });
+            return Err(RunError::Folder { message }.into());
         }
         observer.on(&Event::Step {
             stage,
@@ -375,19 +363,16 @@ fn alone(
             0
         },
     };
-    let fixed = context
-        .fixed
-        .map(|fixed| -> Result<_, TrainError> {
-            let attempt = context.fixed_response(fixed, id, &seeds)?;
-            attempt
-                .ok_or_else(|| no_rollout(id, "the step has no such response of `responses_file`"))
-        })
-        .transpose()?;
+    let fixed = context.fixed_response(id, &seeds)?;
+    if context.has_fixed() && fixed.is_none() {
+        let why = "the step has no such response of `responses_file`";
+        return Err(no_rollout(id, why));
+    }
     let group = asks
         .rollout(problem, fixed, id.sample, id.sibling)?
         .ok_or_else(|| no_rollout(id, "one of its prompts does not fit the context"))?;
     let member = &group.members[0];
-    let reward = stage.rewards.score(&member.rollout);
+    let reward = context.rewards.score(&member.rollout);
     Ok(Replay {
         record: RolloutRecord::new(&seeds, &group, member, scored(&reward, 0.0)),
         token_texts: TokenTexts::of(&member.rollout, context.actor, critic),
@@ -448,7 +433,7 @@ fn too_many(id: &RolloutId, rollout: &RolloutConfig) -> TrainError {
 
 fn no_rollout(id: &RolloutId, why: &str) -> TrainError {
     let message = format!("no rollout `{id}`: {why}");
-    TrainError::Config { message }
+    RunError::Folder { message }.into()
 }
 
 /// The record of the rollout. A step that was to be recorded must be there, and hold it.
@@ -503,8 +488,17 @@ pub fn models_after(
     task: &dyn Task,
     stages: usize,
 ) -> Result<Models, TrainError> {
-    let mut models = Models::new(config, task)?;
+    let mut models = models_of(dir, config, task)?;
     models_before(dir, config, stages, &mut models)?;
+    Ok(models)
+}
+
+/// Models of a run that is there; none is loaded yet.
+fn models_of(dir: &RunDir, config: &RunConfig, task: &dyn Task) -> Result<Models, TrainError> {
+    let mut models = Models::new(config, task)?;
+    if let Some(started) = dir.started()? {
+        models.set_time(started.unix_seconds);
+    }
     Ok(models)
 }
 
@@ -524,7 +518,7 @@ fn models_before(
                 folder.display(),
                 stage.name()
             );
-            return Err(TrainError::Config { message });
+            return Err(RunError::Folder { message }.into());
         }
         models.begin(stage, dir)?;
         models.take_up(stage, &folder)?;

@@ -2,15 +2,17 @@
 
 use std::path::PathBuf;
 
+use critique_core::files::FileError;
 use critique_model::LanguageModel;
 use critique_rewards::BaselineState;
+use critique_run::{
+    RunConfig, RunDir, RunError, StageConfig, TrainerState, missing_part, read_state,
+};
 
-use crate::checkpoint::{self, TrainerState, read_state};
-use crate::config::{RunConfig, StageConfig};
+use crate::checkpoint;
 use crate::error::TrainError;
-use crate::models::Models;
 use crate::observer::{Event, Observer};
-use crate::run_dir::RunDir;
+use crate::plan::Models;
 
 /// Where a run begins.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,14 +45,14 @@ pub(crate) fn checkpoint(
     let next = left.next().map(StageConfig::name);
     let found = match resume {
         Resume::Never => None,
-        Resume::From(folder) => match checkpoint::missing_part(folder) {
+        Resume::From(folder) => match missing_part(folder) {
             None => Some((folder.clone(), read_state(folder)?)),
             Some(part) => {
                 let message = format!(
                     "`{}` is no checkpoint: it has no `{part}`; expected a `checkpoint-N` of a run folder",
                     folder.display()
                 );
-                return Err(TrainError::Config { message });
+                return Err(RunError::Folder { message }.into());
             }
         },
         Resume::Auto => {
@@ -69,8 +71,7 @@ pub(crate) fn checkpoint(
             "is of stage `{}`, which the run file does not have",
             state.stage
         );
-        let path = folder;
-        return Err(TrainError::File { path, message });
+        return Err(FileError::content(&folder, message).into());
     }
     if matches!(resume, Resume::From(_)) && next != Some(state.stage.as_str()) {
         let next = next.map_or("all stages are done".to_owned(), |next| {
@@ -82,7 +83,7 @@ pub(crate) fn checkpoint(
             state.stage,
             dir.root().display()
         );
-        return Err(TrainError::Config { message });
+        return Err(RunError::Folder { message }.into());
     }
     Ok(Some((folder, state)))
 }
@@ -102,7 +103,7 @@ fn newest_whole(
     let mut spoilt = None;
     for step in dir.checkpoints()?.into_iter().rev() {
         let folder = dir.checkpoint(step);
-        let Some(part) = checkpoint::missing_part(&folder) else {
+        let Some(part) = missing_part(&folder) else {
             let state = read_state(&folder)?;
             return Ok(Some((folder, state)));
         };
@@ -114,13 +115,13 @@ fn newest_whole(
     }
     match spoilt {
         None => Ok(None),
-        Some((path, part)) => Err(TrainError::File {
-            path,
-            message: format!(
+        Some((folder, part)) => {
+            let message = format!(
                 "has no `{part}`, and no other checkpoint of the stage has all its parts; \
                  expected it whole, or no checkpoint, to begin the stage anew"
-            ),
-        }),
+            );
+            Err(FileError::content(&folder, message).into())
+        }
     }
 }
 
@@ -130,7 +131,7 @@ pub(crate) fn start_of(
     stage: &str,
     model: &str,
     before: usize,
-    from: Option<(PathBuf, TrainerState)>,
+    from: Option<Found>,
     models: &mut Models,
 ) -> Result<(LanguageModel, TrainerState), TrainError> {
     let start = models.trainable(model)?;
@@ -159,7 +160,7 @@ pub(crate) fn newest_checkpoint(
 ) -> Result<Option<Found>, TrainError> {
     for step in dir.checkpoints()?.into_iter().rev() {
         let folder = dir.checkpoint(step);
-        if checkpoint::missing_part(&folder).is_some() {
+        if missing_part(&folder).is_some() {
             continue;
         }
         let state = read_state(&folder)?;

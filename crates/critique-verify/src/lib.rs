@@ -22,15 +22,19 @@ mod explain;
 mod extract;
 #[cfg(feature = "jsonl")]
 pub mod jsonl;
+mod oddity;
 mod options;
 mod parse;
 mod rule;
+mod seen;
 mod verdict;
 
 pub use explain::explain;
-pub use extract::extract;
+pub use extract::{extract, extract_option};
+pub use oddity::{Oddity, oddity};
 pub use options::{Check, Extracted, Kind, Options, Outcome, UnknownKind};
 pub use rule::{Clue, Rule};
+pub use seen::as_seen;
 
 /// Compares two bare answers.
 #[must_use]

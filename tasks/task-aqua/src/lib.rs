@@ -36,10 +36,9 @@ fn row(record: &Record) -> Result<Row, Fault> {
     if !matches!(answer.as_str(), "A" | "B" | "C" | "D" | "E") {
         return Err(record.fault("correct", "a letter from `A` to `E`"));
     }
-    Ok(
-        Row::new(with_choices(&record.text(&["question"])?, &options), answer)
-            .solution(record.text_or_empty(&["rationale"])?),
-    )
+    let question = with_choices(&record.text(&["question"])?, &options)
+        .map_err(|fault| fault.of("options"))?;
+    Ok(Row::new(question, answer).solution(record.text_or_empty(&["rationale"])?))
 }
 
 fn without_contradictions(mut row: Row) -> Row {

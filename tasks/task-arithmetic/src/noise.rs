@@ -11,9 +11,13 @@ use crate::chain::{Chain, Op, other_value};
 pub struct Noise {
     /// A step is hard when its operand is at least this and it carries or borrows.
     pub hard_operand: u8,
-    /// A question with an operand of at least this is stubborn: told `Wrong`, the actor gives up
-    /// whatever the help says, so no help mends its answer. 10 for none.
+    /// A hard step whose operand is at least this is one that no right help mends: told `Wrong`, the
+    /// actor slips there whatever the help says. 10 for none.
     pub stubborn_operand: u8,
+    /// A question with an operand of at least this is stubborn as a whole: told `Wrong`, the actor
+    /// leaves all operations out whatever the help says, so that no help mends its answer. 10 for
+    /// none.
+    pub left_out_operand: u8,
     /// The actor slips at a hard step.
     pub actor_slip: f32,
     /// The actor misses any other step: by one, to either side.
@@ -39,6 +43,7 @@ impl Default for Noise {
         Self {
             hard_operand: 6,
             stubborn_operand: 8,
+            left_out_operand: 10,
             actor_slip: 0.6,
             actor_miss: 0.02,
             teacher_overlooks: 0.65,
@@ -70,16 +75,26 @@ impl Noise {
         }
     }
 
+    /// Whether the actor slips at this step whatever a critique says.
+    pub fn is_stubborn(&self, value: u8, op: Op) -> bool {
+        op.is_hard(value, self.hard_operand.max(self.stubborn_operand))
+    }
+
     /// What the actor answers to a stubborn question when it is told `Wrong`, whatever else it is told:
     /// it gives up, and leaves every operation out. `None` for other questions, and where the
     /// operations add up to nothing.
     ///
     /// Values far off, all copied from one place: neither a mistake in computing nor a line of the
     /// help that slips in ends in the right answer.
-    pub fn gives_up(&self, chain: &Chain) -> Option<Vec<u8>> {
-        let stubborn = |op: &Op| op.operand >= self.stubborn_operand;
+    pub fn insists(&self, chain: &Chain) -> Option<Vec<u8>> {
         let wrong = chain.values().last() != Some(&chain.start);
-        (wrong && chain.ops.iter().any(stubborn)).then(|| vec![chain.start; chain.ops.len()])
+        let any = chain.ops.iter().any(|&op| self.is_left_out(op));
+        (wrong && any).then(|| vec![chain.start; chain.ops.len()])
+    }
+
+    /// Whether the actor, told `Wrong`, gives up at a question with this operation.
+    pub(crate) fn is_left_out(&self, op: Op) -> bool {
+        op.operand >= self.left_out_operand
     }
 
     /// A response of the actor.

@@ -100,7 +100,8 @@ fn commonsenseqa_row(record: &Record) -> Result<Row, Fault> {
         record.fault(name, "`choices` as a list of options, each with its `text`")
     })?;
     let answer = record.text(&["answerKey"])?;
-    Ok(Row::new(with_choices(&stem, &choices), answer).id(record, &["id"]))
+    let question = with_choices(&stem, &choices).map_err(|fault| fault.of("choices"))?;
+    Ok(Row::new(question, answer).id(record, &["id"]))
 }
 
 #[cfg(test)]

@@ -10,9 +10,10 @@ use super::lora::LowRank;
 use super::names::to_device;
 use crate::adapter::adapter_tensors;
 use crate::config::{Linear as Shape, ModelConfig};
-use crate::engine::{LoraConfig, NamedTensors};
+use crate::engine::NamedTensors;
 use crate::error::ModelError;
 use crate::weights::Misfits;
+use critique_core::LoraConfig;
 
 /// Checks the tensors against the configuration and moves them to the device.
 ///
@@ -55,7 +56,7 @@ pub(super) fn add_adapter(
             linear.lora = part("A").zip(part("B")).map(|(a, b)| LowRank {
                 a,
                 b,
-                scale: lora.scale(),
+                scale: lora.scale_of(&shape.name),
             });
         }
     }

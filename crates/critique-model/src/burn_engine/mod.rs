@@ -35,10 +35,10 @@ use crate::adapter::adapter_tensors;
 use crate::config::ModelConfig;
 use crate::cpu::fresh_adapter;
 use crate::engine::{
-    AdamW, Ends, Engine, Group, HostTensor, LoraConfig, NamedTensors, PerToken, TokenLoss,
-    check_finite,
+    Ends, Engine, Group, HostTensor, NamedTensors, PerToken, TokenLoss, Training, check_finite,
 };
 use crate::error::ModelError;
+use critique_core::{AdamW, LoraConfig};
 
 /// A decoder on a burn device.
 #[derive(Debug)]
@@ -131,7 +131,7 @@ impl BurnEngine {
         seed: u64,
     ) -> Result<(), ModelError> {
         let tensors = if tensors.is_empty() {
-            fresh_adapter(&self.config, &lora, seed)
+            fresh_adapter(&self.config, &lora, seed)?
         } else {
             tensors
         };
@@ -288,10 +288,6 @@ impl Engine for BurnEngine {
         norm
     }
 
-    fn zero_gradients(&mut self) {
-        self.gradients.clear();
-    }
-
     fn gradients(&self) -> NamedTensors {
         let shapes = self.trained_shapes();
         let named = |(name, shape): (String, Vec<usize>)| {
@@ -367,7 +363,19 @@ impl Engine for BurnEngine {
         Ok(())
     }
 
-    fn snapshot(&self) -> Box<dyn Engine> {
+    fn fork(&self, training: &Training, seed: u64) -> Result<Box<dyn Engine>, ModelError> {
+        Ok(Box::new(match training {
+            Training::Frozen => self.frozen(),
+            Training::Full => self.trainable(None, seed)?,
+            Training::Lora(lora) => self.trainable(Some(lora), seed)?,
+        }))
+    }
+
+    fn into_frozen(self: Box<Self>) -> Box<dyn Engine> {
         Box::new(self.frozen())
+    }
+
+    fn is_exact(&self) -> bool {
+        false
     }
 }

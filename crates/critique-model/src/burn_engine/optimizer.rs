@@ -6,7 +6,7 @@
 use burn::tensor::{Tensor, Transaction};
 
 use super::names::Flat;
-use crate::engine::AdamW;
+use critique_core::AdamW;
 
 /// First and second moment of one parameter.
 #[derive(Debug, Clone)]

@@ -1,43 +1,9 @@
 //! Fields of `config.json`, in both of their spellings.
 
-use std::path::Path;
-
 use serde_json::{Map, Value};
 
 use super::{Architecture, Llama3Scaling, ModelConfig, Rope};
-use crate::error::ModelError;
-use crate::files::{in_file, parse_json_object, read_if_there, read_json_object};
-
-/// End-of-text tokens of a model folder: those of `config.json`, then those that only
-/// `generation_config.json` has. Empty without such files.
-pub(crate) fn eos_ids(dir: &Path) -> Result<Vec<u32>, ModelError> {
-    let path = dir.join("config.json");
-    let mut ids = match read_json_object(&path)? {
-        Some(fields) => Fields(&fields)
-            .ids("eos_token_id")
-            .map_err(|message| in_file(&path, message))?
-            .unwrap_or_default(),
-        None => Vec::new(),
-    };
-    for id in generation_eos(dir)? {
-        if !ids.contains(&id) {
-            ids.push(id);
-        }
-    }
-    Ok(ids)
-}
-
-pub(super) fn generation_eos(dir: &Path) -> Result<Vec<u32>, ModelError> {
-    let path = dir.join("generation_config.json");
-    let Some(bytes) = read_if_there(&path)? else {
-        return Ok(Vec::new());
-    };
-    let fields = parse_json_object(&path, &bytes)?;
-    let ids = Fields(&fields).ids("eos_token_id");
-    Ok(ids
-        .map_err(|message| in_file(&path, message))?
-        .unwrap_or_default())
-}
+use crate::files::shown;
 
 /// What the fields say, defaults filled in as transformers fills them.
 pub(super) fn from_fields(fields: &Fields<'_>) -> Result<ModelConfig, String> {
@@ -47,7 +13,7 @@ pub(super) fn from_fields(fields: &Fields<'_>) -> Result<ModelConfig, String> {
     let layers = fields.required("num_hidden_layers")?;
     let max_position_embeddings = fields.required("max_position_embeddings")?;
     refuse_unsupported(fields)?;
-    refuse_sliding_window(fields, layers)?;
+    refuse_sliding_window(fields, layers, max_position_embeddings)?;
     let biased = match architecture {
         Architecture::Qwen2 => false,
         Architecture::Qwen3 | Architecture::Llama => fields.flag("attention_bias")?,
@@ -89,7 +55,10 @@ fn architecture(fields: &Fields<'_>) -> Result<Architecture, String> {
     Architecture::ALL
         .into_iter()
         .find(|it| it.model_type() == name)
-        .ok_or_else(|| format!("field `model_type` is `{name}`; supported are `{known}`"))
+        .ok_or_else(|| {
+            let name = shown(name);
+            format!("field `model_type` is `{name}`; supported are `{known}`")
+        })
 }
 
 fn kv_heads(
@@ -125,12 +94,19 @@ fn head_dim(
 
 /// Refuses what would change the model's outputs and is not implemented.
 fn refuse_unsupported(fields: &Fields<'_>) -> Result<(), String> {
+    // transformers knows the one function by two names.
     if let Some(act) = fields.text("hidden_act")?
-        && act != "silu"
+        && !["silu", "swish"].contains(&act)
     {
         return Err(format!(
-            "field `hidden_act` is `{act}`; only `silu` is supported"
+            "field `hidden_act` is `{}`; only `silu` is supported",
+            shown(act)
         ));
+    }
+    if fields.present("is_causal").is_some() && !fields.flag("is_causal")? {
+        let message = "field `is_causal` is `false`, so that tokens would see those behind them; \
+                       only `true` is supported";
+        return Err(message.to_owned());
     }
     if fields.flag("mlp_bias")? {
         return Err("field `mlp_bias` is `true`; only `false` is supported".to_owned());
@@ -159,14 +135,16 @@ fn refuse_unsupported(fields: &Fields<'_>) -> Result<(), String> {
     }
 }
 
-fn refuse_sliding_window(fields: &Fields<'_>, layers: usize) -> Result<(), String> {
+fn refuse_sliding_window(fields: &Fields<'_>, layers: usize, context: usize) -> Result<(), String> {
     if let Some(types) = fields.present("layer_types") {
-        let types = types
-            .as_array()
-            .ok_or_else(|| format!("field `layer_types` is `{types}`; a list is wanted"))?;
+        let types = types.as_array().ok_or_else(|| {
+            let types = shown(&types.to_string());
+            format!("field `layer_types` is `{types}`; a list is wanted")
+        })?;
         if let Some(other) = types.iter().find(|it| *it != "full_attention") {
             return Err(format!(
-                "field `layer_types` holds {other}; only `full_attention` is supported"
+                "field `layer_types` holds {}; only `full_attention` is supported",
+                shown(&other.to_string())
             ));
         }
         return Ok(());
@@ -181,7 +159,8 @@ fn refuse_sliding_window(fields: &Fields<'_>, layers: usize) -> Result<(), Strin
     };
     let first = fields.size("max_window_layers")?.unwrap_or(28);
     match window {
-        Some(window) if first < layers => Err(format!(
+        // A window as wide as the context hides nothing.
+        Some(window) if first < layers && window < context => Err(format!(
             "field `use_sliding_window` is `true` with a window of {window} tokens from layer \
              {first} on; only full attention is supported"
         )),
@@ -189,24 +168,17 @@ fn refuse_sliding_window(fields: &Fields<'_>, layers: usize) -> Result<(), Strin
     }
 }
 
+/// The rotary fields, each from every place that transformers 5 reads it from
+/// (`RotaryEmbeddingConfigMixin.convert_rope_params_to_dict` and `standardize_rope_params`).
 fn rope(fields: &Fields<'_>, context: usize) -> Result<Rope, String> {
-    // `rope_scaling` is the older spelling; where it is set it wins, as in transformers.
     let empty = Map::new();
-    let section = ["rope_scaling", "rope_parameters"]
-        .into_iter()
-        .find_map(|name| fields.present(name).map(|value| (name, value)));
-    let (name, section) = match section {
-        None => ("rope_parameters", &empty),
-        Some((name, Value::Object(section))) => (name, section),
-        Some((name, other)) => {
-            return Err(format!("field `{name}` is `{other}`; an object is wanted"));
-        }
-    };
+    let (name, section) = rope_section(fields, &empty)?;
     let section = Fields(section);
     let inside = |message: String| format!("in `{name}`: {message}");
     if let Some((key, _)) = section.0.iter().find(|(_, value)| value.is_object()) {
         return Err(format!(
-            "field `{name}` holds an object `{key}`; one rope for all layers is wanted"
+            "field `{name}` holds an object `{}`; one rope for all layers is wanted",
+            shown(key)
         ));
     }
     if let Some(share) = section.number("partial_rotary_factor").map_err(inside)?
@@ -226,29 +198,62 @@ fn rope(fields: &Fields<'_>, context: usize) -> Result<Rope, String> {
     };
     let scaling = match kind {
         "default" => None,
-        "llama3" => Some(llama3(&section, context).map_err(inside)?),
+        "llama3" => {
+            let own = fields.size(ORIGINAL_CONTEXT)?;
+            Some(llama3(&section, own, context).map_err(inside)?)
+        }
         other => {
             return Err(inside(format!(
-                "field `rope_type` is `{other}`; supported are `default` and `llama3`"
+                "field `rope_type` is `{}`; supported are `default` and `llama3`",
+                shown(other)
             )));
         }
     };
     Ok(Rope { theta, scaling })
 }
 
-fn llama3(section: &Fields<'_>, context: usize) -> Result<Llama3Scaling, String> {
+/// The object of rotary fields and its name. `rope_scaling` is the older spelling; where anything
+/// stands in it, all that is in `rope_parameters` is passed over.
+fn rope_section<'a>(
+    fields: &Fields<'a>,
+    empty: &'a Map<String, Value>,
+) -> Result<(&'static str, &'a Map<String, Value>), String> {
+    for name in ["rope_scaling", "rope_parameters"] {
+        match fields.present(name) {
+            None => {}
+            Some(Value::Object(section)) if section.is_empty() => {}
+            Some(Value::Object(section)) => return Ok((name, section)),
+            Some(other) => {
+                let other = shown(&other.to_string());
+                return Err(format!("field `{name}` is `{other}`; an object is wanted"));
+            }
+        }
+    }
+    Ok(("rope_parameters", empty))
+}
+
+const ORIGINAL_CONTEXT: &str = "original_max_position_embeddings";
+
+/// `own` is the original context that stands beside the section; it comes before the one inside.
+fn llama3(
+    section: &Fields<'_>,
+    own: Option<usize>,
+    context: usize,
+) -> Result<Llama3Scaling, String> {
     let number = |name: &str| {
         section
             .number(name)?
             .ok_or_else(|| format!("field `{name}` is missing"))
     };
+    let original = match own {
+        Some(own) => own,
+        None => section.size(ORIGINAL_CONTEXT)?.unwrap_or(context),
+    };
     Ok(Llama3Scaling {
         factor: number("factor")?,
         low_freq_factor: number("low_freq_factor")?,
         high_freq_factor: number("high_freq_factor")?,
-        original_max_position_embeddings: section
-            .size("original_max_position_embeddings")?
-            .unwrap_or(context),
+        original_max_position_embeddings: original,
     })
 }
 
@@ -268,9 +273,10 @@ impl<'a> Fields<'a> {
     ) -> Result<Option<T>, String> {
         match self.present(name) {
             None => Ok(None),
-            Some(value) => read(value)
-                .map(Some)
-                .ok_or_else(|| format!("field `{name}` is `{value}`; {what} is wanted")),
+            Some(value) => read(value).map(Some).ok_or_else(|| {
+                let value = shown(&value.to_string());
+                format!("field `{name}` is `{value}`; {what} is wanted")
+            }),
         }
     }
 
@@ -282,12 +288,21 @@ impl<'a> Fields<'a> {
         self.wanted(name, "a number", Value::as_f64)
     }
 
-    /// A number that counts something. Sizes beyond 32 bits would overflow later products.
+    /// A number that counts something. Python writes some of them as `8192.0`; sizes beyond 32
+    /// bits would overflow later products.
     pub(crate) fn size(&self, name: &str) -> Result<Option<usize>, String> {
-        self.wanted(name, "a whole number", |value| {
-            let size = u32::try_from(value.as_u64()?).ok()?;
-            usize::try_from(size).ok()
-        })
+        const MOST: f64 = u32::MAX as f64;
+        let size = self.wanted(name, "a whole number", |value| {
+            let size = value.as_f64()?;
+            (size >= 0.0 && size.fract() == 0.0).then_some(size)
+        })?;
+        if size.is_some_and(|it| it > MOST) {
+            let found = shown(&self.0[name].to_string());
+            return Err(format!(
+                "field `{name}` is {found}; at most {MOST} is supported"
+            ));
+        }
+        Ok(size.map(|it| it as usize))
     }
 
     fn required(&self, name: &str) -> Result<usize, String> {
@@ -313,7 +328,9 @@ impl<'a> Fields<'a> {
     /// One token id or a list of them; `None` when the field is absent, no ids when it is null.
     fn ids(&self, name: &str) -> Result<Option<Vec<u32>>, String> {
         let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+        const MOST: usize = 1000;
         let ids = self.wanted(name, "a token id or a list of them", |value| match value {
+            Value::Array(ids) if ids.len() > MOST => None,
             Value::Array(ids) => ids.iter().map(id).collect(),
             value => id(value).map(|id| vec![id]),
         })?;

@@ -1,7 +1,7 @@
 //! `AdamW` over plain slices.
 
 use super::simd::simd;
-use crate::engine::AdamW;
+use critique_core::AdamW;
 
 /// Bias corrections and rates of one step.
 #[derive(Debug, Clone, Copy)]

@@ -28,7 +28,7 @@ pub(crate) use self::bf16::pair;
 pub(crate) use self::bf16::{pair_columns, pair_rows, unpair};
 pub(crate) use self::pack::{Aligned, pack, pack_panel, packed_len, unpack};
 use super::simd::{Isa, isa};
-use crate::dtype::Dtype;
+use critique_core::Dtype;
 
 /// Columns of a panel.
 pub(crate) const PANEL: usize = 32;

@@ -131,6 +131,9 @@ pub(crate) fn generate(
             work();
         });
     }
+    if engine.is_stopped() {
+        return Err(ModelError::Stopped);
+    }
     let out = out.into_inner().expect("no thread panicked");
     Ok(out
         .into_iter()
@@ -231,7 +234,7 @@ struct Worker<'a> {
 
 impl<'a> Worker<'a> {
     fn run(&mut self, queue: &'a Queue, mut done: impl FnMut(usize, usize, Completion)) {
-        loop {
+        while !self.engine.is_stopped() {
             let mut admitted: Vec<&Job> = Vec::new();
             let mut tokens = 0;
             let mut rows = self.active.len();

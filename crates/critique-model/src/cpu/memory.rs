@@ -14,8 +14,9 @@ use super::read::PREFILL;
 use super::region::HUGE_PAGE;
 use super::team::strips;
 use crate::config::ModelConfig;
-use crate::dtype::Dtype;
-use crate::engine::{Group, LoraConfig};
+use crate::engine::Group;
+use critique_core::Dtype;
+use critique_core::LoraConfig;
 
 /// Bytes of a float.
 const FLOAT: usize = 4;
@@ -393,7 +394,8 @@ impl<'a> CpuMemory<'a> {
         let (q, kv) = self.projections();
         let normed = if config.qk_norm { q + kv } else { 0 };
         let of_rows = 4 * d + 2 * d_ff + q + 2 * (q + 2 * kv) + normed;
-        let ranks = self.lora.map_or(0, |lora| 8 * lora.r);
+        let ranks = self.adapted().map(|(_, _, rank)| rank).max();
+        let ranks = 8 * ranks.unwrap_or(0);
         // Inputs of layers in panels: all of them where their weights are trained, those of
         // adapted layers where adapters are.
         let panels = packed_len(rows, d_ff) + packed_len(rows, d) + packed_len(rows, q);
@@ -419,10 +421,10 @@ impl<'a> CpuMemory<'a> {
         (0..self.config.layers)
             .flat_map(|layer| self.config.linears(layer))
             .filter_map(move |linear| {
-                let name = linear.name.rsplit('.').next()?;
                 let lora = lora?;
-                let adapted = lora.target_modules.iter().any(|target| target == name);
-                adapted.then_some((linear.d_out, linear.d_in, lora.r))
+                let rank = lora.rank_of(&linear.name);
+                lora.adapts(&linear.name)
+                    .then_some((linear.d_out, linear.d_in, rank))
             })
     }
 }
@@ -459,11 +461,7 @@ mod tests {
     #[test]
     fn weights_take_what_was_predicted_once_every_product_has_run() {
         let config = config();
-        let lora = LoraConfig {
-            r: 3,
-            alpha: 6.0,
-            target_modules: vec!["q_proj".into(), "down_proj".into()],
-        };
+        let lora = LoraConfig::new(3, 6.0, vec!["q_proj".into(), "down_proj".into()]);
         let rotary = FLOAT * config.max_position_embeddings * config.head_dim;
         let cases = [
             (Dtype::F32, None),
@@ -492,9 +490,10 @@ mod tests {
             let trained: usize = engine.gradients().values().map(|g| g.data.len()).sum();
             assert_eq!(3 * FLOAT * trained, plan.optimizer());
             if lora.is_none() {
-                engine.update(1e-3, &crate::engine::AdamW::default());
+                engine.update(1e-3, &critique_core::AdamW::default());
                 let (scores, weights) = (engine.score(&groups(), 1.0), engine.weights());
-                let frozen = engine.into_frozen();
+                engine.settle();
+                let frozen = engine;
                 let plan = plan.with_dtype(Dtype::F32);
                 assert_eq!(frozen.weight_bytes() + rotary, plan.weights(false));
                 assert_eq!(frozen.weights(), weights);

@@ -29,7 +29,7 @@ pub(crate) mod simd;
 mod sums;
 mod team;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use critique_core::{Completion, Request, Rng, derive_seed};
@@ -40,14 +40,15 @@ use self::ops::Rotary;
 use self::params::{Decoder, Param};
 use self::pass::{Grads, Keep, Net, Workspace};
 use self::team::{Team, each};
+use crate::adapter::adapter_tensors;
 use crate::config::ModelConfig;
-use crate::dtype::Dtype;
 use crate::engine::{
-    AdamW, Ends, Engine, Group, HostTensor, LoraConfig, NamedTensors, PerToken, TokenLoss,
-    check_finite,
+    Ends, Engine, Group, HostTensor, NamedTensors, PerToken, TokenLoss, Training, check_finite,
 };
 use crate::error::ModelError;
 use crate::weights::Weights;
+use critique_core::Dtype;
+use critique_core::{AdamW, LoraConfig};
 
 /// Rows that one pass handles, about. No result depends on it but where it cuts the completions
 /// of one prompt apart.
@@ -69,6 +70,7 @@ pub struct CpuEngine {
     moments: Vec<Moments>,
     steps: u64,
     pool: Arc<Pool>,
+    stop: Option<Arc<AtomicBool>>,
 }
 
 /// Memory that passes work in.
@@ -164,6 +166,7 @@ impl CpuEngine {
             moments: Vec::new(),
             steps: 0,
             pool: Pool::shared(),
+            stop: None,
         })
     }
 
@@ -211,7 +214,7 @@ impl CpuEngine {
         seed: u64,
     ) -> Result<(), ModelError> {
         let tensors = if tensors.is_empty() {
-            fresh_adapter(&self.config, lora, seed)
+            fresh_adapter(&self.config, lora, seed)?
         } else {
             tensors
         };
@@ -233,6 +236,12 @@ impl CpuEngine {
     /// Trains the adapter that is there from here on.
     pub fn train_adapter(&mut self) {
         self.decoder.train_adapter();
+        self.forget_training();
+    }
+
+    /// Trains nothing from here on, and drops what only training needs.
+    pub(crate) fn settle(&mut self) {
+        self.decoder.settle();
         self.forget_training();
     }
 
@@ -259,15 +268,8 @@ impl CpuEngine {
             moments: Vec::new(),
             steps: 0,
             pool: Arc::clone(&self.pool),
+            stop: self.stop.clone(),
         }
-    }
-
-    /// This engine, trained no further: what only training needs is dropped.
-    #[must_use]
-    pub fn into_frozen(mut self) -> Self {
-        self.decoder.settle();
-        self.forget_training();
-        self
     }
 
     /// Sets the number of threads; no result depends on it.
@@ -295,6 +297,12 @@ impl CpuEngine {
     /// Bytes of weights and their packed copies.
     pub fn weight_bytes(&self) -> usize {
         self.decoder.bytes()
+    }
+
+    /// Whether sampling was asked to stop.
+    fn is_stopped(&self) -> bool {
+        let stop = self.stop.as_ref();
+        stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
 
     fn net(&self) -> Net<'_> {
@@ -344,38 +352,31 @@ fn check_tokens(
 }
 
 /// A uniform in `±1 / sqrt(d_in)` (PEFT's Kaiming with `a = sqrt(5)`), B zero.
-pub(crate) fn fresh_adapter(config: &ModelConfig, lora: &LoraConfig, seed: u64) -> NamedTensors {
-    let mut tensors = NamedTensors::new();
-    for linear in (0..config.layers).flat_map(|layer| config.linears(layer)) {
-        if !lora
-            .target_modules
-            .iter()
-            .any(|target| linear.name.rsplit('.').next() == Some(target))
-        {
-            continue;
-        }
-        let name = |which: &str| format!("base_model.model.{}.lora_{which}.weight", linear.name);
-        let mut rng = Rng::new(derive_seed(seed, &["adapter", &linear.name]));
-        let bound = 1.0 / (linear.d_in as f32).sqrt();
-        let a = (0..lora.r * linear.d_in)
-            .map(|_| bound * (2.0 * rng.uniform() - 1.0))
-            .collect();
-        tensors.insert(
-            name("A"),
-            HostTensor {
-                shape: vec![lora.r, linear.d_in],
-                data: a,
-            },
-        );
-        tensors.insert(
-            name("B"),
-            HostTensor {
-                shape: vec![linear.d_out, lora.r],
-                data: vec![0.0; linear.d_out * lora.r],
-            },
-        );
-    }
-    tensors
+///
+/// # Errors
+///
+/// When a target is no layer of the model.
+pub(crate) fn fresh_adapter(
+    config: &ModelConfig,
+    lora: &LoraConfig,
+    seed: u64,
+) -> Result<NamedTensors, ModelError> {
+    let draw = |(name, shape): (String, Vec<usize>)| {
+        let layer = name.strip_prefix("base_model.model.");
+        let layer = layer.and_then(|it| it.strip_suffix(".lora_A.weight"));
+        let data = match layer {
+            Some(layer) => {
+                let mut rng = Rng::new(derive_seed(seed, &["adapter", layer]));
+                let bound = 1.0 / (shape[1] as f32).sqrt();
+                let draw = |_| bound * (2.0 * rng.uniform() - 1.0);
+                (0..shape[0] * shape[1]).map(draw).collect()
+            }
+            None => vec![0.0; shape[0] * shape[1]],
+        };
+        (name, HostTensor { shape, data })
+    };
+    let tensors = adapter_tensors(config, lora)?.into_iter();
+    Ok(tensors.map(draw).collect())
 }
 
 /// Per-token zeros in the shape of the groups.
@@ -493,10 +494,6 @@ impl Engine for CpuEngine {
         norm
     }
 
-    fn zero_gradients(&mut self) {
-        self.grads.iter_mut().for_each(|g| g.fill(0.0));
-    }
-
     fn gradients(&self) -> NamedTensors {
         let named = |(&param, grad): (&usize, &Vec<f32>)| {
             let param = &self.decoder.params[param];
@@ -592,7 +589,27 @@ impl Engine for CpuEngine {
         Ok(())
     }
 
-    fn snapshot(&self) -> Box<dyn Engine> {
-        Box::new(self.frozen())
+    fn fork(&self, training: &Training, seed: u64) -> Result<Box<dyn Engine>, ModelError> {
+        let mut engine = self.frozen();
+        match training {
+            Training::Frozen => {}
+            Training::Full => engine.train_all(),
+            Training::Lora(_) if engine.has_adapter() => engine.train_adapter(),
+            Training::Lora(lora) => engine.add_adapter(lora, NamedTensors::new(), true, seed)?,
+        }
+        Ok(Box::new(engine))
+    }
+
+    fn into_frozen(mut self: Box<Self>) -> Box<dyn Engine> {
+        self.settle();
+        self
+    }
+
+    fn stop_when(&mut self, stop: &Arc<AtomicBool>) {
+        self.stop = Some(Arc::clone(stop));
+    }
+
+    fn is_exact(&self) -> bool {
+        true
     }
 }

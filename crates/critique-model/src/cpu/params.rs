@@ -17,10 +17,11 @@ use super::gemm::{
 use super::region::Region;
 use super::team::{Cuts, Team};
 use crate::config::ModelConfig;
-use crate::dtype::Dtype;
-use crate::engine::{HostTensor, LoraConfig, NamedTensors};
+use crate::engine::{HostTensor, NamedTensors};
 use crate::error::ModelError;
 use crate::weights::Weights;
+use critique_core::Dtype;
+use critique_core::LoraConfig;
 
 /// Floats that a thread reads and lays out at a time, about.
 const PIECE: usize = 1 << 19;
@@ -439,13 +440,10 @@ impl Decoder {
                     .name
                     .trim_end_matches(".weight")
                     .to_owned();
-                if !lora
-                    .target_modules
-                    .iter()
-                    .any(|target| name.rsplit('.').next() == Some(target))
-                {
+                if !lora.adapts(&name) {
                     continue;
                 }
+                let rank = lora.rank_of(&name);
                 let mut take = |which: &str, shape: Vec<usize>| {
                     let name = format!("base_model.model.{name}.lora_{which}.weight");
                     let tensor = tensors.remove(&name).ok_or_else(|| ModelError::Other {
@@ -463,13 +461,13 @@ impl Decoder {
                     added.push(self.params.len() - 1);
                     Ok(self.params.len() - 1)
                 };
-                let a = take("A", vec![lora.r, linear.d_in])?;
-                let b = take("B", vec![linear.d_out, lora.r])?;
+                let a = take("A", vec![rank, linear.d_in])?;
+                let b = take("B", vec![linear.d_out, rank])?;
                 linear.lora = Some(Lora {
                     a,
                     b,
-                    rank: lora.r,
-                    scale: lora.scale(),
+                    rank,
+                    scale: lora.scale_of(&name),
                 });
             }
         }

@@ -1,6 +1,7 @@
 //! Reading: headers first, then any values of any tensor, straight to where they are wanted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -8,15 +9,17 @@ use std::path::{Path, PathBuf};
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
+use super::spare::{self, Spare};
 use super::{INDEX, Misfits, SINGLE, list};
 use crate::config::ModelConfig;
 use crate::engine::{HostTensor, NamedTensors};
 use crate::error::ModelError;
-use crate::files::{cannot_read, in_file, read_json_object};
+use crate::files::{cannot_read, in_file, not_there, open_if_there, read_json_object};
 
 /// Values that are read at a time where they only have to be put down.
-const PIECE: usize = 1 << 18;
+pub(super) const PIECE: usize = 1 << 18;
 /// Longest header that the format allows, in bytes.
 const LONGEST_HEADER: u64 = 100_000_000;
 
@@ -51,8 +54,9 @@ pub struct WeightFiles {
 impl WeightFiles {
     /// Opens `model.safetensors`, or the shards that `model.safetensors.index.json` names.
     ///
-    /// `rotary_emb.inv_freq` buffers are passed over, and so is the output layer of a model whose
-    /// embedding is tied.
+    /// A tensor that the model does not have is passed over only if it holds what is used in its
+    /// place: an output layer that equals the embedding it is tied to, `rotary_emb.inv_freq`
+    /// buffers with the frequencies of the configuration, and biases of 0 where there are none.
     ///
     /// # Errors
     ///
@@ -107,9 +111,8 @@ impl WeightFiles {
 
 /// The weight files of a folder, headers read; one file wins over an index, as in transformers.
 fn weight_files(dir: &Path) -> Result<Vec<TensorFile>, ModelError> {
-    let single = dir.join(SINGLE);
-    if single.exists() {
-        return Ok(vec![TensorFile::open(&single)?]);
+    if let Some(single) = TensorFile::open_if_there(&dir.join(SINGLE))? {
+        return Ok(vec![single]);
     }
     let index = dir.join(INDEX);
     let Some(fields) = read_json_object(&index)? else {
@@ -196,17 +199,19 @@ fn check(
         let tensors = file.tensors.iter();
         tensors.map(|(name, info)| (name.as_str(), info.shape.as_slice()))
     });
-    let output = [config.vocab, config.d_model];
     let misfits = Misfits::between(wanted, found, |name, shape| {
-        let tied_output = config.tie_word_embeddings && name == "lm_head.weight" && shape == output;
-        tied_output || name.ends_with("rotary_emb.inv_freq")
+        Spare::of(name, shape, config).is_some()
     });
     // With one file the error points at it, with shards at the folder.
     let path = match files {
         [file] => &file.path,
         _ => dir,
     };
-    match misfits.message() {
+    let message = match misfits.message() {
+        Some(message) => Some(message),
+        None => spare::differing(files, config)?,
+    };
+    match message {
         Some(message) => Err(ModelError::Tensors {
             path: path.to_path_buf(),
             message,
@@ -217,25 +222,34 @@ fn check(
 
 /// An open safetensors file whose header has been read and checked.
 #[derive(Debug)]
-struct TensorFile {
-    path: PathBuf,
+pub(super) struct TensorFile {
+    pub(super) path: PathBuf,
     name: String,
     file: File,
     /// Where the first tensor starts.
     data_start: u64,
-    tensors: BTreeMap<String, TensorInfo>,
+    pub(super) tensors: BTreeMap<String, TensorInfo>,
 }
 
 impl TensorFile {
     fn open(path: &Path) -> Result<Self, ModelError> {
-        let mut file = File::open(path).map_err(|source| cannot_read(path, source))?;
+        Self::open_if_there(path)?.ok_or_else(|| not_there(path))
+    }
+
+    fn open_if_there(path: &Path) -> Result<Option<Self>, ModelError> {
+        let file = open_if_there(path)?;
+        file.map(|file| Self::of(path, file)).transpose()
+    }
+
+    fn of(path: &Path, mut file: File) -> Result<Self, ModelError> {
         let length = file
             .metadata()
             .map_err(|source| cannot_read(path, source))?
             .len();
         let header = read_header(path, &mut file, length)?;
-        let metadata: Metadata = serde_json::from_slice(&header)
-            .map_err(|error| in_file(path, format!("damaged header: {error}")))?;
+        let damaged = |error| in_file(path, format!("damaged header: {error}"));
+        let metadata: Metadata = serde_json::from_slice(&header).map_err(damaged)?;
+        serde_json::from_slice::<UniqueNames>(&header).map_err(damaged)?;
         let data_start = 8 + header.len() as u64;
         let told = data_start.checked_add(metadata.data_len() as u64);
         if told != Some(length) {
@@ -283,7 +297,7 @@ impl TensorFile {
     }
 
     /// Reads values of a tensor from the one at `first` on.
-    fn read(
+    pub(super) fn read(
         &self,
         name: &str,
         info: &TensorInfo,
@@ -331,6 +345,33 @@ impl TensorFile {
                 format!("tensor `{name}` is of type {other:?}; supported are F32, F16 and BF16"),
             )),
         }
+    }
+}
+
+/// That no name stands in a header twice. A map would keep the last of them and say nothing.
+struct UniqueNames;
+
+impl<'de> Deserialize<'de> for UniqueNames {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for UniqueNames {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of tensors")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        let mut names = BTreeSet::new();
+        while let Some((name, IgnoredAny)) = map.next_entry::<String, _>()? {
+            if let Some(name) = names.replace(name) {
+                return Err(A::Error::custom(format!("tensor `{name}` is there twice")));
+            }
+        }
+        Ok(self)
     }
 }
 

@@ -5,13 +5,14 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
+use critique_core::files::{FileError, write_with};
 use half::{bf16, f16};
 use serde_json::{Map, Value, json};
 
 use super::{INDEX, SINGLE};
 use crate::engine::{HostTensor, NamedTensors};
 use crate::error::ModelError;
-use crate::files::{cannot_read, write_whole, write_with};
+use crate::files::{cannot_read, write_whole};
 
 /// The type that weights are stored in. Narrowing rounds to nearest, ties to even.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,7 +174,7 @@ fn remove_stale(dir: &Path, names: &[String]) -> Result<(), ModelError> {
         let kept = names.contains(&name) || (name == INDEX && names.len() > 1);
         if !kept && (name == SINGLE || name == INDEX || is_shard(&name)) {
             let path = entry.path();
-            fs::remove_file(&path).map_err(|source| ModelError::Write { path, source })?;
+            fs::remove_file(&path).map_err(|source| FileError::write(&path, source))?;
         }
     }
     Ok(())
@@ -191,7 +192,7 @@ fn is_shard(name: &str) -> bool {
 fn write_tensors(path: &Path, tensors: &[Named<'_>], dtype: SaveDtype) -> Result<(), ModelError> {
     check(path, tensors, dtype)?;
     let header = header(tensors, dtype);
-    write_with(path, |out| {
+    Ok(write_with(path, |out| {
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(&header)?;
         let mut bytes = Vec::new();
@@ -202,7 +203,7 @@ fn write_tensors(path: &Path, tensors: &[Named<'_>], dtype: SaveDtype) -> Result
             }
         }
         io::Result::Ok(())
-    })
+    })?)
 }
 
 fn check(path: &Path, tensors: &[Named<'_>], dtype: SaveDtype) -> Result<(), ModelError> {

@@ -113,7 +113,6 @@ fn all_linear_and_single_layers_are_understood() {
 fn features_that_are_switched_on_are_refused_by_name() {
     let cases = [
         ("use_dora", json!(true), "it must be off"),
-        ("use_rslora", json!(true), "it must be off"),
         ("use_qalora", json!(true), "it must be off"),
         ("lora_bias", json!(true), "it must be off"),
         ("fan_in_fan_out", json!(true), "it must be off"),
@@ -123,11 +122,12 @@ fn features_that_are_switched_on_are_refused_by_name() {
         ("peft_type", json!(null), "`LORA` is wanted"),
         ("task_type", json!("SEQ_CLS"), "only `CAUSAL_LM`"),
         ("modules_to_save", json!(["lm_head"]), "it must be off"),
-        ("layers_to_transform", json!([0]), "it must be off"),
-        ("layers_to_transform", json!(0), "it must be off"),
-        ("exclude_modules", json!("q_proj"), "it must be off"),
-        ("rank_pattern", json!({ "q_proj": 8 }), "it must be off"),
-        ("alpha_pattern", json!({ "q_proj": 8 }), "it must be off"),
+        ("bias", json!("lora_only"), "only `none`"),
+        ("layers_to_transform", json!([5]), "no layer of the model"),
+        ("layers_to_transform", json!("0"), "a number of a layer"),
+        ("exclude_modules", json!(".*"), "no layer of the model"),
+        ("rank_pattern", json!({ "q_proj": "8" }), "a whole number"),
+        ("alpha_pattern", json!([8]), "an object is wanted"),
         ("layer_replication", json!([[0, 2]]), "it must be off"),
         ("trainable_token_indices", json!([1]), "it must be off"),
         ("target_parameters", json!(["x"]), "it must be off"),
@@ -145,7 +145,18 @@ fn features_that_are_switched_on_are_refused_by_name() {
             json!(["q_proj", "lm_head"]),
             "`lm_head`; supported are `q_proj`",
         ),
-        ("target_modules", json!(".*_proj"), "`all-linear` is wanted"),
+        ("target_modules", json!(".*(_proj|head)"), "`lm_head`"),
+        (
+            "target_modules",
+            json!(["embed_tokens"]),
+            "`model.embed_tokens`",
+        ),
+        (
+            "target_modules",
+            json!("(q_proj"),
+            "cannot be read as an expression",
+        ),
+        ("target_modules", json!("q_proj"), "no layer of the model"),
         ("target_modules", json!([]), "is empty"),
         ("target_modules", json!(null), "is missing"),
     ];
@@ -159,6 +170,88 @@ fn features_that_are_switched_on_are_refused_by_name() {
         );
         assert!(error.contains(wanted), "{field}: {error}");
     }
+}
+
+/// Which tensors are wrong when PEFT's adapter, which has all seven layers, has a field that says
+/// other layers or ranks.
+#[test]
+fn every_tensor_is_used_or_named() {
+    let cases = [
+        (
+            "layers_to_transform",
+            json!([0]),
+            "unused tensors: base_model.model.model.layers.1.",
+        ),
+        (
+            "layers_to_transform",
+            json!(1),
+            "unused tensors: base_model.model.model.layers.0.",
+        ),
+        ("target_modules", json!(["q_proj"]), "unused tensors: "),
+        (
+            "target_modules",
+            json!(r".*\.self_attn\.[qkvo]_proj"),
+            "layers.0.mlp.down_proj.lora_A.weight",
+        ),
+        (
+            "exclude_modules",
+            json!(["mlp.up_proj"]),
+            "layers.1.mlp.up_proj.lora_B.weight",
+        ),
+        (
+            "rank_pattern",
+            json!({ "q_proj": 8 }),
+            "misshapen tensors: base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight (is [4, 32], wanted [8, 32])",
+        ),
+    ];
+    for (field, value, wanted) in cases {
+        let mut config = peft_config();
+        config[field] = value;
+        let error = load_with(&config).unwrap_err();
+        assert!(error.contains("adapter_model.safetensors: "), "{error}");
+        assert!(error.contains(wanted), "{field}: {error}");
+    }
+}
+
+#[test]
+fn targets_of_a_run_file_are_layers_of_a_block_and_of_the_model() {
+    let lora = |target: &str| LoraConfig::new(2, 4.0, vec!["v_proj".into(), target.into()]);
+    for good in [
+        "self_attn.q_proj",
+        "1.mlp.up_proj",
+        "layers.0.self_attn.k_proj",
+    ] {
+        lora(good).check_modules().unwrap();
+        let tensors = adapter_tensors(&model(), &lora(good)).unwrap();
+        assert!(
+            tensors.len() > 4 && tensors.len() <= 8,
+            "{good}: {tensors:?}"
+        );
+    }
+    for bad in [
+        "",
+        "q_prj",
+        "proj",
+        "lm_head",
+        "mlp.q_proj",
+        "x.self_attn.q_proj",
+        "x.model.layers.0.self_attn.q_proj",
+        ".q_proj",
+    ] {
+        let error = lora(bad).check_modules().unwrap_err();
+        assert!(error.contains(&format!("holds `{bad}`")), "{error}");
+    }
+    // That there is no such block is seen with the model.
+    lora("2.self_attn.q_proj").check_modules().unwrap();
+    let error = told(&adapter_tensors(&model(), &lora("2.self_attn.q_proj")).unwrap_err());
+    assert!(
+        error.contains("`2.self_attn.q_proj`") && error.contains("0 to 1"),
+        "{error}"
+    );
+    let error = LoraConfig::new(2, 4.0, Vec::new())
+        .check_modules()
+        .unwrap_err();
+    assert!(error.contains("is empty"), "{error}");
 }
 
 #[test]
@@ -176,6 +269,14 @@ fn features_that_are_off_or_harmless_are_accepted() {
             json!({ "base_model_class": "LlamaForCausalLM" }),
         ),
         ("modules_to_save", json!([])),
+        ("layers_to_transform", json!([])),
+        ("layers_to_transform", json!([0, 1, 7])),
+        ("layers_pattern", json!("layers")),
+        ("exclude_modules", json!("q_proj")),
+        ("exclude_modules", json!([])),
+        ("rank_pattern", json!({})),
+        ("rank_pattern", json!({ "q_proj": 4 })),
+        ("use_rslora", json!(false)),
     ];
     for (field, value) in cases {
         let mut config = peft_config();

@@ -120,11 +120,7 @@ fn weights_take_half_the_memory_and_are_f32_again_once_trained() {
 #[test]
 fn an_adapter_on_bf16_learns_what_one_on_f32_learns() {
     let (config, half) = odd();
-    let lora = LoraConfig {
-        r: 4,
-        alpha: 8.0,
-        target_modules: LoraConfig::all_linear(),
-    };
+    let lora = LoraConfig::new(4, 8.0, LoraConfig::all_linear());
     let groups = groups(2);
     let loss = |_: TokenRun, log_probs: &[f32], grad: &mut [f32]| {
         grad.iter_mut()

@@ -3,7 +3,7 @@
 use critique_core::{FinishReason, Request, Rng, Sampling};
 use critique_model::{
     AdamW, Architecture, BurnLimits, CpuEngine, Ends, Engine, Group, LoraConfig, NamedTensors,
-    TokenRun,
+    TokenRun, Training,
 };
 
 use crate::burn_support::{
@@ -300,11 +300,7 @@ fn a_merged_adapter_equals_the_adapter() {
 #[test]
 fn a_fresh_adapter_changes_nothing_until_it_is_trained() {
     let (config, weights) = uneven(Architecture::Qwen3);
-    let lora = LoraConfig {
-        r: 2,
-        alpha: 4.0,
-        target_modules: LoraConfig::all_linear(),
-    };
+    let lora = LoraConfig::new(2, 4.0, LoraConfig::all_linear());
     let groups = groups(6);
     let plain = engine(&config, weights.clone(), None, false)
         .score(&groups, 1.0)
@@ -312,7 +308,7 @@ fn a_fresh_adapter_changes_nothing_until_it_is_trained() {
     let fresh = Some((lora, NamedTensors::new()));
     let mut trained = engine(&config, weights.clone(), fresh, true);
     assert_eq!(trained.score(&groups, 1.0).unwrap(), plain);
-    let reference = trained.snapshot();
+    let reference = trained.fork(&Training::Frozen, 0).unwrap();
     trained.accumulate(&groups, 1.0, &bent).unwrap();
     assert!(
         trained

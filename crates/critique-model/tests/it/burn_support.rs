@@ -226,13 +226,13 @@ pub(crate) fn sampling(temperature: f32, max_new_tokens: usize) -> Sampling {
 
 /// An adapter on some of the layers that is not zero.
 pub(crate) fn adapter(config: &ModelConfig) -> (LoraConfig, NamedTensors) {
-    let lora = LoraConfig {
-        r: 3,
-        alpha: 5.0,
-        target_modules: ["q_proj", "v_proj", "o_proj", "down_proj"]
+    let lora = LoraConfig::new(
+        3,
+        5.0,
+        ["q_proj", "v_proj", "o_proj", "down_proj"]
             .map(Into::into)
             .to_vec(),
-    };
+    );
     let mut rng = Rng::new(12);
     let tensors = critique_model::adapter_tensors(config, &lora).unwrap();
     let tensors = tensors.into_iter().map(|(name, shape)| {

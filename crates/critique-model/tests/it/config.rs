@@ -214,7 +214,35 @@ fn what_is_not_supported_is_refused_by_field_and_value() {
         ("num_hidden_layers", json!(0), "must be positive"),
         ("num_hidden_layers", json!(null), "is missing"),
         ("vocab_size", json!(-4), "a whole number is wanted"),
-        ("vocab_size", json!(1e30), "a whole number is wanted"),
+        ("vocab_size", json!(1e30), "at most 4294967295 is supported"),
+        ("vocab_size", json!(1u64 << 25), "at most 16777216"),
+        ("is_causal", json!(false), "only `true`"),
+        (
+            "rope_scaling",
+            json!({ "rope_type": "proportional" }),
+            "`proportional`",
+        ),
+        (
+            "rope_parameters",
+            json!({ "rope_type": "axial" }),
+            "`axial`",
+        ),
+        (
+            "rope_parameters",
+            json!({ "rope_type": "mrope", "mrope_section": [1] }),
+            "`mrope`",
+        ),
+        ("hidden_act", json!("gelu_pytorch_tanh"), "only `silu`"),
+        (
+            "layer_types",
+            json!(["full_attention", "chunked_attention"]),
+            "\"chunked_attention\"",
+        ),
+        (
+            "layer_types",
+            json!(["linear_attention", "full_attention"]),
+            "\"linear_attention\"",
+        ),
         ("head_dim", json!(7), "even"),
         ("rms_norm_eps", json!(0), "must be positive"),
         ("rope_theta", json!("big"), "a number is wanted"),
@@ -279,9 +307,12 @@ fn a_sliding_window_is_refused_only_where_it_is_in_use() {
     // Layers from 28 on would have the window; there are 2.
     assert!(parse(&config).is_ok());
     config["max_window_layers"] = json!(1);
+    // A window as wide as the context of 128 tokens hides nothing.
+    assert!(parse(&config).is_ok());
+    config["sliding_window"] = json!(127);
     let error = parse(&config).unwrap_err();
     assert!(
-        error.contains("`use_sliding_window`") && error.contains("4096"),
+        error.contains("`use_sliding_window`") && error.contains("127"),
         "{error}"
     );
 }

@@ -49,11 +49,3 @@ pub(crate) fn told(error: &(dyn Error + 'static)) -> String {
     let texts: Vec<_> = causes.map(ToString::to_string).collect();
     texts.join(": ")
 }
-
-/// The lines of a file of JSON lines.
-pub(crate) fn json_lines(path: &std::path::Path) -> Vec<serde_json::Value> {
-    let text = std::fs::read_to_string(path).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
-}

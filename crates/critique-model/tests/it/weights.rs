@@ -281,23 +281,124 @@ fn every_tensor_that_does_not_fit_is_named_at_once() {
     );
 }
 
-#[test]
-fn a_tied_output_layer_and_rotary_buffers_are_passed_over() {
+/// Saves weights with one more tensor and reads them as those of `config`.
+fn load_with(
+    config: &ModelConfig,
+    weights: &NamedTensors,
+    (name, more): (&str, HostTensor),
+    dtype: SaveDtype,
+) -> Result<NamedTensors, String> {
     let dir = tempfile::tempdir().unwrap();
-    let (config, weights) = model("qwen2-tied");
-    let save_with = |name: &str, shape: &[usize]| {
-        let mut more = weights.clone();
-        more.insert(name.to_owned(), tensor(shape, 1));
-        save_weights(dir.path(), &more, SaveDtype::F32, NO_LIMIT).unwrap();
-        load_weights(dir.path(), &config).map_err(|error| told(&error))
-    };
-    assert_eq!(save_with("lm_head.weight", &[64, 32]).unwrap(), weights);
-    assert_eq!(
-        save_with("model.layers.0.self_attn.rotary_emb.inv_freq", &[4]).unwrap(),
-        weights
-    );
-    let error = save_with("lm_head.weight", &[64, 31]).unwrap_err();
+    let mut weights = weights.clone();
+    weights.insert(name.to_owned(), more);
+    save_weights(dir.path(), &weights, dtype, 3_000_000).unwrap();
+    load_weights(dir.path(), config).map_err(|error| told(&error))
+}
+
+#[test]
+fn an_output_layer_that_equals_the_embedding_it_is_tied_to_is_passed_over() {
+    let (mut config, _) = model("qwen2-tied");
+    // Large enough to be compared in several pieces.
+    config.vocab = 20_003;
+    let weights = CpuEngine::random_weights(&config, 0.7, 1);
+    let head = "lm_head.weight";
+    let own = weights["model.embed_tokens.weight"].clone();
+    for dtype in [SaveDtype::F32, SaveDtype::Bf16] {
+        let read = load_with(&config, &weights, (head, own.clone()), dtype).unwrap();
+        assert!(!read.contains_key(head));
+    }
+    for place in [0, own.data.len() / 2, own.data.len() - 1] {
+        let mut other = own.clone();
+        other.data[place] += 1.0;
+        let error = load_with(&config, &weights, (head, other), SaveDtype::F32).unwrap_err();
+        assert!(
+            error.contains("lm_head.weight differs") && error.contains("`tie_word_embeddings`"),
+            "{error}"
+        );
+    }
+    let mut small = own;
+    small.shape = vec![config.vocab, config.d_model - 1];
+    small.data.truncate(config.vocab * (config.d_model - 1));
+    let error = load_with(&config, &weights, (head, small), SaveDtype::F32).unwrap_err();
     assert!(error.contains("unused tensors: lm_head.weight"), "{error}");
+}
+
+#[test]
+fn rotary_buffers_are_passed_over_where_they_are_those_of_the_configuration() {
+    for name in ["qwen2-tied", "llama3-rope"] {
+        let (config, weights) = model(name);
+        let frequencies = config.rope_inv_freq();
+        let buffer = |data: Vec<f32>| HostTensor {
+            shape: vec![data.len()],
+            data,
+        };
+        let places = [
+            "model.layers.1.self_attn.rotary_emb.inv_freq",
+            "model.rotary_emb.inv_freq",
+        ];
+        for (place, dtype) in places.into_iter().flat_map(|place| {
+            [SaveDtype::F32, SaveDtype::F16, SaveDtype::Bf16].map(|dtype| (place, dtype))
+        }) {
+            let load = |data| load_with(&config, &weights, (place, buffer(data)), dtype);
+            load(frequencies.clone()).unwrap();
+            let mut other = frequencies.clone();
+            *other.last_mut().unwrap() *= 1.05;
+            let error = load(other).unwrap_err();
+            assert!(
+                error.contains(&format!("{place} holds other frequencies")),
+                "{error}"
+            );
+            let error = load(frequencies[1..].to_vec()).unwrap_err();
+            assert!(
+                error.contains(&format!("unused tensors: {place}")),
+                "{error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn biases_of_layers_that_have_none_are_passed_over_where_they_are_0() {
+    let (config, weights) = model("qwen2-untied");
+    let attention = "model.layers.0.self_attn";
+    for (layer, width) in [
+        (&*format!("{attention}.o_proj"), config.d_model),
+        ("model.layers.2.mlp.gate_proj", config.d_ff),
+        ("model.layers.2.mlp.down_proj", config.d_model),
+        ("model.layers.1.input_layernorm", config.d_model),
+        ("model.norm", config.d_model),
+        ("lm_head", config.vocab),
+    ] {
+        let name = format!("{layer}.bias");
+        let load = |width: usize, value| {
+            let mut data = vec![0.0; width];
+            data[width - 1] = value;
+            let shape = vec![width];
+            load_with(
+                &config,
+                &weights,
+                (&name, HostTensor { shape, data }),
+                SaveDtype::F32,
+            )
+        };
+        assert_eq!(load(width, 0.0).unwrap(), weights);
+        assert_eq!(load(width, -0.0).unwrap(), weights);
+        for value in [1e-30, f32::NAN] {
+            let error = load(width, value).unwrap_err();
+            assert!(error.contains(&format!("{name} is not 0")), "{error}");
+        }
+        let error = load(width + 1, 0.0).unwrap_err();
+        assert!(
+            error.contains(&format!("unused tensors: {name}")),
+            "{error}"
+        );
+    }
+    let elsewhere = HostTensor {
+        shape: vec![2],
+        data: vec![0.0; 2],
+    };
+    let error = load_with(&config, &weights, ("x.bias", elsewhere), SaveDtype::F32).unwrap_err();
+    assert!(error.contains("unused tensors: x.bias"), "{error}");
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn judgment(response: Verdict, right: bool) -> Judgment {
 }
 
 fn total(mix: &RewardMix, rollout: &Rollout) -> f32 {
-    let breakdown = mix.score(rollout);
+    let breakdown = mix.open().unwrap().score(rollout);
     let sum: f32 = breakdown.parts.iter().map(|part| part.weighted).sum();
     assert_eq!(breakdown.total, sum);
     (breakdown.total * 1e5).round() / 1e5
@@ -230,12 +230,15 @@ fn parts_come_in_the_same_order_for_every_rollout() {
         ..RewardMix::default()
     };
     for judgment in [Judgment::Correct, Judgment::Unparsed] {
-        let breakdown = mix.score(&rollout(C, judgment, &[C]));
+        let breakdown = mix.open().unwrap().score(&rollout(C, judgment, &[C]));
         let names: Vec<&str> = breakdown.parts.iter().map(|part| part.name).collect();
         assert_eq!(names, ["discriminability", "refinement", "gate"]);
     }
     // A gate shuts rewards out, but shows what they were.
-    let shut = mix.score(&rollout(C, Judgment::Wrong, &[C]));
+    let shut = mix
+        .open()
+        .unwrap()
+        .score(&rollout(C, Judgment::Wrong, &[C]));
     assert_eq!((shut.parts[1].raw, shut.parts[1].weighted), (1.0, 0.0));
 }
 
@@ -269,7 +272,12 @@ fn delta_equals_refinement_under_baselines_of_the_group() {
     let advantages = |mix: &RewardMix, advantage: Advantage| -> Vec<f32> {
         let rewards: Vec<Vec<f32>> = groups()
             .iter()
-            .map(|group| group.iter().map(|r| mix.score(r).total).collect())
+            .map(|group| {
+                group
+                    .iter()
+                    .map(|r| mix.open().unwrap().score(r).total)
+                    .collect()
+            })
             .collect();
         let got = advantage.of_groups(&rewards, &mut BaselineState::default());
         got.values.concat()

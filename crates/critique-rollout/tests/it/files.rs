@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fs;
 
-use critique_core::Verdict;
+use critique_core::{Problem, Verdict};
 use critique_rollout::record::{self, RolloutRecord};
 use critique_rollout::{
     FixedResponses, RolloutError, Scored, Seeds, cases, critique, refine, respond,
@@ -90,14 +90,47 @@ fn bad_lines_are_named() {
         FixedResponses::read(&path).unwrap_err().to_string()
     };
     let good = r#"{"id": "a", "responses": []}"#;
-    assert!(refusal(&format!("{good}\n{{\"id\"")).contains("responses.jsonl:2: no JSON: "));
+    assert!(refusal(&format!("{good}\n{{\"id\"")).contains("responses.jsonl:2: not JSON: "));
     assert!(
         refusal(&format!("{good}\n\n{{\"id\": 3}}"))
             .contains(":3: expected `id` and `responses: [{text}]`")
     );
     let absent = FixedResponses::read(&folder.path().join("none.jsonl")).unwrap_err();
-    assert!(matches!(absent, RolloutError::Read { .. }));
+    assert!(matches!(absent, RolloutError::Rows(_)));
     assert!(absent.source().is_some());
+}
+
+#[test]
+fn marks_line_ends_and_gzip_change_no_response() {
+    use std::io::Write;
+    let folder = tempfile::tempdir().unwrap();
+    let lines = "{\"id\": \"a\", \"responses\": [{\"text\": \"it is 2\"}]}\n";
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(lines.as_bytes()).unwrap();
+    let mut packed = packed.finish().unwrap();
+    packed.extend([0; 512]);
+    let problem = Problem {
+        id: "a".into(),
+        question: String::new(),
+        answer: String::new(),
+        solution: String::new(),
+    };
+    for (name, bytes) in [
+        ("plain.jsonl", lines.as_bytes().to_vec()),
+        ("mark.jsonl", format!("\u{feff}{lines}").into_bytes()),
+        ("crlf.jsonl", lines.replace('\n', "\r\n\r\n").into_bytes()),
+        ("packed.jsonl.gz", packed),
+        (
+            "list.json",
+            format!("\u{feff}[{}]", lines.trim()).into_bytes(),
+        ),
+        ("other.txt", lines.as_bytes().to_vec()),
+    ] {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        let fixed = FixedResponses::read(&path).unwrap();
+        assert_eq!(fixed.count(&problem), 1, "{name}");
+    }
 }
 
 const SEEDS: Seeds<'static> = Seeds {

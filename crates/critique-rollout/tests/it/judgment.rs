@@ -126,8 +126,9 @@ const ROWS: &[(Judgment, &str)] = &[
     (U, "{V}:\u{00A0}Correct"),
     (U, "\u{FEFF}{V}: Correct"),
     (U, "{V}: \u{2713}"),
+    // The actor reads it as an opposite verdict.
     (
-        W,
+        U,
         "\u{0421}orrectness of the final answer: Correct\n{V}: Wrong",
     ),
 ];

@@ -4,6 +4,7 @@
 
 mod files;
 mod groups;
+mod hacks;
 mod judgment;
 mod phases;
 mod scripted;

@@ -51,19 +51,12 @@ impl Generate for Scripted {
         Ok(ids(&text.join("|")))
     }
 
-    fn encode_turn(&self, text: &str) -> Result<Vec<u32>, GenerateError> {
-        Ok(ids(text))
-    }
-
-    fn decode(&self, tokens: &[u32]) -> Result<String, GenerateError> {
-        Ok(tokens.iter().filter_map(|&id| char::from_u32(id)).collect())
-    }
-
     fn generate(&self, requests: &[Request]) -> Result<Vec<Vec<Completion>>, GenerateError> {
         let mut call = Vec::new();
         let mut all = Vec::new();
         for request in requests {
-            let prompt = self.decode(&request.prompt)?;
+            let letters = request.prompt.iter();
+            let prompt: String = letters.filter_map(|&id| char::from_u32(id)).collect();
             let completion = |&seed: &u64| {
                 let text = (self.script)(&prompt, seed);
                 Completion {

@@ -1,33 +1,53 @@
 //! Files of rows: JSON lines, JSON and Parquet, plain or in gzip.
 
-use std::fs::File;
-use std::io::{BufReader, Read};
 use std::path::Path;
 
 use serde_json::Value;
 
+use crate::data::digits;
 use crate::data::record::{Fault, Record};
+use crate::data::source::Source;
 use crate::error::TaskError;
-use crate::text::line_at;
+
+/// Rows of a file, one after the other.
+pub(crate) type Rows = Box<dyn Iterator<Item = Result<Record, TaskError>>>;
 
 /// The rows of a `.jsonl`, `.json` or `.parquet` file; the first two may end in `.gz`.
 ///
 /// A `.json` file is a list of objects, JSON lines after all, or an object with one list of
-/// objects in it, such as `{"data": [..]}`.
+/// objects in it, such as `{"data": [..]}`. Numbers that 64 bits cannot hold are texts of their
+/// digits.
 ///
 /// # Errors
 ///
-/// When the file cannot be read, its kind is not known, or a row is no JSON object.
+/// When the file cannot be read, its kind is not known, a row is no JSON object, or the file is
+/// larger than docs/tasks.md, "Files of rows", allows.
 pub fn read_records(path: &Path) -> Result<Vec<Record>, TaskError> {
-    let name = path
-        .file_name()
-        .map(|name| name.to_string_lossy().to_lowercase())
-        .unwrap_or_default();
-    let plain = name.strip_suffix(".gz").unwrap_or(&name);
-    match plain.rsplit_once('.').map(|(_, ending)| ending) {
-        Some("parquet") => read_parquet(path),
-        Some("json") => parse_json(path, &read_text(path)?),
-        Some("jsonl" | "ndjson") => read_records_from(path, &read_text(path)?),
+    rows(path)?.collect()
+}
+
+/// Like [`read_records`], where a file of any other ending holds JSON lines: for files that a run
+/// file names, whose kind is known from the key that names them.
+///
+/// # Errors
+///
+/// As [`read_records`].
+pub fn read_json_lines(path: &Path) -> Result<Vec<Record>, TaskError> {
+    match ending(path).as_str() {
+        "parquet" | "json" => read_records(path),
+        _ => lines(Source::open(path)?).collect(),
+    }
+}
+
+/// [`read_records`], a row at a time.
+pub(crate) fn rows(path: &Path) -> Result<Rows, TaskError> {
+    match ending(path).as_str() {
+        "parquet" => Ok(Box::new(read_parquet(path)?.into_iter().map(Ok))),
+        "json" => {
+            let text = Source::open(path)?.text()?;
+            Ok(Box::new(parse_json(path, &text)?.into_iter().map(Ok)))
+        }
+        "jsonl" | "ndjson" => Ok(Box::new(lines(Source::open(path)?))),
         _ if !path.exists() => Err(TaskError::File {
             path: path.to_owned(),
             message: "is not there; expected a file or a folder of rows".into(),
@@ -46,14 +66,26 @@ pub fn read_records(path: &Path) -> Result<Vec<Record>, TaskError> {
 ///
 /// When a line is no JSON object.
 pub fn read_records_from(path: &Path, text: &str) -> Result<Vec<Record>, TaskError> {
-    text.trim_start_matches('\u{feff}')
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty())
-        .map(|(at, line)| {
-            Record::from_json(at + 1, line).map_err(|fault| row_error(path, at + 1, &fault))
-        })
-        .collect()
+    lines(Source::of_text(path, text)).collect()
+}
+
+/// What a file's name ends in, in lower case and without `.gz`.
+fn ending(path: &Path) -> String {
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy().to_lowercase())
+        .unwrap_or_default();
+    let plain = name.strip_suffix(".gz").unwrap_or(&name);
+    let ending = plain.rsplit_once('.').map_or("", |(_, ending)| ending);
+    ending.to_owned()
+}
+
+fn lines(source: Source<'_>) -> impl Iterator<Item = Result<Record, TaskError>> {
+    let path = source.path().to_owned();
+    source.map(move |line| {
+        let (number, text) = line?;
+        Record::from_json(number, &text).map_err(|fault| row_error(&path, number, &fault))
+    })
 }
 
 /// The fault of a row, with its place.
@@ -65,36 +97,8 @@ pub(crate) fn row_error(path: &Path, line: usize, fault: &Fault) -> TaskError {
     }
 }
 
-/// The text of a file, unpacked where it is gzip by its first two bytes.
-fn read_text(path: &Path) -> Result<String, TaskError> {
-    let failed = |source| TaskError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let mut bytes = Vec::new();
-    BufReader::new(File::open(path).map_err(failed)?)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
-    if bytes.starts_with(&[0x1f, 0x8b]) {
-        let mut plain = Vec::new();
-        flate2::read::MultiGzDecoder::new(bytes.as_slice())
-            .read_to_end(&mut plain)
-            .map_err(failed)?;
-        bytes = plain;
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let good = error.utf8_error().valid_up_to();
-        let line = line_at(error.as_bytes(), good);
-        row_error(
-            path,
-            line,
-            &Fault::new("the text is not UTF-8; convert the file"),
-        )
-    })
-}
-
 fn parse_json(path: &Path, text: &str) -> Result<Vec<Record>, TaskError> {
-    let list = match serde_json::from_str(text.trim_start_matches('\u{feff}')) {
+    let list = match serde_json::from_str(&digits::quoted(text)) {
         Ok(Value::Array(list)) => list,
         Ok(Value::Object(fields)) => only_list(path, fields)?,
         Ok(_) => return Err(not_a_list(path, "a single value")),

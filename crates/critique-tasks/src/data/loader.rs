@@ -9,8 +9,8 @@ use critique_core::{Problem, Split};
 use serde_json::{Map, Value};
 
 use crate::data::{
-    BySplit, Fault, Layout, Record, Row, SPLITS, drop_shared, find_split, hold_out, read_records,
-    read_records_from, split_of_name,
+    BySplit, Fault, Layout, Record, Row, SPLITS, drop_shared, find_split, hold_out,
+    read_records_from, rows, split_of_name,
 };
 use crate::dataset::{HoldOut, Options, Spec};
 use crate::error::{TaskError, split_name};
@@ -193,7 +193,7 @@ impl Loader {
         if self.options.sample {
             let place = PathBuf::from(format!("{}/sample.jsonl", self.description.name));
             let records = read_records_from(&place, self.description.sample)?;
-            return self.by_split(&place, &records, Split::Test);
+            return self.by_split(&place, records.into_iter().map(Ok), Split::Test);
         }
         if !self.options.files.is_empty() {
             return self.rows_of_files();
@@ -216,13 +216,12 @@ impl Loader {
                 },
             });
         }
-        let records = read_records(path)?;
         let split = self
             .options
             .split
             .or_else(|| split_of_name(path))
             .unwrap_or(Split::Test);
-        self.by_split(path, &records, split)
+        self.by_split(path, rows(path)?, split)
     }
 
     fn no_path(&self) -> TaskError {
@@ -281,23 +280,19 @@ impl Loader {
 
     /// The rows of a file that is one split.
     fn rows_of(&self, file: &Path) -> Result<Vec<Row>, TaskError> {
-        let records = read_records(file)?;
-        records
-            .iter()
-            .map(|record| self.row(file, record))
-            .collect()
+        rows(file)?.map(|record| self.row(file, &record?)).collect()
     }
 
     /// The rows of a single file, by the split they name, or all in `split`.
     fn by_split(
         &self,
         place: &Path,
-        records: &[Record],
+        records: impl Iterator<Item = Result<Record, TaskError>>,
         split: Split,
     ) -> Result<BySplit<Vec<Row>>, TaskError> {
         let mut rows = BySplit::default();
         for record in records {
-            let row = self.row(place, record)?;
+            let row = self.row(place, &record?)?;
             rows.slot(row.split.unwrap_or(split))
                 .get_or_insert_with(Vec::new)
                 .push(row);

@@ -5,6 +5,8 @@ use std::fmt;
 use critique_core::{Problem, Split};
 use serde_json::{Map, Value};
 
+use crate::data::digits;
+
 /// What is wrong with a row: the field, what was found, and what would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -17,6 +19,11 @@ impl Fault {
         Self {
             message: message.into(),
         }
+    }
+
+    /// This fault as one of a field.
+    pub fn of(self, name: &str) -> Self {
+        Self::new(format!("field `{name}`: {}", self.message))
     }
 
     /// A field that holds what it should not.
@@ -49,13 +56,13 @@ impl Record {
         Self { line, fields }
     }
 
-    /// A record from a JSON object.
+    /// A record from a JSON object. Numbers that 64 bits cannot hold become texts of their digits.
     ///
     /// # Errors
     ///
     /// When the text is no JSON object.
     pub fn from_json(line: usize, text: &str) -> Result<Self, Fault> {
-        match serde_json::from_str(text) {
+        match serde_json::from_str(&digits::quoted(text)) {
             Ok(Value::Object(fields)) => Ok(Self { line, fields }),
             Ok(other) => Err(Fault::new(format!(
                 "found {}, expected a JSON object such as `{{\"question\": ..}}`",
@@ -68,6 +75,11 @@ impl Record {
     /// The line or row number, from 1.
     pub fn line(&self) -> usize {
         self.line
+    }
+
+    /// All fields, as a JSON object.
+    pub fn into_value(self) -> Value {
+        Value::Object(self.fields)
     }
 
     /// A field; `null` counts as absent.
@@ -264,11 +276,25 @@ impl Row {
     }
 }
 
+/// Letters of options.
+const LETTERS: std::ops::RangeInclusive<char> = 'A'..='Z';
+
 /// A question followed by its options as `Answer Choices: (A) .. (B) ..` on a line of their
 /// own. Letters that the options already carry, as in `A)12`, are not repeated.
-pub fn with_choices<S: AsRef<str>>(question: &str, choices: &[S]) -> String {
+///
+/// # Errors
+///
+/// When there is no option, or more than there are letters.
+pub fn with_choices<S: AsRef<str>>(question: &str, choices: &[S]) -> Result<String, Fault> {
+    let most = LETTERS.count();
+    if choices.is_empty() || choices.len() > most {
+        let found = choices.len();
+        return Err(Fault::new(format!(
+            "found {found} options, expected 1 to {most}, a letter from `A` to `Z` each"
+        )));
+    }
     let mut out = format!("{}\nAnswer Choices:", question.trim_end());
-    for (choice, letter) in choices.iter().zip('A'..='Z') {
+    for (choice, letter) in choices.iter().zip(LETTERS) {
         let choice = choice.as_ref().trim();
         let text = [format!("{letter})"), format!("({letter})")]
             .iter()
@@ -278,7 +304,7 @@ pub fn with_choices<S: AsRef<str>>(question: &str, choices: &[S]) -> String {
             out.push_str(piece);
         }
     }
-    out
+    Ok(out)
 }
 
 /// What the last `\boxed{..}` or `\fbox{..}` of a text holds, braces balanced; for the rare
@@ -394,9 +420,22 @@ mod tests {
     #[test]
     fn choices_carry_their_letter_once() {
         assert_eq!(
-            with_choices("Which?\n", &["A)12", "(B) 13", "E"]),
+            with_choices("Which?\n", &["A)12", "(B) 13", "E"]).unwrap(),
             "Which?\nAnswer Choices: (A) 12 (B) 13 (C) E"
         );
+    }
+
+    #[test]
+    fn every_option_has_a_letter_or_the_row_is_refused() {
+        let all = with_choices("?", &["x"; 26]).unwrap();
+        assert!(all.ends_with(" (Z) x"), "{all}");
+        for count in [0, 27, 1000] {
+            let fault = with_choices("?", &vec!["x"; count]).unwrap_err();
+            assert_eq!(
+                fault.to_string(),
+                format!("found {count} options, expected 1 to 26, a letter from `A` to `Z` each")
+            );
+        }
     }
 
     #[test]

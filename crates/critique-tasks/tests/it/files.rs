@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use critique_tasks::data::{Layout, Row, read_records};
+use critique_tasks::data::{Layout, Row, read_json_lines, read_records};
 use critique_tasks::dataset::{Dataset, Spec};
 use critique_tasks::verify::Kind;
 use critique_tasks::{Judge, Problem, Split, Task, TaskError};
@@ -44,7 +44,7 @@ fn rows(from: usize, to: usize) -> String {
 }
 
 fn gzip(text: &str) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(text.as_bytes()).unwrap();
     encoder.finish().unwrap()
 }
@@ -106,7 +106,7 @@ fn faults_name_the_file_the_line_the_field_and_the_value() {
     );
     assert!(fault("c.jsonl", b"{\"sum\": \"1\"").starts_with("c.jsonl:1: not JSON: "));
     assert_eq!(
-        fault("d.jsonl", b"{}\n\xff\n"),
+        fault("d.jsonl", b"{\"sum\": \"1\", \"total\": 1}\n\xff\n"),
         "d.jsonl:2: the text is not UTF-8; convert the file"
     );
     assert_eq!(
@@ -131,7 +131,10 @@ fn a_file_that_is_cut_off_is_an_error() {
     let packed = gzip(&rows(0, 500));
     fs::write(&path, &packed[..packed.len() / 2]).unwrap();
     let error = at(&path, "").problems(Split::Test).unwrap_err();
-    assert!(matches!(error, TaskError::Read { .. }), "{error}");
+    assert!(
+        matches!(error, TaskError::Row { line, .. } if line > 1),
+        "{error}"
+    );
 }
 
 #[test]
@@ -293,4 +296,139 @@ fn a_folder_without_the_data_set_says_what_would_do() {
         error.contains("a file named `train` or `dev` or `test`"),
         "{error}"
     );
+}
+
+/// Every reader of rows gives the same, whatever surrounds them.
+#[test]
+fn marks_line_ends_and_packing_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = rows(0, 3);
+    let (head, tail) = lines.split_at(lines.find('\n').unwrap() + 1);
+    let list = format!("[{}]", lines.trim().replace('\n', ", "));
+    let mut padded = gzip(&lines);
+    padded.extend([0; 700]);
+    let members = [gzip(head), gzip(""), gzip(&format!("\u{feff}{tail}"))].concat();
+    let files: [(&str, Vec<u8>); 10] = [
+        ("a.jsonl", format!("\u{feff}{lines}").into_bytes()),
+        ("b.jsonl", lines.replace('\n', "\r\n").into_bytes()),
+        ("c.jsonl", lines.replace('\n', "\n\n \t\r\n").into_bytes()),
+        ("d.jsonl", lines.trim_end().as_bytes().to_vec()),
+        ("e.jsonl", format!("{head}\u{feff}{tail}").into_bytes()),
+        ("f.jsonl.gz", padded),
+        ("g.jsonl.gz", members),
+        // Told by its first bytes, not by its name.
+        ("h.jsonl", gzip(&lines)),
+        ("i.json.gz", gzip(&format!("\u{feff}{list}\r\n"))),
+        ("j.ndjson.gz", lines.clone().into_bytes()),
+    ];
+    for (name, bytes) in files {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        for records in [read_records(&path), read_json_lines(&path)] {
+            let records = records.unwrap_or_else(|error| panic!("{name}: {error}"));
+            let sums: Vec<_> = records.iter().map(|row| row.text(&["sum"])).collect();
+            let wanted = ["0 + 1", "1 + 1", "2 + 1"].map(|sum| Ok(sum.to_owned()));
+            assert_eq!(sums, wanted, "{name}");
+        }
+    }
+    let other = folder.path().join("chats.txt");
+    fs::write(&other, lines).unwrap();
+    assert_eq!(read_json_lines(&other).unwrap().len(), 3);
+    assert!(read_records(&other).is_err());
+}
+
+#[test]
+fn hostile_files_are_refused_with_their_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let fault = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        message(&at(&path, "").problems(Split::Test).unwrap_err())
+    };
+    let deep = "[".repeat(1_000_000);
+    for (name, text) in [
+        ("a.jsonl", format!("\n{deep}")),
+        ("b.jsonl", format!("\n{{\"sum\": {deep}")),
+        ("c.jsonl", "\n".to_owned() + &"{\"a\":".repeat(1_000_000)),
+    ] {
+        let found = fault(name, text.as_bytes());
+        assert!(
+            found.starts_with(&format!("{name}:2: not JSON: recursion limit exceeded")),
+            "{found}"
+        );
+    }
+    let found = fault("d.json", deep.as_bytes());
+    assert!(
+        found.starts_with("d.json:1: neither JSON nor JSON lines: recursion limit exceeded"),
+        "{found}"
+    );
+    let long = format!("{{}}\n{{\"sum\": \"{}\"}}", "x".repeat(17 << 20));
+    assert!(fault("e.jsonl", long.as_bytes()).starts_with("e.jsonl:1: field `sum`"));
+    let found = fault("f.jsonl", &long.as_bytes()[3..]);
+    assert_eq!(
+        found,
+        "f.jsonl:1: the line is longer than 16 MiB, the most that a row may have"
+    );
+    let bomb = gzip(&"\n".repeat(10 << 20)).repeat(20);
+    let found = fault("g.jsonl.gz", &bomb);
+    assert!(
+        found.starts_with("g.jsonl.gz:") && found.contains("200 times its own size"),
+        "{found}"
+    );
+    let found = fault("h.json.gz", &bomb);
+    assert!(found.contains("200 times its own size"), "{found}");
+    let cut = gzip(&rows(0, 3));
+    let found = fault("i.jsonl.gz", &cut[..cut.len() - 9]);
+    assert!(found.contains("breaks off behind this line"), "{found}");
+}
+
+#[test]
+fn numbers_keep_their_digits_in_every_kind_of_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let answers = [
+        ("12345678901234567890123", "12345678901234567890123"),
+        ("-98765432109876543210", "-98765432109876543210"),
+        ("18446744073709551615", "18446744073709551615"),
+        ("18446744073709551616", "18446744073709551616"),
+        ("9007199254740993", "9007199254740993"),
+        ("0.12345678901234567890", "0.12345678901234567890"),
+        ("123456789012345678.5", "123456789012345678.5"),
+        ("1e400", "1e400"),
+        ("18.0", "18"),
+        ("0.5", "0.5"),
+        ("\"007\"", "007"),
+    ];
+    for (written, wanted) in answers {
+        let row = format!("{{\"sum\": \"?\", \"total\": {written}}}");
+        for (name, bytes) in [
+            ("a.jsonl", row.clone().into_bytes()),
+            ("b.jsonl.gz", gzip(&row)),
+            ("c.json", format!("[{row}]").into_bytes()),
+            ("d.json", format!("{{\"data\": [{row}]}}").into_bytes()),
+        ] {
+            let path = folder.path().join(name);
+            fs::write(&path, bytes).unwrap();
+            let problems = at(&path, "").problems(Split::Test).unwrap();
+            assert_eq!(problems[0].answer, wanted, "{name}: {written}");
+        }
+    }
+}
+
+#[test]
+fn a_long_answer_is_right_by_its_digits_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jsonl");
+    fs::write(
+        &path,
+        "{\"sum\": \"?\", \"total\": 12345678901234567890123}",
+    )
+    .unwrap();
+    let task = at(&path, "");
+    let problem = &task.problems(Split::Test).unwrap()[0];
+    let right = |text: &str| task.verify(problem, text).is_correct();
+    assert!(right("#### 12345678901234567890123"));
+    assert!(right("#### 12,345,678,901,234,567,890,123"));
+    assert!(!right("#### 12345678901234567890124"));
+    assert!(!right("#### 12345678901234568000000"));
+    assert!(!right("#### 1.2345678901234568e22"));
 }

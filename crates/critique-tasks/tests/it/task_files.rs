@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use critique_tasks::check::check;
 use critique_tasks::testing::assert_task_contract;
 use critique_tasks::{Split, Task, Verdict, build_from_table, file_task, open};
 
@@ -133,4 +134,79 @@ fn a_task_is_opened_by_a_file_or_by_its_rows() {
             .starts_with("unknown task `nothing-there`"),
         "{error}"
     );
+}
+
+/// A task of multiple choice with one row, and what `tasks check` says of it.
+fn checked(options: &[&str], gold: &str) -> Result<String, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let list: Vec<_> = options.iter().map(|text| format!("{text:?}")).collect();
+    let row = format!(
+        r#"{{"question": "Which?", "choices": [{}], "answer": {gold:?}}}"#,
+        list.join(", ")
+    );
+    fs::write(folder.path().join("rows.jsonl"), row).unwrap();
+    let path = folder.path().join("own.toml");
+    let file = "name = 'own'\nverifier = 'multiple_choice'\npath = 'rows.jsonl'\n\
+                [columns]\nchoices = 'choices'";
+    fs::write(&path, file).unwrap();
+    let task = file_task::load(&path).unwrap();
+    let report = check("own", &task).map_err(|error| {
+        let text = error.to_string();
+        text.rsplit_once('/')
+            .map_or(text.clone(), |(_, end)| end.to_owned())
+    })?;
+    Ok(report.to_string())
+}
+
+#[test]
+fn a_gold_letter_names_an_option_that_is_there() {
+    let three = ["one", "two", "three"];
+    for gold in ["A", "C", "(B)", "B.", "[C]"] {
+        let report = checked(&three, gold).unwrap();
+        assert!(
+            report.ends_with("0 of 1 rows fail (0.00 %)"),
+            "{gold}: {report}"
+        );
+    }
+    for gold in [
+        "D", "E", "J", "Z", "(D)", "d", "two", "2", "AB", "A or B", "none",
+    ] {
+        let report = checked(&three, gold).unwrap();
+        let wanted = format!("own/test/0: gold `{gold}` names none of the options `A` to `C`");
+        assert!(report.contains(&wanted), "{gold}: {report}");
+    }
+}
+
+#[test]
+fn as_many_options_as_letters_can_be_chosen() {
+    let words: Vec<String> = (0..30).map(|n| format!("word{n}")).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    for (count, gold) in [
+        (10, "J"),
+        (11, "K"),
+        (12, "L"),
+        (20, "I"),
+        (26, "Z"),
+        (26, "A"),
+    ] {
+        let report = checked(&words[..count], gold).unwrap();
+        assert!(
+            report.ends_with("0 of 1 rows fail (0.00 %)"),
+            "{count}: {report}"
+        );
+    }
+    let report = checked(&words[..11], "L").unwrap();
+    assert!(
+        report.contains("none of the options `A` to `K`"),
+        "{report}"
+    );
+    for count in [0, 27, 30] {
+        assert_eq!(
+            checked(&words[..count], "A").unwrap_err(),
+            format!(
+                "rows.jsonl:1: field `choices`: found {count} options, expected 1 to 26, a letter \
+                 from `A` to `Z` each"
+            )
+        );
+    }
 }

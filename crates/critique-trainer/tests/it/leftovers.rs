@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use critique_eval::Summary;
@@ -53,7 +54,7 @@ fn a_checkpoint_that_is_half_gone_is_named_and_the_one_before_it_taken() {
     let (dir, config) = stopped(3);
     fs::remove_file(checkpoint(&dir, 3).join("trainer_state.json")).unwrap();
     let mut notes = Notes::default();
-    go(&config, &mut notes, &AtomicBool::new(false)).unwrap();
+    go(&config, &mut notes, &Arc::default()).unwrap();
     let named = |note: &String| note.contains("left out") && note.contains("trainer_state.json");
     assert!(notes.0.iter().any(named), "{:?}", notes.0);
     assert_ends_as(saving, dir.path());
@@ -65,7 +66,7 @@ fn checkpoints_that_cannot_be_used_stop_the_run_and_stay() {
         let (dir, config) = stopped(3);
         (1..=3).for_each(|step| spoil(&checkpoint(&dir, step)));
         let before = files(dir.path());
-        let error = go(&config, &mut Notes::default(), &AtomicBool::new(false)).unwrap_err();
+        let error = go(&config, &mut Notes::default(), &Arc::default()).unwrap_err();
         assert!(error.to_string().contains(wanted), "{error}");
         assert!(files(dir.path()) == before, "nothing was touched: {wanted}");
     };
@@ -147,7 +148,7 @@ fn copy(from: &Path, to: &Path) {
 fn an_older_checkpoint_and_then_the_newest_leave_no_step_out() {
     let (dir, config) = stopped(4);
     let old = checkpoint(&dir, 2);
-    let stop = AtomicBool::new(true);
+    let stop = Arc::new(AtomicBool::new(true));
     let stopped = run(
         &config,
         &*task(&config),
@@ -171,7 +172,7 @@ fn a_checkpoint_of_a_stage_that_is_not_next_is_refused() {
         &config,
         &*task(&config),
         &Resume::From(kept),
-        &AtomicBool::new(false),
+        &Arc::default(),
         &mut Notes::default(),
     );
     let error = again.unwrap_err().to_string();
@@ -206,7 +207,7 @@ fn metrics_that_are_no_steps_are_named_and_a_line_cut_off_at_the_end_is_none() {
         ("{", "EOF"),
     ] {
         fs::write(&path, format!("{line}\n{text}")).unwrap();
-        let error = go(&config, &mut Notes::default(), &AtomicBool::new(false)).unwrap_err();
+        let error = go(&config, &mut Notes::default(), &Arc::default()).unwrap_err();
         let error = error.to_string();
         assert!(
             error.contains("metrics.jsonl:1") && error.contains(message),
@@ -227,7 +228,7 @@ fn metrics_that_are_no_steps_are_named_and_a_line_cut_off_at_the_end_is_none() {
 /// Asks for a stop when an evaluation of this name begins.
 struct StopAt<'a> {
     row: &'static str,
-    stop: &'a AtomicBool,
+    stop: &'a Arc<AtomicBool>,
 }
 
 impl Observer for StopAt<'_> {
@@ -249,7 +250,7 @@ fn evaluations_that_are_stopped_at_any_row_go_on_at_the_next() {
     for row in ["no_critic", "random@1", "perfect", "sft@1", "stage2"] {
         let dir = tempfile::tempdir().unwrap();
         let config = with_controls(dir.path());
-        let stop = AtomicBool::new(false);
+        let stop = Arc::new(AtomicBool::new(false));
         let stopped = go(&config, &mut StopAt { row, stop: &stop }, &stop);
         let Err(TrainError::Interrupted { saved }) = stopped else {
             panic!("{row}: {stopped:?}");
@@ -268,7 +269,7 @@ fn a_run_that_is_being_written_is_refused() {
     impl Observer for Second {
         fn on(&mut self, event: &Event<'_>) {
             if matches!(event, Event::Step { .. }) && self.1.is_none() {
-                let second = go(&self.0, &mut Notes::default(), &AtomicBool::new(false));
+                let second = go(&self.0, &mut Notes::default(), &Arc::default());
                 self.1 = Some(second.unwrap_err().to_string());
             }
         }
@@ -277,7 +278,7 @@ fn a_run_that_is_being_written_is_refused() {
     let mut config = config(dir.path());
     config.stages.truncate(1);
     let mut second = Second(config.clone(), None);
-    go(&config, &mut second, &AtomicBool::new(false)).unwrap();
+    go(&config, &mut second, &Arc::default()).unwrap();
     let refused = second.1.unwrap();
     assert!(refused.contains("is being written by process"), "{refused}");
 }
@@ -291,12 +292,8 @@ fn layers_that_no_model_has_are_refused_before_anything_is_trained() {
     ] {
         let mut config = config(dir.path());
         let critic = config.models.get_mut("critic").unwrap();
-        critic.lora = Some(critique_model::LoraConfig {
-            r: 2,
-            alpha: 4.0,
-            target_modules: modules,
-        });
-        let error = go(&config, &mut Notes::default(), &AtomicBool::new(false)).unwrap_err();
+        critic.lora = Some(critique_model::LoraConfig::new(2, 4.0, modules));
+        let error = go(&config, &mut Notes::default(), &Arc::default()).unwrap_err();
         let wanted = format!("`models.critic.lora.target_modules` {found}; supported are `q_proj`");
         assert!(error.to_string().contains(&wanted), "{error}");
         assert!(!dir.path().join("metrics.jsonl").exists());

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use critique_rewards::{Aggregation, FlatGroups, KlEstimator, KlIn, Whiten};
@@ -180,7 +181,7 @@ fn settings_that_undo_one_another_are_refused() {
             .contains("`reinforce_plus_plus` is whitened by definition")
     );
     let low = with(&[("minibatch = 6", "dual_clip = 1.1")]);
-    let refused = go(&low, &mut Silent, &AtomicBool::new(false)).unwrap_err();
+    let refused = go(&low, &mut Silent, &Arc::default()).unwrap_err();
     assert_eq!(
         refused.to_string(),
         "stage `one`: `dual_clip` is 1.1; it must be above 1 + clip_high"
@@ -265,7 +266,7 @@ fn a_best_step_that_was_never_kept_is_named() {
     for gone in ["two", "three", "one-best"] {
         std::fs::remove_dir_all(dir.path().join("stages").join(gone)).unwrap();
     }
-    let error = go(&run, &mut Silent, &AtomicBool::new(false)).unwrap_err();
+    let error = go(&run, &mut Silent, &Arc::default()).unwrap_err();
     let error = error.to_string();
     assert!(
         error.starts_with("stage `two`: `start` is `one-best`, and `"),
@@ -353,7 +354,7 @@ fn a_file_of_responses_gives_so_many_a_problem() {
     run.out = elsewhere.path().to_owned();
     run.rollout.balanced = true;
     run.rollout.responses = 1;
-    let refused = go(&run, &mut Silent, &AtomicBool::new(false)).unwrap_err();
+    let refused = go(&run, &mut Silent, &Arc::default()).unwrap_err();
     assert!(
         refused
             .to_string()
@@ -599,7 +600,7 @@ fn a_stage_that_pays_delta_within_groups_says_that_it_is_refinement() {
         stage.rewards = toml::from_str("delta = 1.0").unwrap();
     });
     let mut notes = Notes::default();
-    go(&run, &mut notes, &AtomicBool::new(false)).unwrap();
+    go(&run, &mut notes, &Arc::default()).unwrap();
     assert_eq!(notes.0, notes_of(&run, &*task(&run)).unwrap());
     assert!(
         notes.0[0].starts_with("stage `one`: `rewards.delta` teaches what `rewards.refinement`"),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use critique_core::{Problem, Split, Verdict};
@@ -288,7 +289,7 @@ fn controls_that_need_no_perfect_critique_run_on_every_task() {
     config.eval.controls = true;
     config.eval.temperatures = vec![0.0];
     let task = WithoutOracle(task(&config));
-    let (mut notes, stop) = (Notes::default(), AtomicBool::new(false));
+    let (mut notes, stop) = (Notes::default(), Arc::new(AtomicBool::new(false)));
     run(&config, &task, &Resume::Auto, &stop, &mut notes).unwrap();
     let summary = Summary::read(&dir.path().join("eval/summary.json")).unwrap();
     let rows: Vec<&str> = summary.rows.iter().map(|r| r.stage.as_str()).collect();
@@ -326,7 +327,7 @@ fn obedient(out: &Path, at_least: f64) -> RunConfig {
 #[test]
 fn an_actor_that_does_not_obey_verdicts_stops_at_its_gate() {
     let dir = tempfile::tempdir().unwrap();
-    let stop = AtomicBool::new(false);
+    let stop = Arc::new(AtomicBool::new(false));
     go(&obedient(&dir.path().join("any"), 0.0), &mut Silent, &stop).unwrap();
     // After three steps it can neither repeat a response nor follow help.
     let all = obedient(&dir.path().join("all"), 1.0);
@@ -358,7 +359,7 @@ fn a_gate_that_the_task_cannot_measure_is_refused() {
         };
         stage.gates[0].measure = measure;
         let task = WithoutOracle(task(&config));
-        let stop = AtomicBool::new(false);
+        let stop = Arc::new(AtomicBool::new(false));
         let error = run(&config, &task, &Resume::Auto, &stop, &mut Silent).unwrap_err();
         let wanted = format!("stage `actor`: a gate measures {message}");
         assert_eq!(error.to_string(), wanted);
@@ -374,7 +375,7 @@ fn a_loss_that_is_not_finite_stops_with_the_last_good_weights() {
         panic!("the first stage is SFT")
     };
     stage.lr = 1e30;
-    let error = go(&config, &mut Silent, &AtomicBool::new(false)).unwrap_err();
+    let error = go(&config, &mut Silent, &Arc::default()).unwrap_err();
     let TrainError::NotFinite {
         step, checkpoint, ..
     } = &error
@@ -394,7 +395,7 @@ fn impossible_run_files_are_named() {
     let error = |from: &str, to: &str| {
         assert!(good.contains(from));
         let config: RunConfig = toml::from_str(&good.replacen(from, to, 1)).unwrap();
-        go(&config, &mut Silent, &AtomicBool::new(false))
+        go(&config, &mut Silent, &Arc::default())
             .unwrap_err()
             .to_string()
     };
@@ -448,7 +449,7 @@ fn a_folder_of_another_run_is_refused() {
     config.stages.truncate(1);
     finish(&config);
     config.seed = 4;
-    let error = go(&config, &mut Silent, &AtomicBool::new(false))
+    let error = go(&config, &mut Silent, &Arc::default())
         .unwrap_err()
         .to_string();
     assert!(
@@ -462,7 +463,7 @@ fn a_folder_of_another_run_is_refused() {
         &config,
         &*task(&config),
         &Resume::Never,
-        &AtomicBool::new(false),
+        &Arc::default(),
         &mut Silent,
     );
     assert!(
@@ -510,4 +511,34 @@ fn a_stage_ends_once_its_gates_are_met_resumed_or_not() {
             .to_string()
             .contains("gates_every")
     );
+}
+
+/// Stops come wherever they come: while a step samples or learns, in validation, gates and rows of
+/// evaluations. Later ones come later, so that the run comes to its end.
+#[test]
+fn rl_that_is_stopped_at_any_moment_and_resumed_equals_unbroken() {
+    let whole = tempfile::tempdir().unwrap();
+    finish(&after_sft(whole.path()));
+    let dir = tempfile::tempdir().unwrap();
+    let config = after_sft(dir.path());
+    let mut stops = 0;
+    for round in 1.. {
+        let stop = Arc::new(AtomicBool::new(false));
+        let alarm = Arc::clone(&stop);
+        let wait = std::time::Duration::from_millis(3 * round);
+        let clock = std::thread::spawn(move || {
+            std::thread::sleep(wait);
+            alarm.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        let end = go(&config, &mut Silent, &stop);
+        clock.join().unwrap();
+        match end {
+            Ok(()) => break,
+            Err(TrainError::Interrupted { saved }) => assert!(saved.is_dir(), "{saved:?}"),
+            Err(error) => panic!("{error}"),
+        }
+        stops += 1;
+    }
+    assert!(stops > 5, "{stops} stops");
+    assert_same(&files(whole.path()), &files(dir.path()), "stopped anywhere");
 }

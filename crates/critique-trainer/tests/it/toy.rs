@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -91,13 +92,13 @@ pub(crate) fn task(config: &RunConfig) -> Box<dyn Task> {
 pub(crate) fn go(
     config: &RunConfig,
     observer: &mut dyn Observer,
-    stop: &AtomicBool,
+    stop: &Arc<AtomicBool>,
 ) -> Result<(), TrainError> {
     run(config, &*task(config), &Resume::Auto, stop, observer).map(|_| ())
 }
 
 pub(crate) fn finish(config: &RunConfig) {
-    go(config, &mut Silent, &AtomicBool::new(false)).unwrap();
+    go(config, &mut Silent, &Arc::default()).unwrap();
 }
 
 /// Steps of the two stages of SFT.
@@ -122,7 +123,7 @@ pub(crate) fn after_sft(out: &Path) -> RunConfig {
 
 /// Runs so many steps and stops.
 pub(crate) fn stop_after(steps: usize, config: &RunConfig) {
-    let stop = AtomicBool::new(false);
+    let stop = Arc::new(AtomicBool::new(false));
     let stopped = go(config, &mut StopAfter { steps, stop: &stop }, &stop);
     assert!(
         matches!(stopped, Err(TrainError::Interrupted { .. })),
@@ -146,7 +147,7 @@ pub(crate) fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
             if name == "metrics.jsonl" {
                 bytes = without_times(&bytes);
             }
-            if name != "config.resolved.toml" {
+            if name != "config.resolved.toml" && name != "started.json" {
                 found.insert(name, bytes);
             }
         }
@@ -180,7 +181,7 @@ impl Observer for Notes {
 /// Asks for a stop after so many steps.
 pub(crate) struct StopAfter<'a> {
     pub(crate) steps: usize,
-    pub(crate) stop: &'a AtomicBool,
+    pub(crate) stop: &'a Arc<AtomicBool>,
 }
 
 impl Observer for StopAfter<'_> {

@@ -9,6 +9,9 @@ use dashu::rational::RBig;
 use super::pool::{Fun, Id, Node, Pool};
 use crate::budget::MAX_BITS;
 
+/// Bases with the exponents that they have in a product.
+type Powers = Vec<(Id, Vec<Id>)>;
+
 impl Pool {
     /// The sum, with numbers folded and like terms collected.
     pub(crate) fn add(&mut self, terms: &[Id]) -> Id {
@@ -98,7 +101,6 @@ impl Pool {
 
     /// The product, with numbers folded and powers of one base collected.
     pub(crate) fn mul(&mut self, factors: &[Id]) -> Id {
-        let mut constant = RBig::ONE;
         let mut flat = Vec::new();
         for &factor in factors {
             match self.node(factor) {
@@ -107,13 +109,44 @@ impl Pool {
                 _ => flat.push(factor),
             }
         }
-        let mut parts: Vec<(Id, Vec<Id>)> = Vec::new();
+        let Some((constant, parts)) = self.by_base(flat) else {
+            self.budget.exhaust();
+            return self.undefined();
+        };
+        let mut ids = Vec::with_capacity(parts.len() + 1);
+        let mut again = false;
+        for (base, exponents) in parts {
+            if let [exponent] = exponents.as_slice() {
+                let one = self.as_int(*exponent) == Some(1);
+                ids.push(if one {
+                    base
+                } else {
+                    self.insert(Node::Pow(base, *exponent))
+                });
+                continue;
+            }
+            let exponent = self.add(&exponents);
+            let power = self.pow(base, exponent);
+            again |= matches!(self.node(power), Node::Number(_) | Node::Mul(_));
+            ids.push(power);
+        }
+        if again {
+            ids.push(self.number(constant));
+            return self.mul(&ids);
+        }
+        self.product(constant, ids)
+    }
+
+    /// The number among factors, and the exponents of every other base in the order of the
+    /// factors; `None` where the number is too large.
+    fn by_base(&mut self, factors: Vec<Id>) -> Option<(RBig, Powers)> {
+        let mut constant = RBig::ONE;
+        let mut parts: Powers = Vec::new();
         let mut seen: HashMap<Id, usize> = HashMap::new();
-        for factor in flat {
+        for factor in factors {
             if let Some(value) = self.as_number(factor) {
                 if bits(&constant) + bits(value) > MAX_BITS {
-                    self.budget.exhaust();
-                    return self.undefined();
+                    return None;
                 }
                 constant *= value;
                 continue;
@@ -129,38 +162,17 @@ impl Pool {
                 parts.push((base, vec![exponent]));
             }
         }
-        let mut ids = Vec::with_capacity(parts.len() + 1);
-        let mut again = false;
-        for (base, exponents) in parts {
-            let power = if exponents.len() == 1 {
-                let one = self.as_int(exponents[0]) == Some(1);
-                if one {
-                    base
-                } else {
-                    self.insert(Node::Pow(base, exponents[0]))
-                }
-            } else {
-                let exponent = self.add(&exponents);
-                let power = self.pow(base, exponent);
-                again |= matches!(self.node(power), Node::Number(_) | Node::Mul(_));
-                power
-            };
-            ids.push(power);
-        }
-        if again {
-            ids.push(self.number(constant));
-            return self.mul(&ids);
-        }
-        if ids
-            .iter()
-            .any(|&id| matches!(self.node(id), Node::Undefined))
-        {
+        Some((constant, parts))
+    }
+
+    /// A number times powers of different bases.
+    fn product(&mut self, mut constant: RBig, mut ids: Vec<Id>) -> Id {
+        let is = |pool: &Self, id: Id, wanted: &Node| pool.node(id) == wanted;
+        if ids.iter().any(|&id| is(self, id, &Node::Undefined)) {
             return self.undefined();
         }
         if constant.is_zero() {
-            let infinite = ids
-                .iter()
-                .any(|&id| matches!(self.node(id), Node::Infinity));
+            let infinite = ids.iter().any(|&id| is(self, id, &Node::Infinity));
             return if infinite {
                 self.undefined()
             } else {
@@ -168,10 +180,7 @@ impl Pool {
             };
         }
         ids.sort_unstable();
-        if let Some(at) = ids
-            .iter()
-            .position(|&id| matches!(self.node(id), Node::Infinity))
-        {
+        if let Some(at) = ids.iter().position(|&id| is(self, id, &Node::Infinity)) {
             // A positive factor is lost in an infinity.
             let sign = if constant.is_positive() { 1 } else { -1 };
             constant = RBig::from(sign);

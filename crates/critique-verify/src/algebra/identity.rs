@@ -113,17 +113,7 @@ fn numeric_test(pool: &Pool, left: Id, right: Id) -> Result<Verdict, Fail> {
     symbols.dedup();
     let mut random = Random::new(left, right);
     let plan = Plan::new(pool, &[left, right]);
-    let first = if plan.integrals || plan.series && !symbols.is_empty() {
-        PRECISION * 3 / 4
-    } else {
-        PRECISION
-    };
-    let fine = if plan.series {
-        PRECISION * 5 / 4
-    } else {
-        PRECISION * 5 / 2
-    };
-    let fine = fine + plan.literal_bits;
+    let (first, fine) = plan.precisions(symbols.is_empty());
     if fine > 4_096 {
         pool.budget.exhaust();
         return Err(Fail::Budget);
@@ -131,15 +121,7 @@ fn numeric_test(pool: &Pool, left: Id, right: Id) -> Result<Verdict, Fail> {
     let mut agreed = 0;
     let mut branches = 0;
     let mut failure = Fail::Unknown;
-    let (tries, points) = if plan.integers {
-        (TRIES * 3, POINTS * 4)
-    } else if plan.negatives {
-        (TRIES * 2, POINTS * 3)
-    } else if plan.series {
-        (TRIES, POINTS / 2)
-    } else {
-        (TRIES, POINTS)
-    };
+    let (tries, points) = plan.effort();
     for attempt in 0..tries {
         let point: Vec<RBig> = symbols
             .iter()
@@ -148,8 +130,7 @@ fn numeric_test(pool: &Pool, left: Id, right: Id) -> Result<Verdict, Fail> {
                 plan.coordinate(&mut random, attempt, pool.written(*symbol), first)
             })
             .collect();
-        let precision = first + plan.literal_bits;
-        match at_point(pool, left, right, &symbols, &point, precision) {
+        match at_point(pool, left, right, &symbols, &point, first) {
             // Off the reals, two forms may take different branches; real points
             // decide, if there are enough of them.
             Ok(Agreement::DifferentBranch) if !plan.complex && !symbols.is_empty() => branches += 1,
@@ -158,7 +139,7 @@ fn numeric_test(pool: &Pool, left: Id, right: Id) -> Result<Verdict, Fail> {
                 // bounded by other means.
                 if plan.integrals
                     || matches!(
-                        at_point(pool, left, right, &symbols, &point, precision + 96)?,
+                        at_point(pool, left, right, &symbols, &point, first + 96)?,
                         Agreement::Different | Agreement::DifferentBranch
                     )
                 {
@@ -279,6 +260,35 @@ struct Plan {
 }
 
 impl Plan {
+    /// Bits of the first test at a point, and of the one that confirms it; the digits that are
+    /// written down come on top.
+    fn precisions(&self, is_constant: bool) -> (usize, usize) {
+        let first = if self.integrals || self.series && !is_constant {
+            PRECISION * 3 / 4
+        } else {
+            PRECISION
+        };
+        let fine = if self.series {
+            PRECISION * 5 / 4
+        } else {
+            PRECISION * 5 / 2
+        };
+        (first + self.literal_bits, fine + self.literal_bits)
+    }
+
+    /// Most points that are tried, and how many must agree.
+    fn effort(&self) -> (usize, usize) {
+        if self.integers {
+            (TRIES * 3, POINTS * 4)
+        } else if self.negatives {
+            (TRIES * 2, POINTS * 3)
+        } else if self.series {
+            (TRIES, POINTS / 2)
+        } else {
+            (TRIES, POINTS)
+        }
+    }
+
     fn new(pool: &Pool, ids: &[Id]) -> Self {
         let has = |test: &dyn Fn(&Node) -> bool| ids.iter().any(|&id| pool.any(id, test));
         let integers = has(&|node| match node {
@@ -364,9 +374,12 @@ impl Plan {
         if !self.negatives {
             return value;
         }
-        // Both sides of where an absolute value may turn: far out, near zero, and
-        // near numbers that the pair itself holds; signs of their own for all
-        // symbols.
+        self.on_both_sides(random, attempt, first, value)
+    }
+
+    /// Both sides of where an absolute value may turn: far out, near zero, and near numbers that the
+    /// pair itself holds; signs of their own for all symbols.
+    fn on_both_sides(&self, random: &mut Random, attempt: usize, first: bool, value: RBig) -> RBig {
         let minus = if first {
             attempt % 2 == 1
         } else {

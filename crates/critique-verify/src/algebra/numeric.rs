@@ -202,76 +202,25 @@ impl<'a> Evaluator<'a> {
         self.math.add(&total, &sin)
     }
 
-    #[expect(clippy::too_many_lines, reason = "a table: one arm a function")]
     fn call(&mut self, fun: Fun, args: &[Complex]) -> Result<Complex, Fail> {
         let math = &mut self.math;
         let [x, rest @ ..] = args else {
             return Err(Fail::Unknown);
         };
         match fun {
-            Fun::Sin => Ok(math.sin_cos(x)?.0),
-            Fun::Cos => Ok(math.sin_cos(x)?.1),
-            Fun::Tan => {
-                let (sin, cos) = math.sin_cos(x)?;
-                math.div(&sin, &cos)
+            Fun::Sin | Fun::Cos | Fun::Tan | Fun::Cot | Fun::Sec | Fun::Csc => {
+                circular(math, fun, x)
             }
-            Fun::Cot => {
-                let (sin, cos) = math.sin_cos(x)?;
-                math.div(&cos, &sin)
+            Fun::Asin | Fun::Acos | Fun::Atan | Fun::Acot | Fun::Asec | Fun::Acsc => {
+                inverse_circular(math, fun, x)
             }
-            Fun::Sec => {
-                let cos = math.sin_cos(x)?.1;
-                math.inv(&cos)
+            Fun::Sinh | Fun::Cosh | Fun::Tanh | Fun::Coth | Fun::Sech | Fun::Csch => {
+                hyperbolic(math, fun, x)
             }
-            Fun::Csc => {
-                let sin = math.sin_cos(x)?.0;
-                math.inv(&sin)
+            Fun::Asinh | Fun::Acosh | Fun::Atanh | Fun::Acoth | Fun::Asech | Fun::Acsch => {
+                inverse_hyperbolic(math, fun, x)
             }
-            Fun::Asin => math.asin(x),
-            Fun::Acos => complement(math, x, Arithmetic::asin),
-            Fun::Atan => math.atan(x),
-            Fun::Acot => complement(math, x, Arithmetic::atan),
-            Fun::Asec => {
-                let x = math.inv(x)?;
-                complement(math, &x, Arithmetic::asin)
-            }
-            Fun::Acsc => {
-                let x = math.inv(x)?;
-                math.asin(&x)
-            }
-            Fun::Sinh => Ok(math.sinh_cosh(x)?.0),
-            Fun::Cosh => Ok(math.sinh_cosh(x)?.1),
-            Fun::Tanh => {
-                let (sinh, cosh) = math.sinh_cosh(x)?;
-                math.div(&sinh, &cosh)
-            }
-            Fun::Coth => {
-                let (sinh, cosh) = math.sinh_cosh(x)?;
-                math.div(&cosh, &sinh)
-            }
-            Fun::Sech => {
-                let cosh = math.sinh_cosh(x)?.1;
-                math.inv(&cosh)
-            }
-            Fun::Csch => {
-                let sinh = math.sinh_cosh(x)?.0;
-                math.inv(&sinh)
-            }
-            Fun::Asinh => inverse_sinh(math, x),
-            Fun::Acosh => inverse_cosh(math, x),
-            Fun::Atanh => inverse_tanh(math, x),
-            Fun::Acoth => {
-                let x = math.inv(x)?;
-                inverse_tanh(math, &x)
-            }
-            Fun::Asech => {
-                let x = math.inv(x)?;
-                inverse_cosh(math, &x)
-            }
-            Fun::Acsch => {
-                let x = math.inv(x)?;
-                inverse_sinh(math, &x)
-            }
+            Fun::Re | Fun::Im | Fun::Arg | Fun::Conj => part(math, fun, x),
             Fun::Ln => math.ln(x),
             Fun::Log => {
                 let top = math.ln(x)?;
@@ -287,27 +236,7 @@ impl<'a> Evaluator<'a> {
             Fun::Floor => Ok(math.floor_ceil(x)?.0),
             Fun::Ceil => Ok(math.floor_ceil(x)?.1),
             Fun::Max | Fun::Min => extreme(math, fun == Fun::Max, args),
-            Fun::Mod => {
-                let b = rest.first().ok_or(Fail::Unknown)?;
-                let quotient = math.div(x, b)?;
-                let whole = math.floor_ceil(&quotient)?.0;
-                let product = math.mul(&whole, b)?;
-                math.sub(x, &product)
-            }
-            Fun::Re => Ok(Complex {
-                im: math.zero(),
-                ..x.clone()
-            }),
-            Fun::Im => Ok(Complex {
-                re: x.im.clone(),
-                im: math.zero(),
-                error: x.error,
-            }),
-            Fun::Arg => math.arg(x),
-            Fun::Conj => Ok(Complex {
-                im: -x.im.clone(),
-                ..x.clone()
-            }),
+            Fun::Mod => modulo(math, x, rest.first().ok_or(Fail::Unknown)?),
             Fun::Factorial | Fun::DoubleFactorial | Fun::Binomial | Fun::Gcd | Fun::Lcm => {
                 let value = discrete(math, fun, args)?;
                 self.pool
@@ -432,6 +361,126 @@ impl<'a> Evaluator<'a> {
         }
         quadrature::total(&self.math, &nodes, &values)
     }
+}
+
+/// Sine and its kin.
+fn circular(math: &mut Arithmetic, fun: Fun, x: &Complex) -> Result<Complex, Fail> {
+    match fun {
+        Fun::Sin => Ok(math.sin_cos(x)?.0),
+        Fun::Cos => Ok(math.sin_cos(x)?.1),
+        Fun::Tan => {
+            let (sin, cos) = math.sin_cos(x)?;
+            math.div(&sin, &cos)
+        }
+        Fun::Cot => {
+            let (sin, cos) = math.sin_cos(x)?;
+            math.div(&cos, &sin)
+        }
+        Fun::Sec => {
+            let cos = math.sin_cos(x)?.1;
+            math.inv(&cos)
+        }
+        Fun::Csc => {
+            let sin = math.sin_cos(x)?.0;
+            math.inv(&sin)
+        }
+        _ => Err(Fail::Unknown),
+    }
+}
+
+/// Arcsine and its kin.
+fn inverse_circular(math: &mut Arithmetic, fun: Fun, x: &Complex) -> Result<Complex, Fail> {
+    match fun {
+        Fun::Asin => math.asin(x),
+        Fun::Acos => complement(math, x, Arithmetic::asin),
+        Fun::Atan => math.atan(x),
+        Fun::Acot => complement(math, x, Arithmetic::atan),
+        Fun::Asec => {
+            let x = math.inv(x)?;
+            complement(math, &x, Arithmetic::asin)
+        }
+        Fun::Acsc => {
+            let x = math.inv(x)?;
+            math.asin(&x)
+        }
+        _ => Err(Fail::Unknown),
+    }
+}
+
+/// Hyperbolic sine and its kin.
+fn hyperbolic(math: &mut Arithmetic, fun: Fun, x: &Complex) -> Result<Complex, Fail> {
+    match fun {
+        Fun::Sinh => Ok(math.sinh_cosh(x)?.0),
+        Fun::Cosh => Ok(math.sinh_cosh(x)?.1),
+        Fun::Tanh => {
+            let (sinh, cosh) = math.sinh_cosh(x)?;
+            math.div(&sinh, &cosh)
+        }
+        Fun::Coth => {
+            let (sinh, cosh) = math.sinh_cosh(x)?;
+            math.div(&cosh, &sinh)
+        }
+        Fun::Sech => {
+            let cosh = math.sinh_cosh(x)?.1;
+            math.inv(&cosh)
+        }
+        Fun::Csch => {
+            let sinh = math.sinh_cosh(x)?.0;
+            math.inv(&sinh)
+        }
+        _ => Err(Fail::Unknown),
+    }
+}
+
+/// Inverse hyperbolic sine and its kin.
+fn inverse_hyperbolic(math: &mut Arithmetic, fun: Fun, x: &Complex) -> Result<Complex, Fail> {
+    match fun {
+        Fun::Asinh => inverse_sinh(math, x),
+        Fun::Acosh => inverse_cosh(math, x),
+        Fun::Atanh => inverse_tanh(math, x),
+        Fun::Acoth => {
+            let x = math.inv(x)?;
+            inverse_tanh(math, &x)
+        }
+        Fun::Asech => {
+            let x = math.inv(x)?;
+            inverse_cosh(math, &x)
+        }
+        Fun::Acsch => {
+            let x = math.inv(x)?;
+            inverse_sinh(math, &x)
+        }
+        _ => Err(Fail::Unknown),
+    }
+}
+
+/// Real and imaginary part, argument, conjugate.
+fn part(math: &mut Arithmetic, fun: Fun, x: &Complex) -> Result<Complex, Fail> {
+    match fun {
+        Fun::Re => Ok(Complex {
+            im: math.zero(),
+            ..x.clone()
+        }),
+        Fun::Im => Ok(Complex {
+            re: x.im.clone(),
+            im: math.zero(),
+            error: x.error,
+        }),
+        Fun::Arg => math.arg(x),
+        Fun::Conj => Ok(Complex {
+            im: -x.im.clone(),
+            ..x.clone()
+        }),
+        _ => Err(Fail::Unknown),
+    }
+}
+
+/// `x - b floor(x / b)`.
+fn modulo(math: &mut Arithmetic, x: &Complex, b: &Complex) -> Result<Complex, Fail> {
+    let quotient = math.div(x, b)?;
+    let whole = math.floor_ceil(&quotient)?.0;
+    let product = math.mul(&whole, b)?;
+    math.sub(x, &product)
 }
 
 /// pi/2 less a function's value.

@@ -119,84 +119,10 @@ impl Pool {
         let mut map: HashMap<Id, Id> = HashMap::new();
         for old in order {
             let node = self.node(old).clone();
-            let of = |id: &Id| map.get(id).copied().unwrap_or(*id);
-            let all = |ids: &[Id]| ids.iter().map(of).collect::<Vec<_>>();
-            let new = match node {
-                ref found if found == leaf => with,
-                Node::Add(items) => {
-                    let items = all(&items);
-                    self.add(&items)
-                }
-                Node::Mul(items) => {
-                    let items = all(&items);
-                    self.mul(&items)
-                }
-                Node::Pow(base, exponent) => {
-                    let (base, exponent) = (of(&base), of(&exponent));
-                    self.pow(base, exponent)
-                }
-                Node::Call(fun, items) => {
-                    let items = all(&items);
-                    self.call(fun, &items)
-                }
-                Node::Apply(name, items) => {
-                    let items = all(&items);
-                    self.insert(Node::Apply(name, items))
-                }
-                Node::Sum {
-                    product,
-                    var,
-                    low,
-                    high,
-                    body,
-                } => {
-                    let node = Node::Sum {
-                        product,
-                        var,
-                        low: of(&low),
-                        high: of(&high),
-                        body: if Some(var) == symbol { body } else { of(&body) },
-                    };
-                    self.insert(node)
-                }
-                Node::Integral { var, bounds, body } => {
-                    let node = Node::Integral {
-                        var,
-                        bounds: bounds.map(|(low, high)| (of(&low), of(&high))),
-                        body: if Some(var) == symbol { body } else { of(&body) },
-                    };
-                    self.insert(node)
-                }
-                Node::Limit {
-                    var,
-                    to,
-                    side,
-                    body,
-                } => {
-                    let body = if Some(var) == symbol { body } else { of(&body) };
-                    let node = Node::Limit {
-                        var,
-                        to: of(&to),
-                        side,
-                        body,
-                    };
-                    self.insert(node)
-                }
-                Node::Derivative { var, body } => {
-                    let node = Node::Derivative {
-                        var,
-                        body: of(&body),
-                    };
-                    self.insert(node)
-                }
-                Node::Residue { value, modulus } => {
-                    let node = Node::Residue {
-                        value: of(&value),
-                        modulus: of(&modulus),
-                    };
-                    self.insert(node)
-                }
-                _ => old,
+            let new = if node == *leaf {
+                with
+            } else {
+                self.rebuilt(old, node, &map, symbol)
             };
             if self.budget.spend(1).is_err() {
                 return self.undefined();
@@ -204,5 +130,90 @@ impl Pool {
             map.insert(old, new);
         }
         map.get(&id).copied().unwrap_or(id)
+    }
+
+    /// A node with its parts replaced by what `map` has for them; a variable that a sum or an
+    /// integral binds is not the symbol that is replaced.
+    fn rebuilt(
+        &mut self,
+        old: Id,
+        node: Node,
+        map: &HashMap<Id, Id>,
+        symbol: Option<Symbol>,
+    ) -> Id {
+        let of = |id: &Id| map.get(id).copied().unwrap_or(*id);
+        let all = |ids: &[Id]| ids.iter().map(of).collect::<Vec<_>>();
+        match node {
+            Node::Add(items) => {
+                let items = all(&items);
+                self.add(&items)
+            }
+            Node::Mul(items) => {
+                let items = all(&items);
+                self.mul(&items)
+            }
+            Node::Pow(base, exponent) => {
+                let (base, exponent) = (of(&base), of(&exponent));
+                self.pow(base, exponent)
+            }
+            Node::Call(fun, items) => {
+                let items = all(&items);
+                self.call(fun, &items)
+            }
+            Node::Apply(name, items) => {
+                let items = all(&items);
+                self.insert(Node::Apply(name, items))
+            }
+            Node::Derivative { var, body } => self.insert(Node::Derivative {
+                var,
+                body: of(&body),
+            }),
+            Node::Residue { value, modulus } => self.insert(Node::Residue {
+                value: of(&value),
+                modulus: of(&modulus),
+            }),
+            Node::Sum { .. } | Node::Integral { .. } | Node::Limit { .. } => {
+                let node = rebound(node, of, symbol);
+                self.insert(node)
+            }
+            _ => old,
+        }
+    }
+}
+
+/// A sum, an integral or a limit with its parts replaced.
+fn rebound(node: Node, of: impl Fn(&Id) -> Id, symbol: Option<Symbol>) -> Node {
+    let inside = |var: Symbol, body: Id| if Some(var) == symbol { body } else { of(&body) };
+    match node {
+        Node::Sum {
+            product,
+            var,
+            low,
+            high,
+            body,
+        } => Node::Sum {
+            product,
+            var,
+            low: of(&low),
+            high: of(&high),
+            body: inside(var, body),
+        },
+        Node::Integral { var, bounds, body } => Node::Integral {
+            var,
+            bounds: bounds.map(|(low, high)| (of(&low), of(&high))),
+            body: inside(var, body),
+        },
+        Node::Limit {
+            var,
+            to,
+            side,
+            body,
+        } => Node::Limit {
+            var,
+            to: of(&to),
+            side,
+            body: inside(var, body),
+        },
+        other => other,
     }
 }

@@ -125,43 +125,49 @@ pub(super) fn counted(pool: &Pool, value: &Value) -> Option<Symbol> {
 /// Both values without conditions such as `k \in \mathbb{Z}`, where only one
 /// side has any: what a letter counts is often left unsaid.
 pub(crate) fn without_domains(gold: &Value, prediction: &Value) -> Option<(Value, Value)> {
-    let is_domain = |value: &Value| match value {
+    match (without_domain(gold), without_domain(prediction)) {
+        (Some(gold), None) => Some((gold, prediction.clone())),
+        (None, Some(prediction)) => Some((gold.clone(), prediction)),
+        _ => None,
+    }
+}
+
+/// A list without its members that only name a domain; `None` where there is none, or nothing else.
+fn without_domain(value: &Value) -> Option<Value> {
+    let Value::Seq {
+        items,
+        open: Bracket::None,
+        close,
+        separator,
+    } = value
+    else {
+        return None;
+    };
+    let kept: Vec<Value> = items
+        .iter()
+        .filter(|item| !is_domain(item))
+        .cloned()
+        .collect();
+    if kept.is_empty() || kept.len() == items.len() {
+        return None;
+    }
+    if kept.len() == 1 {
+        return kept.into_iter().next();
+    }
+    Some(Value::Seq {
+        items: kept,
+        open: Bracket::None,
+        close: *close,
+        separator: *separator,
+    })
+}
+
+/// `n \in \mathbb{Z}`.
+fn is_domain(value: &Value) -> bool {
+    match value {
         Value::Relation { rest, .. } => {
             matches!(rest.as_slice(), [(Rel::In, Value::Domain(_))])
         }
         _ => false,
-    };
-    let strip = |value: &Value| {
-        let Value::Seq {
-            items,
-            open: Bracket::None,
-            close,
-            separator,
-        } = value
-        else {
-            return None;
-        };
-        let kept: Vec<Value> = items
-            .iter()
-            .filter(|item| !is_domain(item))
-            .cloned()
-            .collect();
-        if kept.is_empty() || kept.len() == items.len() {
-            return None;
-        }
-        if kept.len() == 1 {
-            return kept.into_iter().next();
-        }
-        Some(Value::Seq {
-            items: kept,
-            open: Bracket::None,
-            close: *close,
-            separator: *separator,
-        })
-    };
-    match (strip(gold), strip(prediction)) {
-        (Some(gold), None) => Some((gold, prediction.clone())),
-        (None, Some(prediction)) => Some((gold.clone(), prediction)),
-        _ => None,
     }
 }

@@ -17,11 +17,14 @@ struct Framed {
 /// Most boxes looked at, from the end; nested ones cost their length each.
 const MAX_TRIED: usize = 64;
 
+/// Most boxes of one answer.
+const MAX_JOINED: usize = 32;
+
 /// Most boxes that are compared with each other, and the steps for a pair of them.
 const MAX_COMPARED: usize = 6;
 const STEPS_TO_COMPARE: u64 = 2_000;
 
-const COMMANDS: [&str; 2] = ["\\boxed", "\\fbox"];
+const COMMANDS: [&str; 3] = ["\\boxed", "\\fbox", "\\framebox"];
 
 /// Whether there is a box at all, finished or not.
 pub(super) fn any(text: &str, region: &Region) -> bool {
@@ -49,49 +52,15 @@ fn starts(region: &str) -> impl DoubleEndedIterator<Item = usize> + '_ {
 pub(super) fn find(text: &str, region: &Region) -> Option<Found> {
     let body = region.text(text);
     let base = region.range.start;
-    let mut run: Vec<Framed> = Vec::new();
-    let mut tried = 0;
-    for at in starts(body) {
-        tried += 1;
-        if tried > MAX_TRIED {
-            break;
-        }
-        // A box inside one already found is part of it.
-        if run.last().is_some_and(|last| at >= last.inner.start) {
-            continue;
-        }
-        let Some(framed) = framed(body, at) else {
-            if run.is_empty() {
-                return None;
-            }
-            break;
-        };
-        if let Some(after) = run.last() {
-            if framed.inner.contains(&after.outer.start) {
-                // The box found first stands inside this one.
-                run.pop();
-                run.push(framed);
-                continue;
-            }
-            let between = &body[framed.outer.end..after.outer.start];
-            let numbered = numbered_name(&body[..framed.outer.start])
-                .zip(numbered_name(between))
-                .is_some_and(|(a, b)| a.0 == b.0 && a.1 != b.1);
-            if !joins(between, numbered) {
-                break;
-            }
-        }
-        run.push(framed);
-        if run.len() >= 32 {
-            break;
-        }
-    }
-    run.reverse();
+    let run = last_run(body);
     let (first, last) = (run.first()?, run.last()?);
     if body[last.inner.clone()].trim().is_empty() {
         return None;
     }
-    let parts = distinct(run.iter().map(|framed| body[framed.inner.clone()].trim()));
+    let parts = distinct(
+        run.iter()
+            .map(|framed| without_label(body[framed.inner.clone()].trim())),
+    );
     let mut answer = parts.join(", ");
     let behind = &body[last.outer.end..];
     let behind = behind.trim_start_matches(['$', ' ']);
@@ -106,6 +75,63 @@ pub(super) fn find(text: &str, region: &Region) -> Option<Found> {
         span: base + first.outer.start..base + last.outer.end,
         clue: Clue::Box,
     })
+}
+
+/// The last box and those before it that belong to it, in order; none where the last box never
+/// closes.
+fn last_run(body: &str) -> Vec<Framed> {
+    let mut run: Vec<Framed> = Vec::new();
+    for at in starts(body).take(MAX_TRIED) {
+        // A box inside one already found is part of it.
+        if run.last().is_some_and(|last| at >= last.inner.start) {
+            continue;
+        }
+        let Some(framed) = framed(body, at) else {
+            break;
+        };
+        match run.last() {
+            // The box found first stands inside this one.
+            Some(after) if framed.inner.contains(&after.outer.start) => {
+                run.pop();
+            }
+            Some(after) if !belongs(body, &framed, after) => break,
+            _ => {}
+        }
+        run.push(framed);
+        if run.len() >= MAX_JOINED {
+            break;
+        }
+    }
+    run.reverse();
+    run
+}
+
+/// Whether two boxes, one behind the other, are one answer.
+fn belongs(body: &str, first: &Framed, second: &Framed) -> bool {
+    let between = &body[first.outer.end..second.outer.start];
+    let numbered = numbered_name(&body[..first.outer.start])
+        .zip(numbered_name(between))
+        .is_some_and(|(a, b)| a.0 == b.0 && a.1 != b.1);
+    joins(between, numbered)
+}
+
+/// What a box holds behind a label of its own: `\text{Answer: }12`.
+fn without_label(inner: &str) -> &str {
+    let plain = ["\\text{", "\\textbf{", "\\mathrm{"]
+        .iter()
+        .find_map(|command| inner.strip_prefix(command))
+        .unwrap_or(inner);
+    let length = "answer".len();
+    let labelled = plain
+        .get(..length)
+        .is_some_and(|word| word.eq_ignore_ascii_case("answer"));
+    if !labelled {
+        return inner;
+    }
+    let rest = plain[length..].trim_start();
+    rest.strip_prefix(':')
+        .or_else(|| rest.strip_prefix("}:"))
+        .map_or(inner, |behind| behind.trim_start_matches([' ', '}', '~']))
 }
 
 /// The boxes' contents, where equal neighbours are one and the last form stands.
@@ -179,10 +205,14 @@ fn numbered_name(before: &str) -> Option<(String, String)> {
     let name = head.rsplit([' ', ',', ';', ':', '\n']).next()?;
     let (stem, index) = name.split_once('_')?;
     let index = index.trim_matches(['{', '}']);
-    let fits = |part: &str| {
-        (1..=4).contains(&part.len()) && part.bytes().all(|c| c.is_ascii_alphanumeric())
+    let fits = |part: &str, most: usize| {
+        (1..=most).contains(&part.len()) && part.bytes().all(|c| c.is_ascii_alphanumeric())
     };
-    (fits(stem) && fits(index)).then(|| (stem.to_owned(), index.to_owned()))
+    let named = match stem.strip_prefix('\\') {
+        Some(letter) => fits(letter, 8),
+        None => fits(stem, 4),
+    };
+    (named && fits(index, 4)).then(|| (stem.to_owned(), index.to_owned()))
 }
 
 /// A text with blanks in place of what opens and closes formulas.

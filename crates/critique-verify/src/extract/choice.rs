@@ -15,24 +15,50 @@ const LONGEST: usize = 240;
 /// Looks for a choice in a text, from `A` to a last letter.
 type Look = fn(&str, char) -> Pick;
 
-/// The chosen letter, from `A` to `top`. Where a response names several at once, it chooses none.
-pub(super) fn find(text: &str, region: &Region, top: char) -> Option<Found> {
-    let body = region.text(text);
-    let by = region.range.start;
+/// What a response chooses.
+pub(super) enum Choice {
+    /// An option.
+    Letter(Found),
+    /// Several at once, which is none.
+    Hedge,
+    /// Nothing.
+    Nothing,
+}
+
+impl Choice {
+    pub(super) fn found(self) -> Option<Found> {
+        match self {
+            Self::Letter(found) => Some(found),
+            Self::Hedge | Self::Nothing => None,
+        }
+    }
+
+    pub(super) fn is_hedge(&self) -> bool {
+        matches!(self, Self::Hedge)
+    }
+}
+
+/// The chosen letter, from `A` to `top`: in a tag, in a box, or in the body.
+pub(super) fn choose(text: &str, region: &Region, top: char) -> Choice {
     if let Some(tag) = region.tagged(text) {
         match lone(&tag.answer, top).or_else(|| announced_in(&tag.answer, top)) {
-            Pick::Letter(letter, _) => return Some(renamed(tag, letter)),
-            Pick::Hedge => return None,
+            Pick::Letter(letter, _) => return Choice::Letter(renamed(tag, letter)),
+            Pick::Hedge => return Choice::Hedge,
             Pick::Nothing => {}
         }
     }
     if let Some(boxed) = super::boxed::find(text, region) {
         match lone(&crate::compare::clean::unwrap(&boxed.answer), top) {
-            Pick::Letter(letter, _) => return Some(renamed(boxed, letter)),
-            Pick::Hedge => return None,
+            Pick::Letter(letter, _) => return Choice::Letter(renamed(boxed, letter)),
+            Pick::Hedge => return Choice::Hedge,
             Pick::Nothing => {}
         }
     }
+    in_body(region.text(text), region.range.start, top)
+}
+
+/// The chosen letter of a text without tag and box; `by` is where the text starts.
+fn in_body(body: &str, by: usize, top: char) -> Choice {
     let clues: [(Clue, Look); 4] = [
         (Clue::Stated, announced),
         (Clue::OwnLine, on_own_line),
@@ -46,17 +72,17 @@ pub(super) fn find(text: &str, region: &Region, top: char) -> Option<Found> {
     for (clue, look) in clues {
         match look(body, top) {
             Pick::Letter(letter, at) => {
-                return Some(Found {
+                return Choice::Letter(Found {
                     answer: letter.to_string(),
                     span: by + at..by + at + 1,
                     clue,
                 });
             }
-            Pick::Hedge => return None,
+            Pick::Hedge => return Choice::Hedge,
             Pick::Nothing => {}
         }
     }
-    None
+    Choice::Nothing
 }
 
 fn renamed(found: Found, letter: char) -> Found {
@@ -85,6 +111,9 @@ fn announced(body: &str, top: char) -> Pick {
     let lower = body.to_ascii_lowercase();
     let places = phrases::all_places(&lower);
     for (index, &(start, end)) in places.iter().enumerate().rev().take(MAX_PLACES) {
+        if is_against(&lower[..start]) {
+            continue;
+        }
         let (from, statement) = statement(body, end);
         // "答案不是A": the denial is part of the phrase.
         let from_phrase = if lower[start..end].ends_with("不是") {
@@ -109,6 +138,13 @@ fn announced(body: &str, top: char) -> Pick {
     Pick::Nothing
 }
 
+/// "不选A" chooses against A.
+fn is_against(before: &str) -> bool {
+    ["不", "别", "不能", "不应", "不该", "不会"]
+        .iter()
+        .any(|no| before.ends_with(no))
+}
+
 /// Whether the statement right before this one chose another letter: "The answer is A. The answer
 /// is B." takes every option there is.
 fn contradicted(
@@ -118,7 +154,10 @@ fn contradicted(
     letter: char,
     top: char,
 ) -> bool {
-    let Some(&(_, end)) = places.last() else {
+    let Some(&(_, end)) = places
+        .last()
+        .filter(|(start, _)| !is_against(&body[..*start]))
+    else {
         return false;
     };
     let (from, said) = statement(body, end);
@@ -237,7 +276,15 @@ fn on_own_line(body: &str, top: char) -> Pick {
         let at = line.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(0);
         return Pick::Letter(letter, start + at);
     }
-    // A text that opens with its choice: "B. since ..", "C) 12", "(D) is right".
+    if is_list_of_options(body, top) {
+        Pick::Hedge
+    } else {
+        opening(body, top)
+    }
+}
+
+/// The choice that a text opens with: "B. since ..", "C) 12", "(D) is right".
+fn opening(body: &str, top: char) -> Pick {
     let text = body.trim_start();
     let lead = body.len() - text.len();
     let text = text.trim_start_matches(['*', '(']);
@@ -251,7 +298,9 @@ fn on_own_line(body: &str, top: char) -> Pick {
     let lists = body.contains("\nB") || body.contains("(B)") && letter == 'A';
     let behind = rest.trim_start_matches(['.', ')', ':', ' ', '(', '*']);
     let another = behind.starts_with(|c| ('A'..=top).contains(&c) && c != letter)
-        && behind[1..].starts_with(['.', ')', ':', ' ', ',']);
+        && goes_on(&behind[1..])
+        && !(behind.starts_with('A') && letters::is_article(&behind[1..]))
+        && !behind.starts_with("I ");
     if rest.starts_with(['.', ')', ':']) && another {
         return Pick::Hedge;
     }
@@ -260,6 +309,31 @@ fn on_own_line(body: &str, top: char) -> Pick {
     } else {
         Pick::Nothing
     }
+}
+
+/// Whether a second letter is one more option, and not what a sentence speaks of: `A. B.`, `A: B or`,
+/// against `B. C is wrong`.
+fn goes_on(after: &str) -> bool {
+    let word = after.trim_start().split(' ').next().unwrap_or("");
+    let joins = matches!(word, "" | "or" | "and" | "&") || word.len() == 1;
+    after.starts_with(['.', ')', ':', ',']) || after.starts_with(' ') && joins
+}
+
+/// Whether every line of a text is an option with its text, which lists them and chooses none.
+fn is_list_of_options(body: &str, top: char) -> bool {
+    let mut letters = body
+        .lines()
+        .map(|line| line.trim_start_matches([' ', '*', '(', '-']))
+        .filter(|line| !line.is_empty())
+        .map(|line| {
+            let letter = line.chars().next().filter(|c| ('A'..=top).contains(c))?;
+            line[1..].starts_with([')', '.', ':']).then_some(letter)
+        });
+    let Some(Some(first)) = letters.next() else {
+        return false;
+    };
+    let mut others = letters.peekable();
+    others.peek().is_some() && others.all(|letter| letter.is_some_and(|letter| letter != first))
 }
 
 /// The letter that a line is, in capitals.

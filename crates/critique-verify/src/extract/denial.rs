@@ -1,7 +1,7 @@
 //! What a sentence takes back: `not 36 but 27`, `27, not 36`, `5? No, it is 6.`
 
 /// Words before a value that deny it, in lower case.
-const DENIALS: [&str; 22] = [
+const DENIALS: [&str; 26] = [
     "not",
     "n't",
     "n\u{2019}t",
@@ -22,6 +22,10 @@ const DENIALS: [&str; 22] = [
     "excluding",
     "不是",
     "不选",
+    "不能选",
+    "不应选",
+    "别选",
+    "不会是",
     "而非",
     "排除",
 ];
@@ -59,6 +63,25 @@ pub(super) fn denies(before: &str) -> bool {
         }
     }
     false
+}
+
+/// A text without the words that deny a value or find fault with it.
+pub(super) fn affirmed(text: &str) -> String {
+    const FAULTS: [&str; 6] = ["wrong", "incorrect", "false", "impossible", "invalid", "no"];
+    let lower = text.to_ascii_lowercase();
+    let mut out = text.as_bytes().to_vec();
+    for word in DENIALS.iter().chain(&FAULTS) {
+        for (at, _) in lower.match_indices(word) {
+            let free = lower[at + word.len()..]
+                .chars()
+                .next()
+                .is_none_or(|c| !c.is_ascii_alphanumeric() || !word.is_ascii());
+            if free && ends_with_word(&lower[..at + word.len()], word) {
+                out[at..at + word.len()].fill(b' ');
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// Whether a text ends with a word; `n't` and Chinese words begin anywhere.

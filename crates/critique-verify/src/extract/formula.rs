@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::numbers::{expression_around, free_before, last_number_in, number_at, sign_before};
 use super::region::Region;
-use super::{Found, around, denial};
+use super::{Found, around, denial, remark};
 
 /// One formula with its delimiters.
 struct Math {
@@ -69,7 +69,11 @@ pub(super) fn leading(text: &str) -> Option<Found> {
     let mut end = first.outer.end;
     while parts.len() < 6 {
         let rest = &text[end..];
-        let gap = rest.len() - rest.trim_start_matches([' ', ',', ';']).len();
+        let mut gap = rest.len() - rest.trim_start_matches([' ', ',', ';']).len();
+        // `$5$ (or $6$)`
+        if rest[gap..].starts_with("(or ") {
+            gap += 1;
+        }
         let mut next = &rest[gap..];
         let mut words = gap;
         let mut joined = rest[..gap].contains([',', ';']);
@@ -192,17 +196,10 @@ fn prose_words(text: &str) -> usize {
         .count()
 }
 
-/// A text that is nothing but a formula.
-pub(super) fn whole(text: &str, region: &Region) -> Option<Found> {
-    let body = region.text(text);
-    let trimmed = body.trim();
-    if trimmed.len() > 400 || trimmed.contains("\n\n") {
-        return None;
-    }
-    let plain = crate::compare::clean::unwrap(trimmed);
-    // Commands are no prose.
+/// Whether a text holds words that are no commands, units and names of functions.
+fn has_prose(plain: &str) -> bool {
     let mut words = 0;
-    let mut rest = plain.as_str();
+    let mut rest = plain;
     while let Some(at) = rest.find(|c: char| c.is_ascii_alphabetic()) {
         let command = rest[..at].ends_with('\\');
         let length = rest[at..]
@@ -217,7 +214,18 @@ pub(super) fn whole(text: &str, region: &Region) -> Option<Found> {
         );
         rest = &rest[at + length..];
     }
-    if words > 0 {
+    words > 0
+}
+
+/// A text that is nothing but a formula.
+pub(super) fn whole(text: &str, region: &Region) -> Option<Found> {
+    let body = region.text(text);
+    let trimmed = body.trim();
+    if trimmed.len() > 400 || trimmed.contains("\n\n") {
+        return None;
+    }
+    let plain = crate::compare::clean::unwrap(trimmed);
+    if has_prose(&plain) {
         return None;
     }
     let start = region.range.start + (body.len() - body.trim_start().len());
@@ -225,21 +233,23 @@ pub(super) fn whole(text: &str, region: &Region) -> Option<Found> {
     if let Some(found) = leading(trimmed)
         && found.span.end >= trimmed.trim_end_matches(['.', ' ']).len()
     {
-        return Some(Found {
+        return Some(concluded(Found {
             span: start..start + found.span.end,
             ..found
-        });
+        }));
     }
-    Some(Found {
+    Some(concluded(Found {
         answer: trimmed.to_owned(),
         span: start..start + trimmed.len(),
         clue: Clue::WholeText,
-    })
+    }))
 }
 
-/// The last formula or number, whichever stands later.
+/// The last formula or number, whichever stands later; of a sentence that says what a number is,
+/// that number.
 pub(super) fn last(text: &str, region: &Region) -> Option<Found> {
-    let found = last_in(region.text(text))?;
+    let body = region.text(text);
+    let found = subject(body).or_else(|| last_in(body))?;
     let by = region.range.start;
     Some(Found {
         span: found.span.start + by..found.span.end + by,
@@ -247,15 +257,76 @@ pub(super) fn last(text: &str, region: &Region) -> Option<Found> {
     })
 }
 
+/// 8 in "Therefore $8$ is the smallest $n$ with $n^2 > 50$", the last sentence of a text.
+fn subject(body: &str) -> Option<Found> {
+    const SUPERLATIVES: [&str; 9] = [
+        "smallest", "largest", "greatest", "least", "maximum", "minimum", "only", "desired",
+        "required",
+    ];
+    let sentence = last_sentence(body);
+    let (left, right) = sentence.split_once(" is the ")?;
+    let first = right.split(' ').next()?;
+    if !SUPERLATIVES.contains(&first) {
+        return None;
+    }
+    let value = without_connector(left);
+    let found = leading(value).or_else(|| {
+        number_at(value, 0).map(|number| Found {
+            answer: number.digits,
+            span: number.span,
+            clue: Clue::LastNumber,
+        })
+    })?;
+    let start = value.as_ptr() as usize - body.as_ptr() as usize;
+    (is_constant(&found.answer) && found.span.end == value.len()).then(|| Found {
+        span: start + found.span.start..start + found.span.end,
+        ..found
+    })
+}
+
+fn last_sentence(body: &str) -> &str {
+    let text = body.trim_end().trim_end_matches('.');
+    let from = text
+        .rfind(['\n', ';'])
+        .max(text.rfind(". ").map(|at| at + 1))
+        .map_or(0, |at| at + 1);
+    text[from..].trim_start()
+}
+
+/// A sentence behind "So", "Thus," and their kin.
+fn without_connector(sentence: &str) -> &str {
+    const CONNECTORS: [&str; 5] = ["so", "thus", "hence", "therefore", "then"];
+    let (word, rest) = sentence.split_once([' ', ',']).unwrap_or((sentence, ""));
+    if CONNECTORS.contains(&word.to_ascii_lowercase().as_str()) {
+        rest.trim_start()
+    } else {
+        sentence
+    }
+}
+
+/// Whether a formula is a number: digits, and no letters but those of commands.
+fn is_constant(formula: &str) -> bool {
+    let mut command = false;
+    let letters = formula.chars().any(|c| {
+        command = c == '\\' || command && c.is_ascii_alphabetic();
+        c.is_ascii_alphabetic() && !command
+    });
+    !letters && !formula.contains('=') && formula.bytes().any(|c| c.is_ascii_digit())
+}
+
 /// The last formula or number of a text that is not denied there.
 pub(super) fn last_in(body: &str) -> Option<Found> {
     let mut body = body;
     loop {
         let found = last_of_all(body)?;
-        if !denial::denies(&body[..found.span.start]) {
-            return Some(found);
+        if denial::denies(&body[..found.span.start]) {
+            body = &body[..found.span.start];
+            continue;
         }
-        body = &body[..found.span.start];
+        match remark::start(body, &found.span, &found.answer) {
+            Some(cut) if last_of_all(&body[..cut]).is_some() => body = &body[..cut],
+            _ => return Some(found),
+        }
     }
 }
 
@@ -265,10 +336,14 @@ fn last_of_all(body: &str) -> Option<Found> {
     let from = formula.as_ref().map_or(0, |found| found.span.end);
     let number = last_number_in(&body[from..]).map(|number| {
         let end = from + number.span.end;
-        if let Some(found) = expression_around(body, from, from + number.span.start..end) {
+        let span = from + number.span.start..end;
+        if let Some(found) = bracketed(body, from, &span) {
             return found;
         }
-        let percent = body[end..].trim_start_matches('\\').starts_with('%');
+        if let Some(found) = expression_around(body, from, span) {
+            return found;
+        }
+        let percent = is_percent(&body[end..]);
         let answer = if percent {
             format!("{}%", number.digits)
         } else {
@@ -283,6 +358,94 @@ fn last_of_all(body: &str) -> Option<Found> {
     number.or(formula.map(concluded))
 }
 
+/// `%`, `\%`, ` percent`.
+fn is_percent(after: &str) -> bool {
+    let word = after.trim_start();
+    after.trim_start_matches('\\').starts_with('%')
+        || ["percent", "per cent"].iter().any(|percent| {
+            word.get(..percent.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(percent))
+        })
+}
+
+/// A point, an interval, a set or a matrix in prose that a number is a part of: `(1, 2)`, `[0, 1)`,
+/// `{1, 2}`, `[[1, 2], [3, 4]]`; several of them where they are joined.
+fn bracketed(body: &str, from: usize, number: &Range<usize>) -> Option<Found> {
+    let mut span = group(body, from, number)?;
+    while let Some(before) = ["and", "or", ","].iter().find_map(|joint| {
+        let head = body[from..span.start].trim_end_matches(' ');
+        let head = head.strip_suffix(joint)?.trim_end_matches([' ', ',']);
+        head.ends_with([')', ']', '}']).then(|| from + head.len())
+    }) {
+        let Some(other) = last_number_in(&body[from..before])
+            .and_then(|number| {
+                group(
+                    body,
+                    from,
+                    &(from + number.span.start..from + number.span.end),
+                )
+            })
+            .filter(|other| other.end == before)
+        else {
+            break;
+        };
+        span.start = other.start;
+    }
+    let answer = body[span.clone()]
+        .replace(" and ", ", ")
+        .replace(" or ", ", ");
+    Some(Found {
+        answer: answer.replace(",,", ","),
+        span,
+        clue: Clue::LastExpression,
+    })
+}
+
+/// The outermost brackets around a number with a comma and only numbers in them.
+fn group(body: &str, from: usize, number: &Range<usize>) -> Option<Range<usize>> {
+    const LONGEST: usize = 120;
+    let part = |c: char| c.is_ascii_digit() || " ,./-+()[]{}\u{2212}\u{221e}".contains(c);
+    let left = body[from..number.start].trim_end_matches(part).len() + from;
+    let right = body[number.end..].trim_start_matches(part).len();
+    let run = &body[left..body.len() - right];
+    let opens = run
+        .char_indices()
+        .take_while(|(at, _)| left + at < number.start)
+        .filter(|(_, c)| "([{".contains(*c));
+    for (at, open) in opens {
+        let Some(length) = closing(&run[at..]) else {
+            continue;
+        };
+        let (start, end) = (left + at, left + at + length);
+        let inner = &body[start + 1..end - 1];
+        // `f(1, 2)`, `\frac{1}{2}`: part of something else.
+        let own = body[..start]
+            .chars()
+            .next_back()
+            .is_none_or(|c| c.is_whitespace() || matches!(c, '=' | '*' | ':'));
+        let matching = (open == '{') == body[..end].ends_with('}');
+        let several = inner.contains(',')
+            && inner.split(',').all(|part| !part.trim().is_empty())
+            && !crate::extract::numbers::is_number(inner.trim());
+        if end > number.end && own && matching && several && end - start <= LONGEST {
+            return Some(start..end);
+        }
+    }
+    None
+}
+
+/// The length of the brackets that a text starts with, round and square ones alike.
+fn closing(text: &str) -> Option<usize> {
+    let mut depth = 0_i32;
+    for (at, c) in text.char_indices() {
+        depth += i32::from("([{".contains(c)) - i32::from(")]}".contains(c));
+        if depth == 0 {
+            return Some(at + c.len_utf8());
+        }
+    }
+    None
+}
+
 /// Of a derivation in rows, the last one.
 fn concluded(found: Found) -> Found {
     let rows = ["align", "gather", "split", "eqnarray"];
@@ -295,7 +458,12 @@ fn concluded(found: Found) -> Found {
         .rsplit_once("\\end{")
         .filter(|_| derivation)
         .and_then(|(body, _)| body.rsplit("\\\\").find(|row| !row.trim().is_empty()))
-        .map(|row| row.replace('&', "").trim().to_owned())
+        .map(|row| {
+            row.replace('&', "")
+                .trim()
+                .trim_start_matches("= ")
+                .to_owned()
+        })
         .filter(|row| !row.contains("\\begin"));
     match last {
         Some(answer) => Found { answer, ..found },

@@ -147,7 +147,8 @@ fn is_pronoun(after: &str, wanted: Wanted) -> bool {
         || after
             .trim_start_matches(['*', '$'])
             .starts_with(['.', ',', ')', ':', '\n', '\u{3002}']);
-    wanted == Wanted::Lone || !ends
+    // No one says "I is".
+    word != "is" && wanted == Wanted::Lone || !ends
 }
 
 /// An operator or a formula's sign beside it.
@@ -226,9 +227,10 @@ fn runs(sentence: &str, seen: &[Sighting]) -> Vec<Vec<Sighting>> {
     for sighting in seen {
         match runs.last_mut() {
             Some(run)
-                if run
-                    .last()
-                    .is_some_and(|before| joined(sentence, before, sighting)) =>
+                if !is_pair(sentence, run)
+                    && run
+                        .last()
+                        .is_some_and(|before| joined(sentence, before, sighting)) =>
             {
                 run.push(*sighting);
             }
@@ -236,6 +238,12 @@ fn runs(sentence: &str, seen: &[Sighting]) -> Vec<Vec<Sighting>> {
         }
     }
     runs
+}
+
+/// "Between C and D": what follows chooses one of them.
+fn is_pair(sentence: &str, run: &[Sighting]) -> bool {
+    let before = sentence[..run[0].at].trim_end_matches(['(', '*', ' ']);
+    run.len() == 2 && ends_with_ignoring_case(before, "between")
 }
 
 fn joined(sentence: &str, a: &Sighting, b: &Sighting) -> bool {

@@ -11,12 +11,14 @@ mod numbers;
 mod phrase;
 mod phrases;
 mod region;
+mod remark;
 mod words;
 
 use crate::rule::Clue;
 use std::ops::Range;
 
 use crate::options::{Extracted, Kind};
+use crate::seen::is_hidden;
 use region::Region;
 
 /// An answer's place and text before it is cleaned.
@@ -51,14 +53,121 @@ impl Found {
 #[must_use]
 pub fn extract(text: &str, kind: Kind) -> Option<Extracted> {
     let region = Region::of(text)?;
-    let found = match kind {
-        Kind::Math => math(text, &region),
-        Kind::Gsm8k => number(text, &region),
-        Kind::Aqua => choice::find(text, &region, 'E'),
-        Kind::MultipleChoice => choice::find(text, &region, 'J'),
-        Kind::TheoremQa => theorem(text, &region),
-        Kind::YesNo => words::yes_no(text, &region),
-    }?;
+    finish(text, look(text, &region, kind)?, kind)
+}
+
+fn look(text: &str, region: &Region, kind: Kind) -> Option<Found> {
+    match kind {
+        Kind::Math => math(text, region),
+        Kind::Gsm8k => number(text, region),
+        Kind::Aqua | Kind::MultipleChoice => {
+            choice::choose(text, region, last_option(kind)).found()
+        }
+        Kind::TheoremQa => theorem(text, region),
+        Kind::YesNo => words::yes_no(text, region),
+    }
+}
+
+/// The last letter that is an option where nothing says how many there are.
+fn last_option(kind: Kind) -> char {
+    if kind == Kind::Aqua { 'E' } else { 'J' }
+}
+
+/// What became of looking for an answer; for `oddity`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    /// An answer, cleaned.
+    Found(String),
+    /// Several options or truth values, of which none is chosen.
+    Several,
+    /// A box or a thought that never ends.
+    Unfinished,
+    /// Characters that nobody sees in an answer.
+    Hidden,
+    /// None of these.
+    Nothing,
+}
+
+/// Looks for an answer as [`extract`] does, and says why there is none.
+pub(crate) fn attempt(text: &str, kind: Kind) -> Attempt {
+    let Some(region) = Region::of(text) else {
+        return Attempt::Unfinished;
+    };
+    if let Some(found) = look(text, &region, kind) {
+        let empty = tidy(&found.answer, kind).is_empty();
+        return match finish(text, found, kind) {
+            Some(extracted) => Attempt::Found(extracted.answer),
+            None if empty => Attempt::Nothing,
+            None => Attempt::Hidden,
+        };
+    }
+    if boxed::any(text, &region) && boxed::find(text, &region).is_none() {
+        return Attempt::Unfinished;
+    }
+    let several = match kind {
+        Kind::Aqua | Kind::MultipleChoice => {
+            choice::choose(text, &region, last_option(kind)).is_hedge()
+        }
+        Kind::YesNo | Kind::TheoremQa => words::has_both(text, &region),
+        _ => false,
+    };
+    if several {
+        Attempt::Several
+    } else {
+        Attempt::Nothing
+    }
+}
+
+/// Whether an answer is several, side by side and not in brackets: `5, 6`, `A or B`, `5 6`.
+pub(crate) fn is_list(answer: &str) -> bool {
+    if numbers::is_number(answer) {
+        return false;
+    }
+    let mut depth = 0_i32;
+    let flat: String = answer
+        .chars()
+        .map(|c| {
+            depth += i32::from("([{".contains(c)) - i32::from(")]}".contains(c));
+            if depth > 0 { '(' } else { c }
+        })
+        .collect();
+    let flat = flat.replace(" or ", ",").replace(" and ", ",");
+    let parts: Vec<&str> = flat
+        .split([',', ';', '/', ' '])
+        .map(|part| part.trim_matches(['$', '.', '*']))
+        .filter(|part| !part.is_empty())
+        .collect();
+    let is_value =
+        |part: &&str| numbers::is_number(part) || words::is_truth(part) || part.len() == 1;
+    let slashed = flat.contains('/') && parts.iter().any(|part| numbers::is_number(part));
+    parts.len() > 1 && !slashed && parts.iter().all(is_value)
+}
+
+/// A text without the words that deny what it says.
+pub(crate) fn affirmed(text: &str) -> String {
+    denial::affirmed(text)
+}
+
+/// Finds the chosen option where the question has them from `A` to `last`, at most `Z`.
+///
+/// [`extract`] looks for five options in [`Kind::Aqua`] and for ten in [`Kind::MultipleChoice`].
+///
+/// ```
+/// use critique_verify::{Kind, extract, extract_option};
+///
+/// let text = "The answer is (M).";
+/// assert_eq!(extract_option(text, 'P').unwrap().answer, "M");
+/// assert!(extract(text, Kind::MultipleChoice).is_none());
+/// ```
+#[must_use]
+pub fn extract_option(text: &str, last: char) -> Option<Extracted> {
+    let region = Region::of(text)?;
+    let found = choice::choose(text, &region, last.clamp('A', 'Z')).found()?;
+    finish(text, found, Kind::MultipleChoice)
+}
+
+/// What was found as an answer; `None` where a character stands there that nobody sees.
+fn finish(text: &str, found: Found, kind: Kind) -> Option<Extracted> {
     let answer = tidy(&found.answer, kind);
     if answer.is_empty() || hides(text, &found.span) || answer.contains(is_hidden) {
         return None;
@@ -68,13 +177,6 @@ pub fn extract(text: &str, kind: Kind) -> Option<Extracted> {
         span: found.span,
         clue: found.clue,
     })
-}
-
-/// Whether a character shows nothing: such a one in an answer or beside it makes a reader see
-/// another answer than a program reads.
-fn is_hidden(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{180e}')
 }
 
 /// Whether a hidden character stands in a span or right beside it.
@@ -165,6 +267,7 @@ fn theorem(text: &str, region: &Region) -> Option<Found> {
         .tagged(text)
         .or_else(|| phrase::first_of_run(text, region))
         .or_else(|| boxed::find(text, region))
+        .or_else(|| words::lone_option(text, region))
         .or_else(|| words::lone_truth(text, region))
         .or_else(|| formula::last(text, region))?;
     Some(Found {

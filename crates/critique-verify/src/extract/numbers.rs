@@ -139,6 +139,27 @@ pub(super) fn boxed(answer: &str) -> Option<String> {
     stated(answer).or_else(|| digits.then(|| answer.to_owned()))
 }
 
+/// A stated answer with `10 000` and its like, three digits a group, as one number.
+fn without_blank_groups(text: &str) -> Option<String> {
+    let start = text.find(|c: char| c.is_ascii_digit())?;
+    let groups = text[start..]
+        .trim_end_matches(|c: char| !c.is_ascii_digit())
+        .split([' ', '\u{a0}', '\u{2009}', '\u{202f}']);
+    let mut digits = String::new();
+    for (at, group) in groups.enumerate() {
+        let fits = if at == 0 {
+            group.len() <= 3
+        } else {
+            group.len() == 3
+        };
+        if !fits || !group.bytes().all(|c| c.is_ascii_digit()) {
+            return None;
+        }
+        digits.push_str(group);
+    }
+    (digits.len() > 3).then(|| format!("{}{digits}", &text[..start]))
+}
+
 /// The first number of a stated answer, or the one after its last `=`; a
 /// number in a formula is none, and the formula is given.
 pub(super) fn stated(answer: &str) -> Option<String> {
@@ -147,6 +168,9 @@ pub(super) fn stated(answer: &str) -> Option<String> {
         .replace("{,}", ",")
         .replace("\\,", "")
         .replace("\\$", "$");
+    if let Some(number) = without_blank_groups(&cleaned) {
+        return first_number(&number);
+    }
     // Fractions stay formulas.
     if cleaned.contains("\\frac") || cleaned.contains("\\dfrac") {
         return Some(cleaned);
@@ -300,7 +324,6 @@ pub(super) fn free_before(text: &str, start: usize) -> bool {
     !nearest.is_ascii_alphabetic() && nearest != '_'
 }
 
-/// Where a number's sign or currency sign stands.
 /// A formula with the sign before it: `-2/3` is no `2/3`.
 fn signed(text: &str, from: usize, span: Range<usize>) -> Range<usize> {
     let digit = text[span.start..].starts_with(|c: char| c.is_ascii_digit());
@@ -312,6 +335,7 @@ fn signed(text: &str, from: usize, span: Range<usize>) -> Range<usize> {
     start.max(from)..span.end
 }
 
+/// Where a number's sign or currency sign stands.
 pub(super) fn sign_before(text: &str, start: usize) -> usize {
     let before = &text[..start];
     let trimmed = before.trim_end_matches(['$', '\\', '€', '£']);
@@ -381,6 +405,11 @@ pub(super) fn number_at(text: &str, at: usize) -> Option<Number> {
     })
 }
 
+/// Whether a text is one number and nothing else.
+pub(super) fn is_number(text: &str) -> bool {
+    number_at(text, 0).is_some_and(|number| number.span.end == text.len())
+}
+
 /// The length of `e-06`, `E5`; not of the start of a word.
 fn exponent_length(text: &str) -> usize {
     let Some(rest) = text.strip_prefix(['e', 'E']) else {
@@ -430,53 +459,9 @@ pub(super) fn expression_around(body: &str, from: usize, number: Range<usize>) -
         let span = signed(body, from, span);
         return Some(Found::of(body, span, Clue::LastExpression));
     }
-    let sign =
-        |c: char| c.is_ascii_digit() || "./:*+^()-_\u{3c0}\u{221a}\u{2212}\u{d7}".contains(c);
-    let left = body[from..number.start]
-        .char_indices()
-        .rev()
-        .find(|(_, c)| !sign(*c));
-    let mut start = left.map_or(from, |(at, c)| from + at + c.len_utf8());
-    let right = body[number.end..].char_indices().find(|(_, c)| !sign(*c));
-    let mut end = right.map_or(body.len(), |(at, _)| number.end + at);
-    // `sqrt(2)`, `pi/4`.
-    for name in ["sqrt", "pi", "log", "ln", "e"] {
-        if body[from..start].ends_with(name) && body[start..].starts_with(['(', '^', '/', '*']) {
-            start -= name.len();
-        }
-    }
-    if body[end..].starts_with("pi") {
-        end += 2;
-    }
-    let lower = body[end..].get(..5).unwrap_or("").to_ascii_lowercase();
-    if body[start..end].contains(':') && (lower.starts_with(" p.m.") || lower.starts_with(" a.m."))
-    {
-        end += 5;
-    } else if body[start..end].contains(':')
-        && (lower.starts_with(" pm") || lower.starts_with(" am"))
-    {
-        end += 3;
-    }
-    let mut text = &body[start..end];
-    // Marks of the sentence, and brackets that do not close.
-    loop {
-        let opens = text.matches('(').count();
-        let closes = text.matches(')').count();
-        let cut = if text.ends_with(['.', ':', '-', '+', '*', '(', '/', '_'])
-            && !text.ends_with(".m.")
-            || text.ends_with(')') && closes > opens
-        {
-            &text[..text.len() - 1]
-        } else if text.starts_with([')', '*', '/', ':', '_', '^', '+'])
-            || text.starts_with('(') && opens > closes
-        {
-            start += 1;
-            &text[1..]
-        } else {
-            break;
-        };
-        text = cut;
-    }
+    let run = run_around(body, from, &number);
+    let inner = without_stray_marks(&body[run.clone()]);
+    let (start, text) = (run.start + inner.start, &body[run][inner]);
     let wrapped = text
         .strip_prefix('(')
         .and_then(|rest| rest.strip_suffix(')'));
@@ -495,6 +480,53 @@ pub(super) fn expression_around(body: &str, from: usize, number: Range<usize>) -
             clue: Clue::LastExpression,
         }
     })
+}
+
+/// Digits and signs around a number, with names such as `sqrt` and a time's "p.m." beside them.
+fn run_around(body: &str, from: usize, number: &Range<usize>) -> Range<usize> {
+    let sign =
+        |c: char| c.is_ascii_digit() || "./:*+^()-_\u{3c0}\u{221a}\u{2212}\u{d7}".contains(c);
+    let mut start = from + body[from..number.start].trim_end_matches(sign).len();
+    let mut end = body.len() - body[number.end..].trim_start_matches(sign).len();
+    // `sqrt(2)`, `pi/4`.
+    for name in ["sqrt", "pi", "log", "ln", "e"] {
+        if body[from..start].ends_with(name) && body[start..].starts_with(['(', '^', '/', '*']) {
+            start -= name.len();
+        }
+    }
+    if body[end..].starts_with("pi") {
+        end += 2;
+    }
+    if body[start..end].contains(':') {
+        let lower = body[end..].get(..5).unwrap_or("").to_ascii_lowercase();
+        if lower.starts_with(" p.m.") || lower.starts_with(" a.m.") {
+            end += 5;
+        } else if lower.starts_with(" pm") || lower.starts_with(" am") {
+            end += 3;
+        }
+    }
+    start..end
+}
+
+/// A run without the sentence's marks at its ends and brackets that do not close.
+fn without_stray_marks(run: &str) -> Range<usize> {
+    let (mut start, mut end) = (0, run.len());
+    loop {
+        let text = &run[start..end];
+        let opens = text.matches('(').count();
+        let closes = text.matches(')').count();
+        if text.ends_with(['.', ':', '-', '+', '*', '(', '/', '_']) && !text.ends_with(".m.")
+            || text.ends_with(')') && closes > opens
+        {
+            end -= 1;
+        } else if text.starts_with([')', '*', '/', ':', '_', '^', '+'])
+            || text.starts_with('(') && opens > closes
+        {
+            start += 1;
+        } else {
+            return start..end;
+        }
+    }
 }
 
 /// "1 and 2", "1, 2, and 3".

@@ -147,8 +147,8 @@ fn after(body: &str, end: usize) -> Option<Found> {
         start += rest.len() - trimmed.len();
     }
     start += denial::claim(line_at(body, start))?;
-    let line = within_brackets(line_at(body, start));
-    if line.trim().is_empty() {
+    let line = within_formula(within_brackets(line_at(body, start)));
+    if line.trim().is_empty() || is_verdict(line) {
         return None;
     }
     let stated = |found: Found| Found {
@@ -156,7 +156,7 @@ fn after(body: &str, end: usize) -> Option<Found> {
         clue: Clue::Stated,
         ..found
     };
-    let length = sentence_end(line);
+    let length = reason_start(&line[..sentence_end(line)]);
     let whole = || Found {
         answer: line[..length].trim().to_owned(),
         span: 0..length,
@@ -185,6 +185,75 @@ fn within_brackets(line: &str) -> &str {
         }
     }
     line
+}
+
+/// Up to what closes a formula that was opened before the line: `$\textbf{Answer: } 12$`.
+fn within_formula(line: &str) -> &str {
+    let plain = line.trim_end_matches(['.', ' ']);
+    for close in ["$$", "$", "\\]", "\\)"] {
+        let Some(inner) = plain.strip_suffix(close) else {
+            continue;
+        };
+        let open = close.replace(']', "[").replace(')', "(");
+        return if inner.contains(&open) { line } else { inner };
+    }
+    // `12$ cm`, against a price.
+    match line.match_indices('$').collect::<Vec<_>>().as_slice() {
+        [(at, _)] if *at > 0 && !line[..*at].ends_with('\\') => {
+            let price = line[at + 1..].starts_with(|c: char| c.is_ascii_digit());
+            if price { line } else { &line[..*at] }
+        }
+        _ => line,
+    }
+}
+
+/// "This answer is correct": words about the answer, not the answer.
+fn is_verdict(line: &str) -> bool {
+    const VERDICTS: [&str; 7] = [
+        "correct",
+        "right",
+        "wrong",
+        "incorrect",
+        "verified",
+        "confirmed",
+        "reasonable",
+    ];
+    let word = line.trim_matches(|c: char| !c.is_alphanumeric());
+    let first = word
+        .split(|c: char| !c.is_alphabetic())
+        .next()
+        .unwrap_or("");
+    let alone = word.len() == first.len()
+        || word[first.len()..].starts_with(['.', ',', '!', ';'])
+            && !word[first.len()..].starts_with(".5");
+    alone && VERDICTS.contains(&first.to_ascii_lowercase().as_str())
+}
+
+/// Where the reason starts behind a value: "5 because 2 + 3 = 5", "12, as desired".
+fn reason_start(sentence: &str) -> usize {
+    const REASONS: [&str; 12] = [
+        " because ",
+        " since ",
+        ", because ",
+        ", since ",
+        ", as ",
+        ", so ",
+        ", which ",
+        ", hence ",
+        ", thus ",
+        "\u{ff0c}因为",
+        "\u{ff0c}所以",
+        "因为",
+    ];
+    if !denial::is_value(sentence) {
+        return sentence.len();
+    }
+    let lower = sentence.to_ascii_lowercase();
+    REASONS
+        .iter()
+        .filter_map(|word| lower.find(word))
+        .min()
+        .unwrap_or(sentence.len())
 }
 
 fn line_at(body: &str, start: usize) -> &str {

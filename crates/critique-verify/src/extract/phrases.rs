@@ -50,6 +50,8 @@ const PHRASES: [(Rank, &[&str]); 5] = [
             "答案：",
             "答案:",
             "答案】",
+            "答：",
+            "答:",
         ],
     ),
     (
@@ -59,6 +61,7 @@ const PHRASES: [(Rank, &[&str]); 5] = [
             "answer :",
             "answer**:",
             "answer:**",
+            "answer}:",
             "answer=",
             "answer =",
         ],

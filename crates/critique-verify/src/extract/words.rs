@@ -85,6 +85,21 @@ fn value_of(text: &str, truths: &[Truth], at: usize) -> Option<bool> {
     (!beside).then(|| truths[at].value)
 }
 
+/// Whether a text claims both truth values.
+pub(super) fn has_both(text: &str, region: &Region) -> bool {
+    let truths = truths(region.text(text));
+    [true, false].iter().all(|value| {
+        truths
+            .iter()
+            .any(|truth| truth.value == *value && !truth.denied)
+    })
+}
+
+/// Whether a word is a truth value.
+pub(super) fn is_truth(word: &str) -> bool {
+    truth(word).is_some()
+}
+
 fn truth(word: &str) -> Option<bool> {
     match word.to_ascii_lowercase().as_str() {
         "yes" | "true" => Some(true),
@@ -106,21 +121,70 @@ fn last_truth(text: &str) -> Option<(bool, Range<usize>)> {
     value_of(text, &truths, last).map(|value| (value, truths[last].span.clone()))
 }
 
-/// A text that ends on a truth word and states no other answer.
+/// A text that ends on a truth word and states no other answer: in its last sentence, or else its
+/// last line.
 pub(super) fn lone_truth(text: &str, region: &Region) -> Option<Found> {
     let body = region.text(text);
-    let line = body.trim_end().rsplit('\n').next().unwrap_or(body);
-    let start = line.as_ptr() as usize - body.as_ptr() as usize;
-    let (value, span) = last_truth(line)?;
-    if line.bytes().any(|c| c.is_ascii_digit()) {
-        return None;
-    }
-    let by = region.range.start + start;
-    Some(Found {
-        answer: if value { "True" } else { "False" }.to_owned(),
-        span: by + span.start..by + span.end,
-        clue: Clue::TruthWord,
+    let end = body.trim_end().trim_end_matches(['.', '!', '*']).len();
+    let line = body[..end].rfind('\n').map_or(0, |at| at + 1);
+    let sentence = body[..end].rfind(". ").map_or(0, |at| at + 1).max(line);
+    [sentence, line].into_iter().find_map(|start| {
+        let part = &body[start..];
+        let (value, span) = last_truth(part).or_else(|| denied_claim(part))?;
+        let by = region.range.start + start;
+        (!part.bytes().any(|c| c.is_ascii_digit())).then(|| Found {
+            answer: if value { "True" } else { "False" }.to_owned(),
+            span: by + span.start..by + span.end,
+            clue: Clue::TruthWord,
+        })
     })
+}
+
+/// "The statement is not true" says that it is false; of the answer itself it would say nothing.
+fn denied_claim(line: &str) -> Option<(bool, Range<usize>)> {
+    let lower = line.to_ascii_lowercase();
+    let claims = [
+        "is not ",
+        "isn't ",
+        "isn\u{2019}t ",
+        "it's not ",
+        "it\u{2019}s not ",
+    ];
+    let truths = truths(line);
+    let [truth] = truths.as_slice() else {
+        return None;
+    };
+    let before = &lower[..truth.span.start];
+    let word = &lower[truth.span.clone()];
+    let denied = claims.iter().any(|verb| before.ends_with(verb));
+    (denied && matches!(word, "true" | "false") && !before.contains("answer"))
+        .then(|| (!truth.value, truth.span.clone()))
+}
+
+/// An option by itself, or behind a phrase that chooses one: "The correct option is (c)."
+pub(super) fn lone_option(text: &str, region: &Region) -> Option<Found> {
+    let body = region.text(text);
+    let lower = body.to_ascii_lowercase();
+    let lead = body.len() - body.trim_start().len();
+    let chosen = super::phrases::places(&lower, super::phrases::Rank::Choice)
+        .last()
+        .map(|(_, end)| {
+            end + body[*end..].len() - body[*end..].trim_start_matches([':', ' ']).len()
+        });
+    [Some(lead), chosen]
+        .into_iter()
+        .flatten()
+        .find_map(|start| {
+            let rest = body[start..].trim_start_matches("is ");
+            let from = body.len() - rest.len();
+            let answer = option(rest)?;
+            let alone = rest[3..].trim_matches(['.', ' ', '\n', '*']).is_empty();
+            alone.then(|| Found {
+                answer,
+                span: region.range.start + from..region.range.start + from + 3,
+                clue: Clue::MarkedLetter,
+            })
+        })
 }
 
 /// A stated answer as `TheoremQA` writes it.
@@ -151,10 +215,10 @@ pub(super) fn theorem_answer(answer: &str) -> String {
         return if value { "True" } else { "False" }.to_owned();
     }
     let text = text.rsplit_once('=').map_or(text, |(_, right)| right);
-    let text = text
-        .rsplit_once("\\approx")
-        .map_or(text, |(_, right)| right);
-    without_unit(text.trim())
+    let text = ["\\approx", "\u{2248}"].iter().fold(text, |text, sign| {
+        text.rsplit_once(sign).map_or(text, |(_, right)| right)
+    });
+    without_unit(without_remark(text.trim()))
 }
 
 /// `(a)`, `(b) a cat`, `a)`.
@@ -172,6 +236,14 @@ fn option(text: &str) -> Option<String> {
         .as_str()
         .starts_with(')')
         .then(|| format!("({})", letter.to_ascii_lowercase()))
+}
+
+/// A number without the remark in brackets behind it: `0.5 (50%)`, `12 (years)`.
+fn without_remark(text: &str) -> &str {
+    let number = text.split_once(" (").map(|(number, _)| number);
+    number
+        .filter(|number| text.ends_with(')') && super::numbers::is_number(number.trim()))
+        .unwrap_or(text)
 }
 
 /// A plain number without the unit behind it.

@@ -304,93 +304,29 @@ impl Parser<'_> {
     pub(super) fn command(&mut self, name: &str) -> Parsed<Value> {
         match name {
             "frac" => self.fraction(),
-            "binom" => {
-                let top = self.digit_argument()?;
-                let bottom = self.digit_argument()?;
-                let args = [Self::scalar_of(&top)?, Self::scalar_of(&bottom)?];
-                Ok(Value::scalar(self.pool.call(Fun::Binomial, &args)))
-            }
+            "binom" => self.binomial(),
             "sum" => self.sum(false),
             "prod" => self.sum(true),
             "int" => self.integral(),
             "lim" => self.limit(),
             "lfloor" => self.enclosed("rfloor", Fun::Floor),
             "lceil" => self.enclosed("rceil", Fun::Ceil),
-            "|" => {
-                let outer = std::mem::replace(&mut self.in_norm, true);
-                let inner = self.additive();
-                self.in_norm = outer;
-                let inner = inner?;
-                if !self.take_command("|") {
-                    return Err(NoParse);
-                }
-                self.absolute(&inner)
-            }
-            "langle" => {
-                let inner = self.list(Bracket::Angle)?;
-                if !self.take_command("rangle") {
-                    return Err(NoParse);
-                }
-                match inner {
-                    Value::Seq { items, .. } => Ok(Value::Seq {
-                        items,
-                        open: Bracket::Angle,
-                        close: Bracket::Angle,
-                        separator: Separator::Comma,
-                    }),
-                    other => Ok(other),
-                }
-            }
-            "mathbb" => {
-                let value = self.argument()?;
-                let symbol = value.as_symbol(self.pool).ok_or(NoParse)?;
-                let letter = self
-                    .pool
-                    .written(symbol)
-                    .and_then(|name| name.chars().next())
-                    .ok_or(NoParse)?;
-                Ok(self.domain(letter))
-            }
+            "|" => self.double_bars(),
+            "langle" => self.angle_list(),
+            "mathbb" => self.blackboard(),
             "R" | "Z" | "N" | "Q" | "C" => Ok(self.domain(name.chars().next().unwrap_or('R'))),
             "emptyset" => Ok(Value::Empty),
             "overline" | "bar" => self.bar(),
             // `\vec{AB}` points the other way than `\vec{BA}`.
             "vec" if self.corners().is_some() => {
-                let corners = self.corners().unwrap_or_default();
-                let braced = self.take_sign('{');
-                self.at += 1;
-                if braced {
-                    self.expect_sign('}')?;
-                }
+                let corners = self.take_corners()?;
                 Ok(Value::scalar(self.pool.term(Meaning::Vector(corners))))
             }
             "hat" | "vec" | "dot" | "ddot" | "tilde" | "widetilde" => self.decorated(name),
             "angle" | "triangle" | "sphericalangle" if self.corners().is_some() => {
-                let mut corners: Vec<char> = self.corners().unwrap_or_default().chars().collect();
-                let braced = self.take_sign('{');
-                self.at += 1;
-                if braced {
-                    self.expect_sign('}')?;
-                }
-                if name == "triangle" {
-                    corners.sort_unstable();
-                } else if corners.first() > corners.last() {
-                    corners.reverse();
-                }
-                let (figure, corners) = (name.to_owned(), corners.into_iter().collect());
-                Ok(Value::scalar(
-                    self.pool.term(Meaning::Figure { figure, corners }),
-                ))
+                self.figure(name)
             }
-            // Bars set as relation signs: `\mid x \mid`.
-            "mid" if !self.builder => {
-                let close = (self.at..self.tokens.len())
-                    .find(|&at| self.tokens[at].tok == Tok::Command("mid".to_owned()))
-                    .ok_or(NoParse)?;
-                self.tokens[close].tok = Tok::Sign('|');
-                self.at -= 1;
-                self.bars()
-            }
+            "mid" if !self.builder => self.relation_bars(),
             "angle" | "triangle" | "sphericalangle" | "odot" | "square" => {
                 let inner = self.argument()?;
                 let inner = Self::scalar_of(&inner)?;
@@ -401,6 +337,90 @@ impl Parser<'_> {
             }
             _ => Err(NoParse),
         }
+    }
+
+    fn binomial(&mut self) -> Parsed<Value> {
+        let top = self.digit_argument()?;
+        let bottom = self.digit_argument()?;
+        let args = [Self::scalar_of(&top)?, Self::scalar_of(&bottom)?];
+        Ok(Value::scalar(self.pool.call(Fun::Binomial, &args)))
+    }
+
+    /// `\| v \|`.
+    fn double_bars(&mut self) -> Parsed<Value> {
+        let outer = std::mem::replace(&mut self.in_norm, true);
+        let inner = self.additive();
+        self.in_norm = outer;
+        let inner = inner?;
+        if !self.take_command("|") {
+            return Err(NoParse);
+        }
+        self.absolute(&inner)
+    }
+
+    /// `\langle 1, 2 \rangle`.
+    fn angle_list(&mut self) -> Parsed<Value> {
+        let inner = self.list(Bracket::Angle)?;
+        if !self.take_command("rangle") {
+            return Err(NoParse);
+        }
+        match inner {
+            Value::Seq { items, .. } => Ok(Value::Seq {
+                items,
+                open: Bracket::Angle,
+                close: Bracket::Angle,
+                separator: Separator::Comma,
+            }),
+            other => Ok(other),
+        }
+    }
+
+    /// `\mathbb{R}`.
+    fn blackboard(&mut self) -> Parsed<Value> {
+        let value = self.argument()?;
+        let symbol = value.as_symbol(self.pool).ok_or(NoParse)?;
+        let letter = self
+            .pool
+            .written(symbol)
+            .and_then(|name| name.chars().next())
+            .ok_or(NoParse)?;
+        Ok(self.domain(letter))
+    }
+
+    /// The corners that stand next, braces and all.
+    fn take_corners(&mut self) -> Parsed<String> {
+        let corners = self.corners().unwrap_or_default();
+        let braced = self.take_sign('{');
+        self.at += 1;
+        if braced {
+            self.expect_sign('}')?;
+        }
+        Ok(corners)
+    }
+
+    /// `\angle ABC`, `\triangle ABC`: the corners of a triangle have no order, those of an angle may
+    /// be read from either end.
+    fn figure(&mut self, name: &str) -> Parsed<Value> {
+        let mut corners: Vec<char> = self.take_corners()?.chars().collect();
+        if name == "triangle" {
+            corners.sort_unstable();
+        } else if corners.first() > corners.last() {
+            corners.reverse();
+        }
+        let (figure, corners) = (name.to_owned(), corners.into_iter().collect());
+        Ok(Value::scalar(
+            self.pool.term(Meaning::Figure { figure, corners }),
+        ))
+    }
+
+    /// Bars set as relation signs: `\mid x \mid`.
+    fn relation_bars(&mut self) -> Parsed<Value> {
+        let close = (self.at..self.tokens.len())
+            .find(|&at| self.tokens[at].tok == Tok::Command("mid".to_owned()))
+            .ok_or(NoParse)?;
+        self.tokens[close].tok = Tok::Sign('|');
+        self.at -= 1;
+        self.bars()
     }
 
     /// The corners in `\angle ABC`, `\triangle{ABC}`.

@@ -431,13 +431,7 @@ impl Lexer<'_> {
         self.at += 1 + length;
         match name {
             "left" | "right" | "mleft" | "mright" | "middle" => self.delimiter(),
-            "big" | "Big" | "bigg" | "Bigg" | "bigl" | "bigr" | "Bigl" | "Bigr" | "biggl"
-            | "biggr" | "Biggl" | "Biggr" | "bigm" | "Bigm" | "displaystyle" | "textstyle"
-            | "scriptstyle" | "limits" | "nolimits" | "mathstrut" | "strut" | "allowbreak"
-            | "nobreak" | "mathop" | "mathrel" | "mathbin" | "mathopen" | "mathclose"
-            | "boldsymbol" | "mathcal" | "mathscr" | "mathfrak" | "bm" | "pmb" | "em" | "bf"
-            | "rm" | "it" | "large" | "Large" | "small" | "normalsize" | "huge" | "protect"
-            | "mathord" | "hline" | "pounds" | "euro" | "yen" | "dollar" => {}
+            _ if is_layout(name) => {}
             "quad" | "qquad" | "thinspace" | "enspace" | "space" | "newline" | "hfill"
             | "nobreakspace" | "par" | "medspace" | "thickspace" | "negthinspace" | "linebreak" => {
                 self.spaced = true;
@@ -475,6 +469,13 @@ impl Lexer<'_> {
             "dfrac" | "tfrac" | "cfrac" | "frac" | "nicefrac" | "sfrac" | "flatfrac" | "xfrac" => {
                 self.push(Tok::Command("frac".to_owned()));
             }
+            _ => self.sign_command(name),
+        }
+    }
+
+    /// A command that stands for a sign or a letter; a name otherwise.
+    fn sign_command(&mut self, name: &str) {
+        match name {
             "lbrace" => self.push(Tok::SetOpen),
             "rbrace" => self.push(Tok::SetClose),
             "lbrack" => self.push(Tok::Sign('[')),
@@ -595,6 +596,63 @@ impl Lexer<'_> {
         self.at = start + length;
         Some(rest[1..length - 1].to_owned())
     }
+}
+
+/// Commands that change the look alone.
+fn is_layout(name: &str) -> bool {
+    matches!(
+        name,
+        "big"
+            | "Big"
+            | "bigg"
+            | "Bigg"
+            | "bigl"
+            | "bigr"
+            | "Bigl"
+            | "Bigr"
+            | "biggl"
+            | "biggr"
+            | "Biggl"
+            | "Biggr"
+            | "bigm"
+            | "Bigm"
+            | "displaystyle"
+            | "textstyle"
+            | "scriptstyle"
+            | "limits"
+            | "nolimits"
+            | "mathstrut"
+            | "strut"
+            | "allowbreak"
+            | "nobreak"
+            | "mathop"
+            | "mathrel"
+            | "mathbin"
+            | "mathopen"
+            | "mathclose"
+            | "boldsymbol"
+            | "mathcal"
+            | "mathscr"
+            | "mathfrak"
+            | "bm"
+            | "pmb"
+            | "em"
+            | "bf"
+            | "rm"
+            | "it"
+            | "large"
+            | "Large"
+            | "small"
+            | "normalsize"
+            | "huge"
+            | "protect"
+            | "mathord"
+            | "hline"
+            | "pounds"
+            | "euro"
+            | "yen"
+            | "dollar"
+    )
 }
 
 /// `.\overline{3}`: a decimal that begins with what repeats.

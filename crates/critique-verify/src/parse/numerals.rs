@@ -148,6 +148,12 @@ impl Lexer<'_> {
             self.at += form.len() + length + 1;
             return length;
         }
+        self.repeated(digits)
+    }
+
+    /// `0.333...`, `0.1212\\ldots`: the length of what stands twice, a single digit three times.
+    fn repeated(&mut self, digits: &str) -> usize {
+        let rest = &self.text[self.at..];
         let dots = ["...", "\\ldots", "\\dots", "\\cdots"]
             .into_iter()
             .find(|dots| rest.trim_start().starts_with(dots));

@@ -155,16 +155,7 @@ impl Parser<'_> {
     pub(super) fn atom(&mut self) -> Parsed<Value> {
         let tok = self.peek().cloned().ok_or(NoParse)?;
         match tok {
-            Tok::Number(literal) => {
-                if let Some(numeral) = self.lettered_numeral() {
-                    return self.base_numeral(&numeral);
-                }
-                self.at += 1;
-                if self.is_sign('_') {
-                    return self.base_numeral(&literal.digits);
-                }
-                self.number(&literal)
-            }
+            Tok::Number(literal) => self.numeral(&literal),
             Tok::Letter(letter) => {
                 self.at += 1;
                 self.symbol(letter.to_string())
@@ -191,24 +182,7 @@ impl Parser<'_> {
             }
             Tok::Name(name) => {
                 self.at += 1;
-                match name {
-                    Name::Pi => {
-                        let pi = self.pool.insert(Node::Pi);
-                        Ok(Value::scalar(pi))
-                    }
-                    Name::Infinity => {
-                        let infinity = self.pool.insert(Node::Infinity);
-                        Ok(Value::scalar(infinity))
-                    }
-                    Name::Symbol("Gamma") if self.is_sign('(') => self.gamma(),
-                    Name::Symbol(name) => self.symbol(name.to_owned()),
-                    // `max = 7` names what was found.
-                    Name::Fun(fun @ (Fun::Max | Fun::Min)) if self.is_sign('=') => {
-                        Ok(Value::scalar(self.pool.name(&format!("{fun:?}"))))
-                    }
-                    Name::Fun(fun) => self.function(fun),
-                    Name::Special(special) => self.special(special),
-                }
+                self.named(&name)
             }
             Tok::Sign('^' | '_') => self.prefixed_choice(),
             Tok::Sign('{')
@@ -232,6 +206,40 @@ impl Parser<'_> {
                 self.command(&name)
             }
             _ => Err(NoParse),
+        }
+    }
+
+    /// A number, or a numeral of another base.
+    fn numeral(&mut self, literal: &Literal) -> Parsed<Value> {
+        if let Some(numeral) = self.lettered_numeral() {
+            return self.base_numeral(&numeral);
+        }
+        self.at += 1;
+        if self.is_sign('_') {
+            return self.base_numeral(&literal.digits);
+        }
+        self.number(literal)
+    }
+
+    /// What a name of the tables stands for.
+    fn named(&mut self, name: &Name) -> Parsed<Value> {
+        match *name {
+            Name::Pi => {
+                let pi = self.pool.insert(Node::Pi);
+                Ok(Value::scalar(pi))
+            }
+            Name::Infinity => {
+                let infinity = self.pool.insert(Node::Infinity);
+                Ok(Value::scalar(infinity))
+            }
+            Name::Symbol("Gamma") if self.is_sign('(') => self.gamma(),
+            Name::Symbol(name) => self.symbol(name.to_owned()),
+            // `max = 7` names what was found.
+            Name::Fun(fun @ (Fun::Max | Fun::Min)) if self.is_sign('=') => {
+                Ok(Value::scalar(self.pool.name(&format!("{fun:?}"))))
+            }
+            Name::Fun(fun) => self.function(fun),
+            Name::Special(special) => self.special(special),
         }
     }
 

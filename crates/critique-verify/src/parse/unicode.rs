@@ -72,8 +72,15 @@ fn script(c: char) -> Option<(char, char)> {
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "a table: one arm a sign")]
 fn command(c: char) -> Option<&'static str> {
+    operator(c)
+        .or_else(|| fraction(c))
+        .or_else(|| greek(c))
+        .or_else(|| mark(c))
+}
+
+/// Signs of operations, relations and sets.
+fn operator(c: char) -> Option<&'static str> {
     Some(match c {
         '\u{2212}' | '\u{2013}' | '\u{2014}' | '\u{2010}' | '\u{2011}' | '\u{fe63}' => "-",
         '\u{d7}' | '\u{2a2f}' => "\\times ",
@@ -84,21 +91,6 @@ fn command(c: char) -> Option<&'static str> {
         '\u{3c0}' => "\\pi ",
         '\u{221e}' => "\\infty ",
         '\u{b0}' | '\u{ba}' | '\u{2da}' => "^\\circ ",
-        '\u{bd}' => " \\frac{1}{2}",
-        '\u{bc}' => " \\frac{1}{4}",
-        '\u{be}' => " \\frac{3}{4}",
-        '\u{2153}' => " \\frac{1}{3}",
-        '\u{2154}' => " \\frac{2}{3}",
-        '\u{2155}' => " \\frac{1}{5}",
-        '\u{2156}' => " \\frac{2}{5}",
-        '\u{2157}' => " \\frac{3}{5}",
-        '\u{2158}' => " \\frac{4}{5}",
-        '\u{2159}' => " \\frac{1}{6}",
-        '\u{215a}' => " \\frac{5}{6}",
-        '\u{215b}' => " \\frac{1}{8}",
-        '\u{215c}' => " \\frac{3}{8}",
-        '\u{215d}' => " \\frac{5}{8}",
-        '\u{215e}' => " \\frac{7}{8}",
         '\u{2044}' | '\u{2215}' => "/",
         '\u{2264}' | '\u{2a7d}' | '\u{2266}' => "\\le ",
         '\u{2265}' | '\u{2a7e}' | '\u{2267}' => "\\ge ",
@@ -115,6 +107,70 @@ fn command(c: char) -> Option<&'static str> {
         '\u{2282}' => "\\subset ",
         '\u{b1}' => "\\pm ",
         '\u{2213}' => "\\mp ",
+        _ => return None,
+    })
+}
+
+/// Fractions that are one character.
+fn fraction(c: char) -> Option<&'static str> {
+    Some(match c {
+        '\u{bd}' => " \\frac{1}{2}",
+        '\u{bc}' => " \\frac{1}{4}",
+        '\u{be}' => " \\frac{3}{4}",
+        '\u{2153}' => " \\frac{1}{3}",
+        '\u{2154}' => " \\frac{2}{3}",
+        '\u{2155}' => " \\frac{1}{5}",
+        '\u{2156}' => " \\frac{2}{5}",
+        '\u{2157}' => " \\frac{3}{5}",
+        '\u{2158}' => " \\frac{4}{5}",
+        '\u{2159}' => " \\frac{1}{6}",
+        '\u{215a}' => " \\frac{5}{6}",
+        '\u{215b}' => " \\frac{1}{8}",
+        '\u{215c}' => " \\frac{3}{8}",
+        '\u{215d}' => " \\frac{5}{8}",
+        '\u{215e}' => " \\frac{7}{8}",
+        _ => return None,
+    })
+}
+
+/// Letters.
+fn greek(c: char) -> Option<&'static str> {
+    Some(match c {
+        '\u{3b1}' => "\\alpha ",
+        '\u{3b2}' => "\\beta ",
+        '\u{3b3}' => "\\gamma ",
+        '\u{3b4}' => "\\delta ",
+        '\u{3b5}' | '\u{3f5}' => "\\epsilon ",
+        '\u{3b6}' => "\\zeta ",
+        '\u{3b7}' => "\\eta ",
+        '\u{3b8}' | '\u{3d1}' => "\\theta ",
+        '\u{3ba}' => "\\kappa ",
+        '\u{3bb}' => "\\lambda ",
+        '\u{3bc}' | '\u{b5}' => "\\mu ",
+        '\u{3bd}' => "\\nu ",
+        '\u{3be}' => "\\xi ",
+        '\u{3c1}' => "\\rho ",
+        '\u{3c3}' => "\\sigma ",
+        '\u{3c4}' => "\\tau ",
+        '\u{3c6}' | '\u{3d5}' => "\\phi ",
+        '\u{3c7}' => "\\chi ",
+        '\u{3c8}' => "\\psi ",
+        '\u{3c9}' => "\\omega ",
+        '\u{393}' => "\\Gamma ",
+        '\u{394}' => "\\Delta ",
+        '\u{398}' => "\\Theta ",
+        '\u{39b}' => "\\Lambda ",
+        '\u{3a3}' => "\\Sigma ",
+        '\u{3a6}' => "\\Phi ",
+        '\u{3a8}' => "\\Psi ",
+        '\u{3a9}' | '\u{2126}' => "\\Omega ",
+        _ => return None,
+    })
+}
+
+/// Brackets, quotes, big operators, currencies and everything else.
+fn mark(c: char) -> Option<&'static str> {
+    Some(match c {
         '\u{2032}' | '\u{2019}' | '\u{2018}' => "'",
         '\u{2033}' => "''",
         '\u{201c}' | '\u{201d}' => "\"",
@@ -146,34 +202,6 @@ fn command(c: char) -> Option<&'static str> {
         '\u{3002}' => ".",
         '\u{2236}' => ":",
         '\u{2223}' => "|",
-        '\u{3b1}' => "\\alpha ",
-        '\u{3b2}' => "\\beta ",
-        '\u{3b3}' => "\\gamma ",
-        '\u{3b4}' => "\\delta ",
-        '\u{3b5}' | '\u{3f5}' => "\\epsilon ",
-        '\u{3b6}' => "\\zeta ",
-        '\u{3b7}' => "\\eta ",
-        '\u{3b8}' | '\u{3d1}' => "\\theta ",
-        '\u{3ba}' => "\\kappa ",
-        '\u{3bb}' => "\\lambda ",
-        '\u{3bc}' | '\u{b5}' => "\\mu ",
-        '\u{3bd}' => "\\nu ",
-        '\u{3be}' => "\\xi ",
-        '\u{3c1}' => "\\rho ",
-        '\u{3c3}' => "\\sigma ",
-        '\u{3c4}' => "\\tau ",
-        '\u{3c6}' | '\u{3d5}' => "\\phi ",
-        '\u{3c7}' => "\\chi ",
-        '\u{3c8}' => "\\psi ",
-        '\u{3c9}' => "\\omega ",
-        '\u{393}' => "\\Gamma ",
-        '\u{394}' => "\\Delta ",
-        '\u{398}' => "\\Theta ",
-        '\u{39b}' => "\\Lambda ",
-        '\u{3a3}' => "\\Sigma ",
-        '\u{3a6}' => "\\Phi ",
-        '\u{3a8}' => "\\Psi ",
-        '\u{3a9}' | '\u{2126}' => "\\Omega ",
         _ => return None,
     })
 }

@@ -194,7 +194,17 @@ fn each_layer_knows_those_below_it_only() {
             "critique-eval",
             &["critique-core", "critique-tasks", "critique-rollout"],
         ),
-        ("critique-model", &["critique-core"]),
+        ("critique-text", &["critique-core"]),
+        ("critique-model", &["critique-core", "critique-text"]),
+        (
+            "critique-run",
+            &[
+                "critique-core",
+                "critique-rewards",
+                "critique-rollout",
+                "critique-eval",
+            ],
+        ),
     ];
     for (name, below) in allowed {
         let below: BTreeSet<&str> = below.iter().copied().collect();

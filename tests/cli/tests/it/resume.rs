@@ -90,7 +90,8 @@ pub(crate) fn results(root: &Path) -> BTreeMap<String, Vec<u8>> {
             }
             let name = path.strip_prefix(root).unwrap().display().to_string();
             // The run file names its own folder; metrics hold seconds.
-            if name != "config.resolved.toml" && name != "metrics.jsonl" {
+            let own = ["config.resolved.toml", "started.json", "metrics.jsonl"];
+            if !own.contains(&name.as_str()) {
                 files.insert(name, std::fs::read(&path).unwrap());
             }
         }

@@ -238,7 +238,9 @@ fn the_schema_is_json_schema() {
         schema["$schema"],
         "https://json-schema.org/draft/2020-12/schema"
     );
-    let stage = &schema["$defs"]["rl"];
+    let stages = schema["$defs"]["StageConfig"]["oneOf"].as_array().unwrap();
+    let is_rl = |stage: &&Value| stage["properties"]["kind"]["const"] == "rl";
+    let stage = stages.iter().find(is_rl).unwrap();
     assert_eq!(stage["properties"]["clip_low"]["default"], 0.2);
     assert!(
         stage["required"]

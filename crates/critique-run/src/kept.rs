@@ -1,0 +1,118 @@
+//! The resolved run file that a run folder keeps.
+
+use critique_core::files::{FileError, write_whole};
+use toml::{Table, Value};
+
+use crate::config::RunConfig;
+use crate::dir::RunDir;
+use crate::error::RunError;
+
+/// Writes the resolved run file; a folder of a run with other settings is refused.
+///
+/// # Errors
+///
+/// When the folder holds a run with other settings; or cannot be read or written.
+pub fn keep_config(dir: &RunDir, config: &RunConfig) -> Result<(), RunError> {
+    let path = dir.config();
+    let damaged = |why: String| RunError::from(FileError::content(&path, why));
+    let mut resolved = config.clone();
+    resolved.resolve();
+    let text = toml::to_string(&resolved).map_err(|e| damaged(e.to_string()))?;
+    let before = match std::fs::read_to_string(&path) {
+        Ok(before) => before,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(write_whole(&path, text.as_bytes())?);
+        }
+        Err(source) => return Err(FileError::read(&path, source).into()),
+    };
+    let settings = |text: &str| -> Result<Value, RunError> {
+        // A build before this one may have written fewer keys: reading adds what they mean.
+        let text = toml::from_str::<RunConfig>(text)
+            .ok()
+            .and_then(|read| toml::to_string(&read).ok())
+            .unwrap_or_else(|| text.to_owned());
+        let mut table: Table = toml::from_str(&text).map_err(|e| damaged(e.to_string()))?;
+        // Threads and recomputing change no result, nor does the place of the folder, which may
+        // have been moved: a run may go on with others.
+        table.retain(|key, _| !matches!(key, "threads" | "recompute" | "out"));
+        Ok(Value::Table(table))
+    };
+    let (was, is) = (settings(&before)?, settings(&text)?);
+    let mut at = Vec::new();
+    match difference(Some(&was), Some(&is), &mut at) {
+        Some((was, is)) => {
+            let message = format!(
+                "{} is {is}, but {was} in the run that `{}` holds; expected the same, or another `out`",
+                setting_at(config, &at),
+                config.out.display()
+            );
+            Err(RunError::Folder { message })
+        }
+        None if before == text => Ok(()),
+        None => Ok(write_whole(&path, text.as_bytes())?),
+    }
+}
+
+/// The first place where two run files differ, left in `path`, and what stands there.
+fn difference(
+    was: Option<&Value>,
+    is: Option<&Value>,
+    path: &mut Vec<String>,
+) -> Option<(String, String)> {
+    let mut below = |key: String, was, is| {
+        path.push(key);
+        let found = difference(was, is, path);
+        if found.is_none() {
+            path.pop();
+        }
+        found
+    };
+    match (was, is) {
+        (Some(Value::Table(was)), Some(Value::Table(is))) => {
+            let gone = was.keys().filter(|key| !is.contains_key(*key));
+            let mut keys = is.keys().chain(gone);
+            keys.find_map(|key| below(key.clone(), was.get(key), is.get(key)))
+        }
+        (Some(Value::Array(was)), Some(Value::Array(is))) if was.len() == is.len() => {
+            let mut pairs = was.iter().zip(is).enumerate();
+            pairs.find_map(|(at, (was, is))| below(at.to_string(), Some(was), Some(is)))
+        }
+        (was, is) if was == is => None,
+        (was, is) => {
+            let shown = |value: Option<&Value>| match value {
+                Some(Value::Array(list)) => format!("a list of {}", list.len()),
+                Some(Value::Table(_)) => "a table".to_owned(),
+                Some(value) => format!("`{value}`"),
+                None => "not set".to_owned(),
+            };
+            Some((shown(was), shown(is)))
+        }
+    }
+}
+
+/// A setting as messages name it: those of a stage by the stage's name.
+fn setting_at(config: &RunConfig, path: &[String]) -> String {
+    if let [stages, index, rest @ ..] = path
+        && stages == "stages"
+        && !rest.is_empty()
+        && let Some(stage) = index
+            .parse()
+            .ok()
+            .and_then(|at: usize| config.stages.get(at))
+    {
+        return format!("stage `{}`: `{}`", stage.name(), rest.join("."));
+    }
+    format!("`{}`", path.join("."))
+}
+
+/// Reads the settings that a run folder keeps.
+///
+/// # Errors
+///
+/// When they cannot be read.
+pub fn read_config(dir: &RunDir) -> Result<RunConfig, RunError> {
+    let path = dir.config();
+    let text = critique_core::files::read_text(&path)?;
+    toml::from_str(&text)
+        .map_err(|error| FileError::content(&path, error.message().to_owned()).into())
+}

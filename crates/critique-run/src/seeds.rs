@@ -1,0 +1,33 @@
+//! Seeds that a run draws by name.
+
+use critique_core::derive_seed;
+use critique_rollout::Seeds;
+
+/// The seed of a run's evaluations. All rows share it, so that all critics judge the same
+/// responses.
+pub fn eval_seed(run: u64) -> u64 {
+    derive_seed(run, &["eval"])
+}
+
+/// Seeds of the samples of evaluations, of what [`eval_seed`] gives.
+pub fn eval_samples(eval_seed: u64) -> Seeds<'static> {
+    Seeds {
+        run: eval_seed,
+        stage: "eval",
+        step: 0,
+    }
+}
+
+/// The seed of a stage.
+pub fn stage_seed(run: u64, stage: &str) -> u64 {
+    derive_seed(run, &["stage", stage])
+}
+
+/// Seeds of the samples that gates look at.
+pub fn gate_samples(run: u64) -> Seeds<'static> {
+    Seeds {
+        run,
+        stage: "gate",
+        step: 0,
+    }
+}

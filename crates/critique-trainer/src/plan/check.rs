@@ -1,0 +1,289 @@
+//! What is looked at before anything is trained, so that a slip in the last stage shows at once
+//! and not after the first ones: files, splits, and what the task can do.
+
+use critique_core::files::FileError;
+use critique_core::{Problem, Prompt, Split};
+use critique_rollout::{Control, FixedResponses};
+use critique_run::rows::NO_CRITIC;
+use critique_run::{
+    Gate, Measure, Misfit, ModelSource, RlStage, RolloutConfig, RunConfig, RunDir, SftStage,
+    StageConfig, StagePlace,
+};
+use critique_tasks::Task;
+
+use super::prompts::{PromptLengths, prompts_fit};
+use crate::error::TrainError;
+use crate::stage::rl::{fixed_responses, problems_of};
+use crate::stage::sft;
+
+/// Checks a run file and what it names: [`RunConfig::check`], and the splits and files that stages
+/// will read. Weights are not read.
+///
+/// # Errors
+///
+/// Names the setting, what was found, and what would do; or the file and its line.
+pub fn check(config: &RunConfig, task: &dyn Task) -> Result<(), TrainError> {
+    config.check()?;
+    for (name, source) in &config.models {
+        model(name, source, task)?;
+    }
+    let train = task.problems(Split::Train)?;
+    let dir = RunDir::existing(&config.out).ok();
+    let is_done = |name: &str| dir.as_ref().is_some_and(|dir| dir.stage(name).is_dir());
+    for (index, stage) in config.stages.iter().enumerate() {
+        // What a finished stage read may be gone.
+        if is_done(stage.name()) {
+            continue;
+        }
+        let place = StagePlace::of(config, index);
+        evaluation(config, index, task)?;
+        gates(place, stage.gates(), task)?;
+        match stage {
+            StageConfig::Sft(stage) => supervised(place, stage, task)?,
+            StageConfig::Rl(stage) => reinforced(config, place, stage, task, &train)?,
+        }
+    }
+    Ok(())
+}
+
+/// Gates look at the validation split.
+fn gates(place: StagePlace<'_>, gates: &[Gate], task: &dyn Task) -> Result<(), TrainError> {
+    if gates.is_empty() {
+        return Ok(());
+    }
+    let problems = task.problems(Split::Validation)?;
+    if problems.is_empty() {
+        let what = "`gates` look at the validation split, and the task has none";
+        return Err(place.wrong("gates", what).into());
+    }
+    for (at, gate) in gates.iter().enumerate() {
+        measurable(place, at, gate, task, &problems)?;
+    }
+    Ok(())
+}
+
+/// Refuses a gate whose critiques the task writes for no problem: it would read as 0.
+fn measurable(
+    place: StagePlace<'_>,
+    at: usize,
+    gate: &Gate,
+    task: &dyn Task,
+    problems: &[Problem],
+) -> Result<(), Misfit> {
+    let futile = |problem: &Problem| {
+        let response = task.gold_response(problem);
+        !task.futile_critiques(problem, &response).is_empty()
+    };
+    let (possible, what) = match gate.measure {
+        Measure::Accuracy | Measure::Discriminability => return Ok(()),
+        Measure::PerfectRefinement => (
+            Control::Perfect.is_possible(task, problems),
+            "perfect critiques",
+        ),
+        Measure::Obedience => (
+            Control::ContradictoryCorrect.is_possible(task, problems),
+            "critiques whose steps contradict their verdict",
+        ),
+        Measure::Stubbornness => (
+            problems.iter().any(futile),
+            "critiques of problems that no help mends",
+        ),
+    };
+    if possible {
+        return Ok(());
+    }
+    let name = gate.measure.name();
+    let what = format!("a gate measures `{name}`, which needs {what}, and the task writes none");
+    Err(place.wrong(&format!("gates.{at}.measure"), what))
+}
+
+/// The folders that a model is read from, and the task that a new one speaks for.
+fn model(name: &str, source: &ModelSource, task: &dyn Task) -> Result<(), TrainError> {
+    for (key, folder) in [("path", &source.path), ("adapter", &source.adapter)] {
+        if let Some(path) = folder.as_ref().filter(|path| !path.is_dir()) {
+            let message = format!("is no folder; `models.{name}.{key}` names it");
+            return Err(FileError::content(path, message).into());
+        }
+    }
+    if source.new.is_some() && task.vocabulary().is_none() {
+        let message = format!(
+            "`models.{name}.new` needs a task with a vocabulary of its own; this task has none"
+        );
+        let at = critique_run::KeyPath::from("models").key(name).key("new");
+        return Err(Misfit::new(at, message).into());
+    }
+    Ok(())
+}
+
+/// The row that a stage makes, and the split that it is made on.
+fn evaluation(config: &RunConfig, index: usize, task: &dyn Task) -> Result<(), TrainError> {
+    let stages = &config.stages;
+    let place = StagePlace::of(config, index);
+    let Some(row) = stages[index].eval_as() else {
+        return Ok(());
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if row.is_empty() || row.starts_with('.') || !row.chars().all(plain) {
+        let what = format!("`eval_as` is `{row}`; expected letters, digits, `-`, `_` and `.`");
+        return Err(place.wrong("eval_as", what).into());
+    }
+    let control = Control::ALL.iter().any(|control| control.name() == row);
+    if row == NO_CRITIC || control {
+        let what = format!("`eval_as` is `{row}`, which is another row's name");
+        return Err(place.wrong("eval_as", what).into());
+    }
+    if stages[..index].iter().any(|s| s.eval_as() == Some(row)) {
+        let what = format!("`eval_as` is `{row}`, as of a stage before it");
+        return Err(place.wrong("eval_as", what).into());
+    }
+    if task.problems(config.eval.split)?.is_empty() {
+        let message = "`eval.split` has no problems in this task; expected one that has";
+        return Err(Misfit::new("eval.split", message).into());
+    }
+    Ok(())
+}
+
+fn supervised(place: StagePlace<'_>, stage: &SftStage, task: &dyn Task) -> Result<(), TrainError> {
+    for (at, data) in stage.data.iter().enumerate() {
+        let known = task.demonstration_kinds();
+        if let Some(kind) = data.kind.as_deref().filter(|kind| !known.contains(kind)) {
+            let makes = match known {
+                [] => "none".to_owned(),
+                known => known.join(", "),
+            };
+            let key = format!("data.{at}.kind");
+            let what = format!("`{key}` is `{kind}`; demonstrations that the task makes: {makes}");
+            return Err(place.wrong(&key, what).into());
+        }
+        sft::check_file(data, task)?;
+    }
+    Ok(())
+}
+
+fn reinforced(
+    config: &RunConfig,
+    place: StagePlace<'_>,
+    stage: &RlStage,
+    task: &dyn Task,
+    train: &[Problem],
+) -> Result<(), TrainError> {
+    let rewards = stage.rewards.check(task.is_open_ended());
+    rewards.map_err(|why| place.wrong("rewards", why.to_string().replacen('`', "`rewards.", 1)))?;
+    let credit = stage.token_credit(&config.rollout).check();
+    credit.map_err(|why| place.wrong("kl_coef", why))?;
+    let loss = stage.loss_settings(&config.rollout).check();
+    loss.map_err(|why| place.wrong("", why.to_string().replace("kl.coef", "kl_coef")))?;
+    if stage.validate_every > 0 && task.problems(Split::Validation)?.is_empty() {
+        let what = "`validate_every` is set, but the task has no validation split";
+        return Err(place.wrong("validate_every", what).into());
+    }
+    problems_of(
+        &stage.name,
+        fixed_responses(&config.rollout)?.as_ref(),
+        train,
+    )?;
+    Ok(())
+}
+
+/// Measures the prompts of a run's stages of RL on training problems, each with the stage's name.
+/// `measure` gives the tokens of a prompt and the context of the model of a name.
+///
+/// # Errors
+///
+/// When none of a phase fits its model, when problems cannot be read, or as `measure`.
+pub fn measure_prompts<E: From<TrainError> + From<Misfit>>(
+    config: &RunConfig,
+    task: &dyn Task,
+    measure: &mut dyn FnMut(&str, &Prompt) -> Result<(usize, usize), E>,
+) -> Result<Vec<(String, PromptLengths)>, E> {
+    let train = task.problems(Split::Train).map_err(TrainError::from)?;
+    let mut all = Vec::new();
+    for (index, stage) in config.stages.iter().enumerate() {
+        let StageConfig::Rl(stage) = stage else {
+            continue;
+        };
+        let fixed = fixed_responses(&config.rollout)?;
+        let problems = problems_of(&stage.name, fixed.as_ref(), &train)?;
+        let place = StagePlace::of(config, index);
+        let found = prompts_fit(place, stage, &config.rollout, (task, &problems), measure)?;
+        all.extend(
+            found
+                .into_iter()
+                .map(|lengths| (stage.name.clone(), lengths)),
+        );
+    }
+    Ok(all)
+}
+
+/// What a person should know of the stages that a run would train, none of which is an error.
+///
+/// # Errors
+///
+/// When the task's problems or the file of responses cannot be read.
+pub fn notes_of(config: &RunConfig, task: &dyn Task) -> Result<Vec<String>, TrainError> {
+    let train = task.problems(Split::Train)?;
+    let mut all: Vec<String> = config.stages.iter().filter_map(idle).collect();
+    let found = task.problems(config.eval.split)?.len();
+    if config.eval.problems > found && config.stages.iter().any(|s| s.eval_as().is_some()) {
+        all.push(format!(
+            "`eval.problems` is {}, and the split has {found}: all of them are evaluated",
+            config.eval.problems
+        ));
+    }
+    for stage in &config.stages {
+        if let StageConfig::Rl(stage) = stage {
+            let fixed = fixed_responses(&config.rollout)?;
+            let problems = problems_of(&stage.name, fixed.as_ref(), &train)?;
+            all.extend(notes(&config.rollout, stage, fixed.as_ref(), &problems));
+        }
+    }
+    Ok(all)
+}
+
+/// That a stage changes nothing.
+fn idle(stage: &StageConfig) -> Option<String> {
+    let common = stage.common();
+    (common.lr == 0.0).then(|| format!("stage `{}`: `lr` is 0, so nothing is learnt", common.name))
+}
+
+/// The same of one stage of RL that walks through these problems.
+pub(crate) fn notes(
+    rollout: &RolloutConfig,
+    stage: &RlStage,
+    fixed: Option<&FixedResponses>,
+    problems: &[Problem],
+) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut note = |what: String| notes.push(format!("stage `{}`: {what}", stage.name));
+    if stage.rewards.pays_nothing() {
+        note("`rewards` gives no reward a weight, so all rollouts earn the same".to_owned());
+    }
+    if stage.rewards.delta_is_refinement(&stage.advantage) {
+        note(format!(
+            "`rewards.delta` teaches what `rewards.refinement` teaches: the critiques of a group \
+             share a response, and `advantage = \"{}\"` takes off what is the same in a group; the \
+             two differ under `\"reinforce\"` and `\"reinforce_plus_plus\"`, or with `rewards.mode \
+             = \"gated\"`",
+            stage.advantage.name()
+        ));
+    }
+    let (minibatch, size) = (stage.minibatch, rollout.group_size);
+    if minibatch > 0 && !minibatch.is_multiple_of(size) {
+        let taken = (minibatch / size).max(1) * size;
+        note(format!(
+            "`minibatch` is {minibatch}, and groups of {size} stay whole: an optimizer step takes \
+             {taken} critiques"
+        ));
+    }
+    let wanted = rollout.responses;
+    let few = |problem: &&Problem| fixed.is_some_and(|fixed| fixed.count(problem) < wanted);
+    let few = problems.iter().filter(few).count();
+    if few > 0 {
+        note(format!(
+            "`responses_file` has fewer than {wanted} responses to {few} of {} problems, which give \
+             as many as there are",
+            problems.len()
+        ));
+    }
+    notes
+}

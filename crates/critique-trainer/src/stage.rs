@@ -1,0 +1,249 @@
+//! One stage: the loop over its steps, whatever its kind.
+//!
+//! A kind of stage is a [`StageStep`]. The loop around it measures gates, logs, saves, and stops
+//! where it is asked to.
+
+pub(crate) mod rl;
+pub(crate) mod sft;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use critique_core::Problem;
+use critique_model::LanguageModel;
+use critique_run::{Metrics, RunConfig, RunDir, StageConfig, TrainerState, stage_seed};
+use critique_tasks::Task;
+use serde_json::json;
+
+use self::rl::RlStep;
+use self::sft::SftStep;
+use crate::checkpoint;
+use crate::error::TrainError;
+use crate::gates::{EarlyEnd, Gauge};
+use crate::memory;
+use crate::observer::{Event, Observer};
+use crate::plan::Models;
+
+/// What all stages of a run are made with.
+#[derive(Clone, Copy)]
+pub(crate) struct Setting<'a> {
+    pub(crate) config: &'a RunConfig,
+    pub(crate) task: &'a dyn Task,
+    pub(crate) dir: &'a RunDir,
+    /// Problems of the training split.
+    pub(crate) train: &'a [Problem],
+}
+
+impl Setting<'_> {
+    /// The place of a stage of the run, counted from 0.
+    pub(crate) fn index_of(&self, stage: &str) -> usize {
+        let mut stages = self.config.stages.iter();
+        stages.position(|other| other.name() == stage).unwrap_or(0)
+    }
+
+    /// The seed of a stage.
+    pub(crate) fn seed(&self, stage: &str) -> u64 {
+        stage_seed(self.config.seed, stage)
+    }
+}
+
+/// A stage in the making.
+pub(crate) struct InStage {
+    pub(crate) model: LanguageModel,
+    pub(crate) state: TrainerState,
+    /// Steps of the run before this stage.
+    pub(crate) before: usize,
+    /// Most bytes resident so far, in steps, gates and while saving.
+    peak: usize,
+}
+
+impl InStage {
+    pub(crate) fn new(model: LanguageModel, state: TrainerState, before: usize) -> Self {
+        Self {
+            model,
+            state,
+            before,
+            peak: 0,
+        }
+    }
+
+    /// Counts what was resident since the last phase of a step began, and gives the most so far.
+    pub(crate) fn note_peak(&mut self) -> usize {
+        self.peak = self.peak.max(memory::peak());
+        self.peak
+    }
+}
+
+/// A kind of stage: what one step of it does.
+pub(crate) trait StageStep {
+    /// The frozen actor that gates within the stage measure the model with; without one the model
+    /// is measured by itself.
+    fn actor(&self) -> Option<&LanguageModel>;
+
+    /// Takes step `step`, counted from 0: updates the model and leaves what belongs to the step.
+    /// A step whose numbers are not finite must leave the model as it was.
+    fn step(&mut self, step: usize, work: &mut InStage) -> Result<StepOutcome, TrainError>;
+}
+
+/// What a step tells the loop.
+pub(crate) struct StepOutcome {
+    metrics: Metrics,
+    /// The first loss or gradient norm that was not finite.
+    not_finite: Option<(&'static str, f32)>,
+    /// Most bytes resident in the step.
+    peak: usize,
+}
+
+impl StepOutcome {
+    pub(crate) fn of(metrics: Metrics, peak: usize) -> Self {
+        Self {
+            metrics,
+            not_finite: None,
+            peak,
+        }
+    }
+
+    pub(crate) fn not_finite(what: &'static str, value: f32) -> Self {
+        Self {
+            metrics: Metrics::new(),
+            not_finite: Some((what, value)),
+            peak: 0,
+        }
+    }
+}
+
+/// Runs the steps of a stage that are left.
+pub(crate) struct StageLoop<'a, 'b> {
+    pub(crate) setting: Setting<'a>,
+    pub(crate) stage: &'a StageConfig,
+    pub(crate) stop: &'a Arc<AtomicBool>,
+    pub(crate) observer: &'b mut dyn Observer,
+}
+
+impl<'a> StageLoop<'a, '_> {
+    /// Trains until the last step, or until gates are met where the stage ends then.
+    pub(crate) fn run(
+        &mut self,
+        work: &mut InStage,
+        models: &mut Models,
+        gauge: &mut Gauge<'_>,
+    ) -> Result<(), TrainError> {
+        let stage = self.stage.common();
+        let early = EarlyEnd {
+            gates: stage.gates,
+            every: stage.gates_every,
+            steps: stage.steps,
+        };
+        let mut kind = self.begin(work, models)?;
+        let done = work.state.stage_step;
+        let none = &mut Metrics::new();
+        let mut ended = early.met(done, kind.actor(), &work.model, gauge, none)?;
+        while !ended && work.state.stage_step < stage.steps {
+            let step = work.state.stage_step;
+            work.note_peak();
+            memory::forget_peak();
+            let mut outcome = match kind.step(step, work) {
+                Err(TrainError::StoppedBeforeStep) => return Err(self.interrupt(work)?),
+                outcome => outcome?,
+            };
+            if let Some((what, value)) = outcome.not_finite {
+                return Err(self.stop_before(work, what, value)?);
+            }
+            work.peak = work.peak.max(outcome.peak);
+            let metrics = &mut outcome.metrics;
+            ended = early.met(step + 1, kind.actor(), &work.model, gauge, metrics)?;
+            self.advance(work, outcome.metrics)?;
+        }
+        // The count is of this stage alone, and checkpoints keep it.
+        if work.model.engine().optimizer_steps() == 0 {
+            return Err(TrainError::LearntNothing {
+                stage: stage.name.to_owned(),
+                steps: work.state.stage_step,
+            });
+        }
+        Ok(())
+    }
+
+    fn begin<'m>(
+        &mut self,
+        work: &InStage,
+        models: &'m mut Models,
+    ) -> Result<Box<dyn StageStep + 'm>, TrainError>
+    where
+        'a: 'm,
+    {
+        let (setting, observer) = (&self.setting, &mut *self.observer);
+        Ok(match self.stage {
+            StageConfig::Sft(stage) => Box::new(SftStep::begin(
+                stage,
+                setting,
+                &work.model,
+                models,
+                observer,
+            )?),
+            StageConfig::Rl(stage) => Box::new(RlStep::begin(stage, setting, models, observer)?),
+        })
+    }
+
+    /// Counts a step that was taken: logs it, saves where it is time, and stops where asked.
+    fn advance(&mut self, work: &mut InStage, metrics: Metrics) -> Result<(), TrainError> {
+        work.state.stage_step += 1;
+        work.state.global_step = work.before + work.state.stage_step;
+        let name = self.stage.name();
+        let mut line = Metrics::new();
+        line.insert("step".into(), json!(work.state.global_step));
+        line.insert("stage".into(), json!(name));
+        line.insert("stage_step".into(), json!(work.state.stage_step));
+        line.extend(metrics);
+        self.setting.dir.log(&line)?;
+        self.observer.on(&Event::Step {
+            stage: name,
+            done: work.state.stage_step,
+            metrics: &line,
+        });
+        let stopped = self.stop.load(Ordering::Relaxed);
+        let every = self.setting.config.save.every;
+        let due = every > 0 && work.state.stage_step.is_multiple_of(every);
+        if stopped || (due && work.state.stage_step < self.stage.steps()) {
+            self.save(work)?;
+        }
+        if stopped {
+            return Err(self.interrupted(work));
+        }
+        Ok(())
+    }
+
+    /// The error for a stop before a step, once the state before it is saved.
+    fn interrupt(&self, work: &InStage) -> Result<TrainError, TrainError> {
+        self.save(work)?;
+        Ok(self.interrupted(work))
+    }
+
+    fn interrupted(&self, work: &InStage) -> TrainError {
+        TrainError::Interrupted {
+            saved: self.setting.dir.checkpoint(work.state.global_step),
+        }
+    }
+
+    fn save(&self, work: &InStage) -> Result<(), TrainError> {
+        let Setting { dir, config, .. } = self.setting;
+        checkpoint::save(dir, work.state.clone(), &work.model, config.save.keep)
+    }
+
+    /// The error for a number that is not finite, once the weights before it are saved.
+    fn stop_before(
+        &self,
+        work: &InStage,
+        what: &'static str,
+        value: f32,
+    ) -> Result<TrainError, TrainError> {
+        self.save(work)?;
+        Ok(TrainError::NotFinite {
+            stage: self.stage.name().to_owned(),
+            step: work.state.stage_step + 1,
+            what,
+            value,
+            checkpoint: self.setting.dir.checkpoint(work.state.global_step),
+        })
+    }
+}

@@ -1,0 +1,124 @@
+//! Both stages from a program, with a reward of one's own.
+//!
+//! ```sh
+//! cargo run --release -p toy-two-stage
+//! ```
+//!
+//! A run file in this folder trains a tiny actor and critic for a few steps each: enough to see
+//! the parts work together, far too few to learn the method's skills (that is what
+//! `critique-rl quickstart` does). Its stage II pays short critiques through [`Brevity`], which
+//! this crate registers; and the trained critic is evaluated behind a [`Generate`] of its own that
+//! counts what it is asked.
+#![expect(clippy::print_stdout, reason = "it is what the example shows")]
+
+use std::error::Error;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use critique_core::{Completion, Generate, GenerateError, Prompt, Request, Rollout, Split};
+use critique_eval::{EvalSettings, Summary, evaluate};
+use critique_rewards::{Reward, RewardPlugin};
+use critique_trainer::{Event, Observer, Resume, RunConfig, models_after, run};
+use task_arithmetic as _; // links the task that the run file names
+
+/// Pays 1 for critiques of at most this many tokens.
+struct Brevity {
+    tokens: u64,
+}
+
+impl Reward for Brevity {
+    fn score(&self, rollout: &Rollout) -> f32 {
+        let tokens = rollout.critique.completion.tokens.len() as u64;
+        f32::from(u8::from(tokens <= self.tokens))
+    }
+}
+
+critique_rewards::submit! {
+    RewardPlugin {
+        name: "brevity",
+        build: |options| match options.get("tokens").map(|it| (it, it.as_u64())) {
+            Some((_, Some(tokens))) => Ok(Box::new(Brevity { tokens })),
+            Some((found, None)) => Err(format!("`tokens` is {found}; expected a whole number")),
+            None => Err("`tokens` is missing; expected a whole number".into()),
+        },
+    }
+}
+
+/// A model that counts how often it is asked.
+struct Counted<'a> {
+    model: &'a dyn Generate,
+    asked: AtomicUsize,
+}
+
+impl Generate for Counted<'_> {
+    fn encode(&self, prompt: &Prompt) -> Result<Vec<u32>, GenerateError> {
+        self.model.encode(prompt)
+    }
+
+    fn generate(&self, requests: &[Request]) -> Result<Vec<Vec<Completion>>, GenerateError> {
+        self.asked.fetch_add(requests.len(), Ordering::Relaxed);
+        self.model.generate(requests)
+    }
+
+    fn context_tokens(&self) -> usize {
+        self.model.context_tokens()
+    }
+}
+
+/// Prints a line for each stage.
+struct Stages;
+
+impl Observer for Stages {
+    fn on(&mut self, event: &Event<'_>) {
+        if let Event::StageEnd { stage, .. } = event {
+            println!("{stage} is done");
+        }
+    }
+}
+
+fn train(out: &Path) -> Result<(Summary, usize), Box<dyn Error>> {
+    let mut config: RunConfig = toml::from_str(include_str!("../run.toml"))?;
+    config.out = out.to_owned();
+    let (_, task) = critique_tasks::build_from_table(config.task.clone())?;
+    let stop = Arc::default();
+    let dir = run(&config, &*task, &Resume::Auto, &stop, &mut Stages)?;
+
+    let mut models = models_after(&dir, &config, &*task, config.stages.len())?;
+    let (actor, critic) = models.pair("actor", "critic")?;
+    let critic = Counted {
+        model: critic,
+        asked: AtomicUsize::new(0),
+    };
+    let problems = task.problems(Split::Test)?;
+    let settings = EvalSettings::greedy("stage2", 1, 72);
+    let evaluation = evaluate(actor, Some(&critic), &*task, &problems, &settings)?;
+    let asked = critic.asked.into_inner();
+    Ok((Summary::new(vec![evaluation.row]), asked))
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let (summary, asked) = train(Path::new("runs/toy-two-stage"))?;
+    println!("{}", summary.to_text());
+    println!("the critic was asked for {asked} critiques");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reward_of_this_crate_is_paid_in_stage_two() {
+        let folder = std::env::temp_dir().join(format!("toy-two-stage-{}", std::process::id()));
+        let (summary, asked) = train(&folder).unwrap();
+        assert_eq!(asked, 40, "one critique a problem");
+        assert_eq!(summary.rows[0].stage, "stage2");
+        let metrics = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        let paid = metrics
+            .lines()
+            .filter(|line| line.contains("rewards/brevity/mean"));
+        assert_eq!(paid.count(), 2, "two steps of stage II");
+    }
+}
