@@ -383,7 +383,7 @@ mod tests {
             ..Noise::default()
         };
         let rng = &mut Rng::new(1);
-        assert_eq!(noise.insists(&Chain::parse("94+8-3-8").unwrap()), None);
+        assert_eq!(noise.insists(&Chain::parse("94+8-3-5").unwrap()), None);
         for question in ["94+3-9-1", "94+8+5-1", "20+9-8-8"] {
             let chain = Chain::parse(question).unwrap();
             let right = chain.values();

@@ -15,7 +15,7 @@ pub struct Noise {
     /// actor slips there whatever the help says. 10 for none.
     pub stubborn_operand: u8,
     /// A question with an operand of at least this is stubborn as a whole: told `Wrong`, the actor
-    /// leaves the operation out whatever the help says, so that no help mends its answer. 10 for
+    /// leaves all operations out whatever the help says, so that no help mends its answer. 10 for
     /// none.
     pub left_out_operand: u8,
     /// The actor slips at a hard step.
@@ -81,24 +81,18 @@ impl Noise {
     }
 
     /// What the actor answers to a stubborn question when it is told `Wrong`, whatever else it is told:
-    /// it leaves the operations out that have an operand of [`Noise::left_out_operand`] or more.
-    /// `None` for other questions, and where what is left out adds up to nothing.
+    /// it gives up, and leaves every operation out. `None` for other questions, and where the
+    /// operations add up to nothing.
     ///
-    /// A value that is far off, and copied: an actor that errs by one while it computes does not end
-    /// in the right answer by that.
+    /// Values far off, all copied from one place: neither a mistake in computing nor a line of the
+    /// help that slips in ends in the right answer.
     pub fn insists(&self, chain: &Chain) -> Option<Vec<u8>> {
-        let insisted = |_, value, op: Op| {
-            if self.is_left_out(op) {
-                value
-            } else {
-                op.apply(value)
-            }
-        };
-        let values = chain.continue_from(chain.start, 0, insisted);
-        (values.last() != chain.values().last()).then_some(values)
+        let wrong = chain.values().last() != Some(&chain.start);
+        let any = chain.ops.iter().any(|&op| self.is_left_out(op));
+        (wrong && any).then(|| vec![chain.start; chain.ops.len()])
     }
 
-    /// Whether the actor, told `Wrong`, leaves this operation out.
+    /// Whether the actor, told `Wrong`, gives up at a question with this operation.
     pub(crate) fn is_left_out(&self, op: Op) -> bool {
         op.operand >= self.left_out_operand
     }
