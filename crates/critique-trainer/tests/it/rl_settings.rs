@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use critique_rewards::{Aggregation, FlatGroups, KlEstimator, KlIn, Whiten};
 use critique_rollout::record::{self, RolloutRecord};
