@@ -87,7 +87,7 @@ function groups() {
     arms.set(arm, [...(arms.get(arm) || []), run]);
   }
   return [...arms].map(([arm, runs]) => ({
-    name: runs.length > 1 ? `${RUNS[runs[0]].label} and ${runs.length - 1} more seeds` : RUNS[runs[0]].label,
+    name: runs.length > 1 ? `${RUNS[runs[0]].label} and ${runs.length - 1} more` : RUNS[runs[0]].label,
     colour: arm % COLOURS, runs,
   }));
 }
@@ -113,7 +113,8 @@ function together(runs, metric) {
   const means = [...steps.values()].map((points) => {
     const values = points.map((point) => point.y);
     const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-    return { ...points[0], y: mean, low: Math.min(...values), high: Math.max(...values) };
+    const spread = values.length > 1 ? { low: Math.min(...values), high: Math.max(...values) } : {};
+    return { ...points[0], y: mean, ...spread };
   });
   return means.sort((a, b) => a.x - b.x);
 }

@@ -39,7 +39,7 @@ function drawEvaluation() {
   const values = rows.flatMap((row) => [figureOf(row, figure).value, ...(figureOf(row, figure).ci95 || [])]);
   const whole = Math.max(...values) <= 1;
   const x = [Math.min(0, ...values), Math.max(whole && figure !== "delta" ? 1 : 0, ...values)];
-  const px = (value) => scale(value, apart(x), left, width - 14);
+  const px = (value) => scale(value, apart(x), left, width - 26);
   const height = 22 * rows.length + 30;
   const picture = svg("svg", { width, height, role: "img", class: "intervals",
     "aria-label": "The figures of the table below with their intervals" });

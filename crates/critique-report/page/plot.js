@@ -19,9 +19,9 @@ function plot({ title, unit, lines, marks, references, width }) {
   for (const line of lines) {
     picture.append(band(frame, line), curve(frame, line));
   }
-  const readout = el("p", { class: "readout" }, "\u00a0");
+  const readout = el("p", { class: "readout" });
   readable(picture, readout, frame, lines, marks);
-  return el("figure", { class: "plot" }, el("figcaption", {}, title), picture, readout, legend(lines));
+  return el("figure", { class: "plot" }, el("figcaption", {}, title), legend(lines), picture, readout);
 }
 
 function scale(value, [low, high], from, to) {
@@ -135,7 +135,7 @@ function curve({ px, py }, line) {
   for (const points of stretches(line.points, "y")) {
     group.append(svg("polyline", { points: way(points, "y"), "stroke-dasharray": DASHES[line.dash] }));
     if (few || points.length === 1) {
-      group.append(points.map((point) => svg("circle", { cx: px(point.x), cy: py(point.y), r: 2 })));
+      group.append(...points.map((point) => svg("circle", { cx: px(point.x), cy: py(point.y), r: 2 })));
     }
   }
   return group;
@@ -176,6 +176,7 @@ function readable(picture, readout, frame, lines, marks) {
   const places = [...new Set(lines.flatMap((line) => line.points.map((point) => point.x)))].sort((a, b) => a - b);
   const cursor = svg("line", { class: "cursor", y1: MARGIN.top, y2: frame.height - MARGIN.bottom, visibility: "hidden" });
   picture.append(cursor);
+  readout.textContent = valuesAt(places[places.length - 1], lines, marks, frame.unit);
   let at = places.length - 1;
   const read = (place) => {
     at = Math.max(0, Math.min(places.length - 1, place));

@@ -114,12 +114,12 @@ function filterBar() {
   return el("form", { class: "filters", "aria-label": "Filters", onsubmit: (event) => event.preventDefault() },
     RUNS.length > 1 ? filterChoice("Run", "run", RUNS.map((run, at) => [String(at), visible(run.label)])) : null,
     filterChoice("Stage or evaluation", "place", places),
-    filterInput("Step from", "stepFrom", "number"), filterInput("to", "stepTo", "number"),
+    el("div", { class: "pair" }, filterInput("Step from", "stepFrom", "number"), filterInput("to", "stepTo", "number")),
     filterChoice("Response", "response", [["correct", "right"], ["not", "not right"], ["wrong", "wrong"], ["unparsed", "no answer"]]),
     filterChoice("Critique", "judgment", [["correct", "says right"], ["wrong", "says wrong"], ["unparsed", "no verdict"], ["score", "gives a score"]]),
     filterChoice("Judged", "judged", [["rightly", "rightly"], ["wrongly", "wrongly"]]),
     filterChoice("Refinement", "transition", [...transitions.map((name) => [name, name]), ["none", "none"]]),
-    filterInput("Reward from", "rewardFrom", "number"), filterInput("to", "rewardTo", "number"),
+    el("div", { class: "pair" }, filterInput("Reward from", "rewardFrom", "number"), filterInput("to", "rewardTo", "number")),
     filterChoice("Problem", "problem", problems.map((problem) => [problem, visible(problem)])),
     filterInput("Text", "text", "search"),
     choice("Order", [["order", "of the run"], ["down", "highest reward"], ["up", "lowest reward"], ["advantage", "largest advantage"]], sort, reader.sort),
@@ -140,7 +140,7 @@ function badge(text, kind) {
 }
 
 function badges(rollout) {
-  const verdict = badge(`response ${WORDS_OF[rollout.verdict]}`, isRight(rollout.verdict) ? "good" : "bad");
+  const verdict = badge(rollout.verdict === "unparsed" ? "no answer" : `response ${WORDS_OF[rollout.verdict]}`, isRight(rollout.verdict) ? "good" : "bad");
   const claim = badge(claimInWords(rollout), claimOf(rollout) === "score" ? "plain" : rollout.judged_rightly ? "good" : "bad");
   const ways = [...new Set(transitionsOf(rollout))].map((way) => badge(way, way.endsWith("right") ? "good" : "bad"));
   const cut = rollout.truncated ? [badge("cut off", "plain")] : [];
@@ -185,9 +185,22 @@ function choose(rollout, told) {
     reader.page = Math.floor(at / A_PAGE);
   }
   drawList();
+  const [list, item] = ["#reader-list ol", "#reader-list [aria-current=true]"].map((name) => document.querySelector(name));
+  if (item) {
+    list.scrollTop = item.offsetTop - list.offsetTop - list.clientHeight / 3;
+  }
   drawDetail();
   if (told) {
     history.replaceState(null, "", linkTo(rollout));
+    showDetail();
+  }
+}
+
+// Where the rollout stands below the list, not beside it, it is brought into view.
+function showDetail() {
+  const [list, detail] = ["reader-list", "reader-detail"].map((name) => document.getElementById(name));
+  if (detail.offsetTop > list.offsetTop) {
+    detail.scrollIntoView();
   }
 }
 
@@ -353,6 +366,9 @@ function follow() {
     choose(rollout, false);
   }
   document.getElementById("rollouts").scrollIntoView();
+  if (rollout) {
+    showDetail();
+  }
 }
 
 function openReader() {

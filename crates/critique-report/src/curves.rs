@@ -45,7 +45,7 @@ impl Curves {
                 stage += 1;
             }
             // The same place in every run, however many of its steps a run has.
-            let middle = (point(first) * width) as f64 + (width as f64 + 1.0) / 2.0;
+            let middle = (point(first) * width) as f64 + f64::midpoint(width as f64, 1.0);
             curves.add(middle, stage, steps);
         }
         curves
@@ -87,9 +87,18 @@ fn derived(step: &StepMetrics) -> Vec<(String, f64)> {
     let speed = || Some(critique_tokens(step)? / step.get("time/rollout").filter(|&t| t > 0.0)?);
     let mean = |a: f64, b: f64| f64::midpoint(a, b);
     let numbers = [
-        ("acc_dis_balanced", both("acc_dis_correct", "acc_dis_incorrect", mean)),
-        ("stayed_right", both("acc_initial", "delta_c2i", |right, lost| right - lost)),
-        ("stayed_wrong", both("acc_initial", "delta_i2c", |right, won| 1.0 - right - won)),
+        (
+            "acc_dis_balanced",
+            both("acc_dis_correct", "acc_dis_incorrect", mean),
+        ),
+        (
+            "stayed_right",
+            both("acc_initial", "delta_c2i", |right, lost| right - lost),
+        ),
+        (
+            "stayed_wrong",
+            both("acc_initial", "delta_i2c", |right, won| 1.0 - right - won),
+        ),
         ("time/critique_tokens_per_second", speed()),
     ];
     let defined = numbers.into_iter();

@@ -88,7 +88,7 @@ fn is_actor_alone(row: &str) -> bool {
 pub(crate) fn headline(run: &Run) -> Option<&Row> {
     let trained = |row: &&Row| rank(&row.stage) == 0 && !row.stage.contains('@');
     let plain = |row: &&Row| !critique_run::rows::stage_and_best(&row.stage).1;
-    let last = run.rows.iter().filter(trained).filter(plain).next_back();
+    let last = run.rows.iter().filter(trained).rfind(plain);
     last.or_else(|| run.rows.iter().rfind(trained))
 }
 
@@ -119,7 +119,9 @@ pub(crate) fn table(runs: &[Run]) -> String {
         return "<p>No evaluation has been made yet.</p>".to_owned();
     }
     let several = runs.len() > 1;
-    let mut html = String::from("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Evaluations\"><table class=\"figures\"><thead><tr><th scope=\"col\">critic</th>");
+    let mut html = String::from(
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Evaluations\"><table class=\"figures\"><thead><tr><th scope=\"col\">critic</th>",
+    );
     if several {
         html.push_str("<th scope=\"col\">run</th>");
     }
@@ -159,7 +161,11 @@ fn line(html: &mut String, row: &Row, label: Option<&str>) {
         Some(temperature) if temperature > 0.0 => format!(" <small>T = {temperature}</small>"),
         _ => String::new(),
     };
-    let _ = write!(html, "<tr><th scope=\"row\">{}{temperature}</th>", Text(&row.stage));
+    let _ = write!(
+        html,
+        "<tr><th scope=\"row\">{}{temperature}</th>",
+        Text(&row.stage)
+    );
     if let Some(label) = label {
         let _ = write!(html, "<td class=\"words\">{}</td>", Text(label));
     }

@@ -66,7 +66,10 @@ mod tests {
     fn data_in_a_script_is_the_same_value_and_ends_no_element() {
         let json = serde_json::to_string(HOSTILE).unwrap();
         let safe = in_script(&json);
-        assert!(!safe.contains(['<', '>', '&']) && !safe.contains(commands), "{safe}");
+        assert!(
+            !safe.contains(['<', '>', '&']) && !safe.contains(commands),
+            "{safe}"
+        );
         assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), HOSTILE);
     }
 }

@@ -16,15 +16,13 @@ pub(crate) fn labels(paths: &[PathBuf]) -> Vec<String> {
         sorted.windows(2).all(|pair| pair[0] != pair[1])
     };
     let mut lengths = (1..=longest).map(of_length);
-    lengths
-        .find(differ)
-        .unwrap_or_else(|| of_length(longest))
+    lengths.find(differ).unwrap_or_else(|| of_length(longest))
 }
 
 fn parts(path: &Path) -> Vec<String> {
-    let parts = path.components().filter(|part| {
-        matches!(part, std::path::Component::Normal(_))
-    });
+    let parts = path
+        .components()
+        .filter(|part| matches!(part, std::path::Component::Normal(_)));
     parts
         .map(|part| part.as_os_str().to_string_lossy().into_owned())
         .collect()

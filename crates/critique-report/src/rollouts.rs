@@ -171,7 +171,10 @@ impl Rollouts {
 
 /// The response that a rollout is about, by its name, and its problem.
 fn names(record: &RolloutRecord) -> (String, String) {
-    let response = record.id.rsplit_once('.').map_or(&*record.id, |(name, _)| name);
+    let response = record
+        .id
+        .rsplit_once('.')
+        .map_or(&*record.id, |(name, _)| name);
     (response.to_owned(), record.problem.clone())
 }
 
@@ -181,7 +184,11 @@ impl Texts {
             return number;
         }
         let number = self.list.len();
-        let longest = if self.bytes < WHOLE_BYTES { LONGEST } else { START };
+        let longest = if self.bytes < WHOLE_BYTES {
+            LONGEST
+        } else {
+            START
+        };
         let kept = match text.char_indices().nth(longest) {
             Some((end, _)) => {
                 self.cut.insert(number, text.chars().count());
@@ -201,12 +208,16 @@ fn sources(run: usize, of: &Run, notes: &mut Vec<String>) -> Vec<Source> {
     let mut sources = Vec::new();
     let rollouts = of.dir.root().join("rollouts");
     let mut stages = folders(&rollouts, notes);
-    let order = |name: &String| of.stages.iter().position(|stage| *name == format!("stage-{}", stage.name));
+    let order = |name: &String| {
+        of.stages
+            .iter()
+            .position(|stage| *name == format!("stage-{}", stage.name))
+    };
     stages.sort_by_key(|name| (order(name).unwrap_or(usize::MAX), name.clone()));
     for stage in stages {
         let folder = rollouts.join(stage);
         let mut files = folders(&folder, notes);
-        files.retain(|name| name.ends_with(".jsonl"));
+        files.retain(|name| name.strip_suffix(".jsonl").is_some());
         files.sort();
         sources.push(Source {
             run,
@@ -225,7 +236,13 @@ fn evaluations(run: usize, of: &Run, notes: &mut Vec<String>) -> Vec<Source> {
         .filter_map(|name| Some(name.strip_suffix(".jsonl")?.to_owned()))
         .collect();
     let order = |name: &String| of.rows.iter().position(|row| row.stage == *name);
-    rows.sort_by_key(|name| (is_control(name), order(name).unwrap_or(usize::MAX), name.clone()));
+    rows.sort_by_key(|name| {
+        (
+            is_control(name),
+            order(name).unwrap_or(usize::MAX),
+            name.clone(),
+        )
+    });
     let source = |row: String| Source {
         run,
         files: vec![of.dir.eval().join(format!("{row}.jsonl"))],

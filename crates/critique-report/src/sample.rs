@@ -132,12 +132,19 @@ mod tests {
             weight: 1.0,
         };
         let shares = source.shares(40, 100 * 32);
-        let names: Vec<&str> = shares.iter().map(|(file, _)| file.to_str().unwrap()).collect();
+        let names: Vec<&str> = shares
+            .iter()
+            .map(|(file, _)| file.to_str().unwrap())
+            .collect();
         assert_eq!(names, ["0", "24", "49", "74", "99"]);
         assert!(shares.iter().all(|(_, count)| *count == 8));
         assert_eq!(source.shares(1, 3200).len(), 1);
         assert_eq!(source.shares(3200, 3200).len(), 100);
-        let some: usize = source.shares(1001, 3200).iter().map(|(_, count)| count).sum();
+        let some: usize = source
+            .shares(1001, 3200)
+            .iter()
+            .map(|(_, count)| count)
+            .sum();
         assert_eq!(some, 1001);
     }
 
@@ -145,7 +152,8 @@ mod tests {
     fn whole_groups_of_the_same_problems_are_taken_whatever_their_order() {
         let of = |order: [&str; 3]| -> Vec<(String, String)> {
             let each = order.into_iter().flat_map(|problem| [problem; 4]);
-            each.map(|problem| (format!("s/0/{problem}/0"), problem.to_owned())).collect()
+            each.map(|problem| (format!("s/0/{problem}/0"), problem.to_owned()))
+                .collect()
         };
         let problems = |rollouts: &[(String, String)]| -> Vec<String> {
             let mut names: Vec<String> = pick(rollouts, 9)

@@ -43,10 +43,7 @@ fn card(run: &Run) -> String {
     if memory > 0.0 {
         lines.push(("most memory", format!("{memory:.0} MiB")));
     }
-    let mut html = format!(
-        "<article class=\"card\"><h3>{}</h3><dl>",
-        Text(&run.label)
-    );
+    let mut html = format!("<article class=\"card\"><h3>{}</h3><dl>", Text(&run.label));
     for (name, value) in lines {
         let _ = write!(html, "<div><dt>{name}</dt><dd>{value}</dd></div>");
     }
@@ -64,7 +61,12 @@ fn came_to(row: &Row) -> String {
         "<p class=\"row\">Last evaluation: <b>{}</b></p><dl>",
         Text(&row.stage)
     );
-    for metric in [Metric::AccInitial, Metric::AccRefined, Metric::AccDisBalanced, Metric::ParseRate] {
+    for metric in [
+        Metric::AccInitial,
+        Metric::AccRefined,
+        Metric::AccDisBalanced,
+        Metric::ParseRate,
+    ] {
         let name = match metric {
             Metric::AccDisBalanced => "Acc@Dis, balanced",
             metric => metric.heading(),
@@ -96,7 +98,9 @@ fn progress(run: &Run) -> String {
     };
     let planned = run.config.as_ref().map(|config| &config.stages);
     let last = planned.and_then(|stages| stages.last());
-    let of = stage.planned.map_or(String::new(), |steps| format!(" of {steps}"));
+    let of = stage
+        .planned
+        .map_or(String::new(), |steps| format!(" of {steps}"));
     let is_last = last.is_some_and(|last| last.name() == stage.name);
     let end = match (is_last, stage.planned) {
         (true, Some(steps)) if stage.done >= steps => ": all steps done",
@@ -145,8 +149,16 @@ fn settings_of(runs: &[Run], settings: &[&Setting], several: bool, about: &str) 
     for setting in settings {
         let differs = several && !setting.is_shared();
         let class = if differs { " class=\"differs\"" } else { "" };
-        let mark = if differs { " <small>differs</small>" } else { "" };
-        let _ = write!(html, "<tr{class}><th scope=\"row\">{}{mark}</th>", Text(&setting.key));
+        let mark = if differs {
+            " <small>differs</small>"
+        } else {
+            ""
+        };
+        let _ = write!(
+            html,
+            "<tr{class}><th scope=\"row\">{}{mark}</th>",
+            Text(&setting.key)
+        );
         for value in std::iter::once(&setting.default).chain(&setting.values) {
             let value = value.as_deref().unwrap_or("–");
             let _ = write!(html, "<td>{}</td>", Text(value));
@@ -176,33 +188,50 @@ pub(crate) fn times(runs: &[Run]) -> String {
 
 fn time_line(label: &str, stage: &Stage) -> String {
     let costs = &stage.costs;
-    let share = |seconds: f64| match stage.rl && costs.seconds > 0.0 {
-        true => format!("{:.0} %", 100.0 * seconds / costs.seconds),
-        false => "–".to_owned(),
+    let share = |seconds: f64| ratio(100.0 * seconds, costs.seconds, 0, " %");
+    let share = |seconds: f64| {
+        if stage.rl {
+            share(seconds)
+        } else {
+            NONE.to_owned()
+        }
     };
-    let ratio = |a: f64, b: f64, decimals: usize| match b > 0.0 {
-        true => format!("{:.decimals$}", a / b),
-        false => "–".to_owned(),
+    let busy = if stage.rl {
+        costs.rollout
+    } else {
+        costs.seconds
     };
-    let busy = if stage.rl { costs.rollout } else { costs.seconds };
-    let of = stage.planned.map_or(String::new(), |steps| format!(" of {steps}"));
+    let of = stage
+        .planned
+        .map_or(String::new(), |steps| format!(" of {steps}"));
     let cells = [
         format!("{}{of}", stage.done),
         duration(costs.seconds),
-        ratio(costs.seconds, stage.done as f64, 2),
+        ratio(costs.seconds, stage.done as f64, 2, ""),
         share(costs.rollout),
         share(costs.score),
         share(costs.train),
         format!("{:.0}", costs.tokens),
-        ratio(costs.tokens, busy, 0),
-        if costs.memory_mb > 0.0 { format!("{:.0}", costs.memory_mb) } else { "–".to_owned() },
+        ratio(costs.tokens, busy, 0, ""),
+        ratio(costs.memory_mb, 1.0, 0, ""),
     ];
-    let cells: String = cells.iter().map(|cell| format!("<td>{cell}</td>")).collect();
     format!(
-        "<tr><td class=\"words\">{}</td><th scope=\"row\">{}</th>{cells}</tr>",
+        "<tr><td class=\"words\">{}</td><th scope=\"row\">{}</th><td>{}</td></tr>",
         Text(label),
-        Text(&stage.name)
+        Text(&stage.name),
+        cells.join("</td><td>")
     )
+}
+
+/// What stands where there is no number.
+const NONE: &str = "–";
+
+fn ratio(a: f64, b: f64, decimals: usize, unit: &str) -> String {
+    if a > 0.0 && b > 0.0 {
+        format!("{:.decimals$}{unit}", a / b)
+    } else {
+        NONE.to_owned()
+    }
 }
 
 #[cfg(test)]

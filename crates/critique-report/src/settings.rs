@@ -38,7 +38,12 @@ pub(crate) fn settings(runs: &[Run]) -> Vec<Setting> {
     let mut values: Vec<BTreeMap<String, (String, Vec<Key>)>> = Vec::new();
     for run in runs {
         let mut flat = Vec::new();
-        flatten(&Value::Table(run.table.clone()), &mut Vec::new(), "", &mut flat);
+        flatten(
+            &Value::Table(run.table.clone()),
+            &mut Vec::new(),
+            "",
+            &mut flat,
+        );
         for (name, _, _) in &flat {
             if known.insert(name.clone()) {
                 order.push(name.clone());
@@ -49,7 +54,9 @@ pub(crate) fn settings(runs: &[Run]) -> Vec<Setting> {
     }
     let setting = |key: String| {
         let found = values.iter().map(|run| run.get(&key));
-        let texts: Vec<_> = found.map(|found| found.map(|(text, _)| text.clone())).collect();
+        let texts: Vec<_> = found
+            .map(|found| found.map(|(text, _)| text.clone()))
+            .collect();
         let of = texts.iter().position(Option::is_some).unwrap_or(0);
         let path = values[of].get(&key).map(|(_, path)| path.as_slice());
         Setting {
@@ -85,7 +92,12 @@ enum Key {
 }
 
 /// Every value that is no table: its name, its place, and itself as text.
-fn flatten(value: &Value, path: &mut Vec<Key>, name: &str, flat: &mut Vec<(String, Vec<Key>, String)>) {
+fn flatten(
+    value: &Value,
+    path: &mut Vec<Key>,
+    name: &str,
+    flat: &mut Vec<(String, Vec<Key>, String)>,
+) {
     let below = |key: &str| {
         if name.is_empty() {
             key.to_owned()
@@ -183,7 +195,10 @@ mod tests {
 
     #[test]
     fn a_default_is_what_the_file_means_without_the_setting() {
-        assert_eq!(default_of(&path("stages.0.clip_low")).as_deref(), Some("0.2"));
+        assert_eq!(
+            default_of(&path("stages.0.clip_low")).as_deref(),
+            Some("0.2")
+        );
         let gate = default_of(&path("stages.0.rewards.mode.gated.wrong"));
         assert_eq!(gate.as_deref(), Some("\"additive\""));
         assert_eq!(default_of(&path("stages.0.steps")), None);

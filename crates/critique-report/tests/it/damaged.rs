@@ -19,8 +19,15 @@ fn damaged_files_are_named_and_the_rest_is_shown() {
         fs::write(in_run(name), text + more).unwrap();
     };
     append("metrics.jsonl", "{\"step\": 11, \"sta");
-    append("rollouts/stage-stage1/step-000000.jsonl", "{\"version\":1}\n");
-    fs::write(in_run("eval/summary.json"), "{\"version\": 7, \"rows\": []}").unwrap();
+    append(
+        "rollouts/stage-stage1/step-000000.jsonl",
+        "{\"version\":1}\n",
+    );
+    fs::write(
+        in_run("eval/summary.json"),
+        "{\"version\": 7, \"rows\": []}",
+    )
+    .unwrap();
     fs::write(in_run("config.resolved.toml"), "seed = 'x'").unwrap();
 
     let report = report(&[&folder.root]);
@@ -61,7 +68,10 @@ fn a_folder_without_a_run_is_told_and_only_that_is_fatal() {
     assert!(both.notes()[0].contains("is no run folder"));
     let none = Report::of(&[nothing], &Options::default()).unwrap_err();
     let text = none.to_string();
-    assert!(text.starts_with("none of the folders holds a run: `"), "{text}");
+    assert!(
+        text.starts_with("none of the folders holds a run: `"),
+        "{text}"
+    );
     assert!(text.contains("it has no `config.resolved.toml`"), "{text}");
 }
 
@@ -70,7 +80,11 @@ fn a_run_that_has_just_begun_has_a_page() {
     let under = tempfile::tempdir().unwrap();
     let root: PathBuf = under.path().join("new");
     fs::create_dir(&root).unwrap();
-    fs::write(root.join("config.resolved.toml"), crate::support::run_file(3, "1e-4")).unwrap();
+    fs::write(
+        root.join("config.resolved.toml"),
+        crate::support::run_file(3, "1e-4"),
+    )
+    .unwrap();
     let report = report(&[&root]);
     assert!(report.notes().is_empty(), "{:?}", report.notes());
     let html = report.to_html();

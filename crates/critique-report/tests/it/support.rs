@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use critique_core::{Judgment, Verdict};
 use critique_eval::{Outcome, Row, Summary};
 use critique_report::{Options, Report};
-use critique_rollout::record::{self, RefinementRecord, VERSION};
 use critique_rollout::RolloutRecord;
+use critique_rollout::record::{self, RefinementRecord, VERSION};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -107,7 +107,12 @@ fn outcome(record: &RolloutRecord) -> Outcome {
 
 /// A rollout about problem `problem`, the critique of this number, of a step of `stage1`.
 pub(crate) fn rollout(step: u64, problem: &str, sibling: usize) -> RolloutRecord {
-    named(&format!("stage1/{step}/{problem}/0.{sibling}"), "stage1", step, problem)
+    named(
+        &format!("stage1/{step}/{problem}/0.{sibling}"),
+        "stage1",
+        step,
+        problem,
+    )
 }
 
 /// A rollout of an evaluation.
