@@ -100,9 +100,13 @@ impl Rollouts {
         };
         for (at, places) in places(&counts, &weights, limit).into_iter().enumerate() {
             let source = &sources[at];
+            // Whole groups seldom fill a file's share; the next file gets what is left of it.
+            let mut left = 0;
             for (file, share) in source.shares(places, counts[at]) {
-                let room = limit - read.list.len();
-                read.add_file(source, file, share.min(room), notes);
+                let before = read.list.len();
+                let share = share.saturating_add(left).min(limit - before);
+                read.add_file(source, file, share, notes);
+                left = share - (read.list.len() - before);
             }
         }
         read

@@ -127,16 +127,27 @@ fn flatten(
     }
 }
 
-/// What a setting is in the same run file without it. Where it cannot be left out by itself, the
-/// table around it is.
+/// What a setting is in the same run file without it, or without a table around it: one that says
+/// how another choice is made, such as `gated` in place of `"additive"`, has that choice by default.
 fn default(table: &Table, path: &[Key]) -> Option<String> {
-    (1..=path.len()).rev().find_map(|length| {
-        let mut without = Value::Table(table.clone());
-        remove(&mut without, &path[..length])?;
-        let read: RunConfig = without.try_into().ok()?;
-        let resolved: Table = toml::from_str(&toml::to_string(&read).ok()?).ok()?;
-        Some(nearest(&Value::Table(resolved), path))
-    })?
+    let mut own = None;
+    for length in (1..=path.len()).rev() {
+        let read = without(table, &path[..length]);
+        match read.and_then(|read| nearest(&read, path)) {
+            Some((choice, true)) => return Some(choice),
+            Some((value, false)) => own = own.or(Some(value)),
+            None => {}
+        }
+    }
+    own
+}
+
+/// The resolved run file without what stands at this place; nothing where it cannot be without.
+fn without(table: &Table, path: &[Key]) -> Option<Value> {
+    let mut rest = Value::Table(table.clone());
+    remove(&mut rest, path)?;
+    let read: RunConfig = rest.try_into().ok()?;
+    toml::from_str(&toml::to_string(&read).ok()?).ok()
 }
 
 fn remove(value: &mut Value, path: &[Key]) -> Option<()> {
@@ -148,10 +159,10 @@ fn remove(value: &mut Value, path: &[Key]) -> Option<()> {
     }
 }
 
-/// The value at this place, or what stands in place of the table around it.
-fn nearest(value: &Value, path: &[Key]) -> Option<String> {
+/// The value at this place, or what stands in place of a table around it, and whether it is that.
+fn nearest(value: &Value, path: &[Key]) -> Option<(String, bool)> {
     let Some((first, rest)) = path.split_first() else {
-        return Some(value.to_string());
+        return Some((value.to_string(), false));
     };
     let below = match first {
         Key::Name(name) => value.get(name.as_str()),
@@ -160,7 +171,7 @@ fn nearest(value: &Value, path: &[Key]) -> Option<String> {
     match below {
         Some(below) => nearest(below, rest),
         None if value.is_table() || value.is_array() => None,
-        None => Some(value.to_string()),
+        None => Some((value.to_string(), true)),
     }
 }
 

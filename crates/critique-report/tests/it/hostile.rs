@@ -15,7 +15,7 @@ const HOSTILE: [&str; 6] = [
 fn hostile_rollouts() -> Vec<critique_rollout::RolloutRecord> {
     let of = |(at, text): (usize, &&str)| {
         let mut record = rollout(0, "2+2", at);
-        text.clone_into(&mut record.question);
+        record.question = format!("{text} question");
         record.gold = format!("{text} gold");
         record.response = format!("{text} response");
         record.critique = format!("{text} critique");
