@@ -127,7 +127,7 @@ def curves(browser, path):
         plot.locator("svg[role=img]").focus()
         page.keyboard.press("Home")
         check("step 11, stage1: " in plot.locator(".readout").inner_text(), "arrow keys read values off a curve")
-        page.get_by_label("Stage", exact=True).select_option("sft")
+        page.locator("#curves-controls select").first.select_option("sft")
         check(page.locator("figure.plot", has_text="Loss").count() == 1 and page.locator("figure.plot", has_text="Acc@Dis").count() == 0, "a stage can be looked at alone")
 
 
