@@ -57,7 +57,7 @@ function plain(text) {
 }
 
 const OF_STEP = /^[\s*_#>-]*correctness of the step\b\W*(correct|wrong)\b/i;
-const OF_ANSWER = /^[\s*_#>-]*correctness of the final answer\b\W*(correct|wrong)?/i;
+const OF_ANSWER = /^[\s*_#>-]*correctness of the final answer\b\W*(?:(correct|wrong)\b)?/i;
 
 // A critique with its verdicts marked, a line each.
 function marked(text) {

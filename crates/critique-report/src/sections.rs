@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn durations_are_said_as_people_say_them() {
-        assert_eq!(duration(3.14159), "3.1 s");
+        assert_eq!(duration(3.06), "3.1 s");
         assert_eq!(duration(125.0), "2 min 5 s");
         assert_eq!(duration(7260.0), "2 h 1 min");
     }
