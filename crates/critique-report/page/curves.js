@@ -149,8 +149,10 @@ function linesOf(panel) {
   }))).filter((line) => line.points.length > 0);
 }
 
-function stagesShown() {
-  const first = [...view.runs].sort((a, b) => a - b)[0];
+// Stages are marked as the first run has them that has something in the panel.
+function stagesOf(panel) {
+  const runs = [...view.runs].sort((a, b) => a - b);
+  const first = runs.find((run) => panel.metrics.some(([metric]) => pointsOf(run, metric).length > 0));
   return first === undefined ? [] : RUNS[first].stages;
 }
 
@@ -162,13 +164,12 @@ function drawCurves() {
   const wide = host.clientWidth;
   const columns = Math.max(1, Math.floor(wide / 330));
   const width = Math.floor((wide - 16 * (columns - 1)) / columns) - 22;
-  const marks = stagesShown();
   const sections = panelsWithData().map(([heading, panels]) => {
     const drawn = panels.map((panel) => ({ ...panel, lines: linesOf(panel) })).filter((panel) => panel.lines.length);
     if (!drawn.length) return null;
     const details = el("details", { class: "panel-group", open: !folded.get(heading) },
       el("summary", {}, el("h3", {}, heading)),
-      el("div", { class: "panels" }, drawn.map((panel) => plot({ ...panel, marks, width: Math.max(240, width) }))));
+      el("div", { class: "panels" }, drawn.map((panel) => plot({ ...panel, marks: stagesOf(panel), width: Math.max(240, width) }))));
     details.addEventListener("toggle", () => folded.set(heading, !details.open));
     return details;
   });
@@ -215,6 +216,6 @@ function runChoices() {
     return el("label", { class: "run" }, box, sample(colour, 0), visible(run.label));
   });
   const names = new Set(RUNS.map((run) => run.stages.map((stage) => `${stage.name} ${stage.first}`).join()));
-  const note = names.size > 1 ? el("p", { class: "about" }, "Stages are marked where the first of the runs shown has them.") : null;
+  const note = names.size > 1 ? el("p", { class: "about" }, "Where stages differ between runs, a plot marks those of the first run in it.") : null;
   host.replaceChildren(el("fieldset", {}, el("legend", {}, "Runs"), boxes), ...(note ? [note] : []));
 }
