@@ -375,7 +375,7 @@ function openReader() {
   const host = document.getElementById("reader");
   const { total, exact } = DATA.rollouts;
   if (!ALL.length) {
-    host.replaceChildren(el("p", {}, total ? "None of the rollouts could be read." : "These runs have recorded no rollouts (save.rollouts_every)."));
+    host.replaceChildren(el("p", {}, total ? `This page holds none of the ${count(total)} rollouts.` : "These runs have recorded no rollouts (save.rollouts_every)."));
     return;
   }
   const cut = ALL.length < total
