@@ -43,6 +43,7 @@ mod out;
 mod progress;
 mod quickstart;
 mod replay;
+mod report;
 mod run_file;
 mod score;
 mod session;
@@ -80,6 +81,7 @@ enum Command {
     Eval(eval::Args),
     Compare(compare::Args),
     Replay(replay::Args),
+    Report(report::Args),
     Critique(critique::Args),
     Generate(generate::Args),
     Score(score::Args),
@@ -103,6 +105,7 @@ pub fn main() -> ExitCode {
         Command::Eval(args) => eval::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Critique(args) => critique::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Score(args) => score::run(&args),

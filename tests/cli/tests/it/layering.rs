@@ -205,6 +205,15 @@ fn each_layer_knows_those_below_it_only() {
                 "critique-eval",
             ],
         ),
+        (
+            "critique-report",
+            &[
+                "critique-core",
+                "critique-rollout",
+                "critique-eval",
+                "critique-run",
+            ],
+        ),
     ];
     for (name, below) in allowed {
         let below: BTreeSet<&str> = below.iter().copied().collect();

@@ -13,6 +13,7 @@ mod models;
 mod quickstart;
 #[cfg(unix)]
 mod replay;
+mod report;
 mod resume;
 mod rl;
 mod support;

@@ -1,0 +1,14 @@
+evaluationPlot();
+curvesControls();
+drawCurves();
+openReader();
+
+let wide = window.innerWidth;
+window.addEventListener("resize", later(() => {
+  // A phone's bars come and go and change the height alone.
+  if (window.innerWidth !== wide) {
+    wide = window.innerWidth;
+    drawEvaluation();
+    drawCurves();
+  }
+}, 150));
