@@ -405,9 +405,14 @@ fn bracketed(body: &str, from: usize, number: &Range<usize>) -> Option<Found> {
 fn group(body: &str, from: usize, number: &Range<usize>) -> Option<Range<usize>> {
     const LONGEST: usize = 120;
     let part = |c: char| c.is_ascii_digit() || " ,./-+()[]{}\u{2212}\u{221e}".contains(c);
-    let left = body[from..number.start].trim_end_matches(part).len() + from;
-    let right = body[number.end..].trim_start_matches(part).len();
-    let run = &body[left..body.len() - right];
+    // Nothing further away can be in brackets that are short enough.
+    let first = body.floor_char_boundary(number.end.saturating_sub(LONGEST));
+    let first = first.clamp(from, number.start);
+    let last = body.ceil_char_boundary((number.start + LONGEST).min(body.len()));
+    let last = last.max(number.end);
+    let left = body[first..number.start].trim_end_matches(part).len() + first;
+    let right = body[number.end..last].trim_start_matches(part).len();
+    let run = &body[left..last - right];
     let opens = run
         .char_indices()
         .take_while(|(at, _)| left + at < number.start)
