@@ -51,10 +51,6 @@ impl RunConfig {
             let message = "`models.actor` is missing: rollouts and evaluation need it";
             return Err(Misfit::new("models.actor", message));
         }
-        if self.stages.is_empty() {
-            let message = "`stages` is empty; expected at least one";
-            return Err(Misfit::new("stages", message));
-        }
         Ok(())
     }
 

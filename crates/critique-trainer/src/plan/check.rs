@@ -24,6 +24,10 @@ use crate::stage::sft;
 /// Names the setting, what was found, and what would do; or the file and its line.
 pub fn check(config: &RunConfig, task: &dyn Task) -> Result<(), TrainError> {
     config.check()?;
+    if config.stages.is_empty() {
+        let message = "`stages` is empty; expected at least one";
+        return Err(Misfit::new("stages", message).into());
+    }
     for (name, source) in &config.models {
         model(name, source, task)?;
     }
