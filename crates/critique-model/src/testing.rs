@@ -8,11 +8,6 @@
 //!     Box::new(CpuEngine::new(config, weights, 1).unwrap()) as Box<dyn Engine>
 //! });
 //! ```
-#![expect(
-    clippy::missing_panics_doc,
-    reason = "these are assertions; panics are how they speak"
-)]
-
 use critique_core::{AdamW, LoraConfig, Request, Sampling};
 
 use crate::config::{Architecture, ModelConfig, Rope};
@@ -47,6 +42,10 @@ type Make<'a> = &'a dyn Fn(&ModelConfig, NamedTensors) -> Box<dyn Engine>;
 
 /// Asserts all that the loop around an engine relies on: scores, gradients, updates, forks,
 /// optimizer state, adapters, sampling and errors. It takes well under a second on a CPU.
+///
+/// # Panics
+///
+/// When the engine does not hold the contract.
 pub fn assert_engine_contract(
     tolerance: Tolerance,
     make: impl Fn(&ModelConfig, NamedTensors) -> Box<dyn Engine>,

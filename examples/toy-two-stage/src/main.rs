@@ -79,7 +79,7 @@ impl Observer for Stages {
 
 fn train(out: &Path) -> Result<(Summary, usize), Box<dyn Error>> {
     let mut config: RunConfig = toml::from_str(include_str!("../run.toml"))?;
-    config.out = out.to_owned();
+    out.clone_into(&mut config.out);
     let (_, task) = critique_tasks::build_from_table(config.task.clone())?;
     let stop = Arc::default();
     let dir = run(&config, &*task, &Resume::Auto, &stop, &mut Stages)?;

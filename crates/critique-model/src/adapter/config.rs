@@ -50,7 +50,7 @@ impl PeftConfig {
             .iter()
             .map(|name| Ok((name.clone(), self.layer(name)?)));
         let mut layers = settings.collect::<Result<BTreeMap<_, _>, String>>()?;
-        let mut lora = self.plain(self.targets.short(&adapted, model));
+        let mut lora = self.plain(Targets::short(&adapted, model));
         // Where all layers have the same settings, these are the adapter's.
         let first = layers.values().next().copied();
         if let Some(first) = first.filter(|first| layers.values().all(|it| it == first)) {

@@ -16,7 +16,7 @@ const STEPS: usize = 10_000;
 
 /// The fields that choose layers.
 pub(super) struct Targets {
-    targets: Rule,
+    chosen: Rule,
     excluded: Option<Rule>,
     /// Numbers of the blocks, where not all are meant.
     blocks: Option<BTreeSet<u64>>,
@@ -50,7 +50,7 @@ impl Targets {
             return Err(message.to_owned());
         }
         Ok(Self {
-            targets,
+            chosen: targets,
             excluded: Rule::read(fields, "exclude_modules")?,
             blocks,
             lists: lists(fields)?,
@@ -86,7 +86,7 @@ impl Targets {
 
     /// The layers in the fewest words: by the last parts of their names where these say it all.
     /// A list that does keeps its order.
-    pub(super) fn short(&self, layers: &[String], model: &ModelConfig) -> Vec<String> {
+    pub(super) fn short(layers: &[String], model: &ModelConfig) -> Vec<String> {
         let last = |name: &String| name.rsplit('.').next().map(str::to_owned);
         let lasts: BTreeSet<_> = layers.iter().filter_map(last).collect();
         if layers.len() != lasts.len() * model.layers {
@@ -102,11 +102,11 @@ impl Targets {
         {
             return Ok(false);
         }
-        Ok(self.targets.means(module)? && self.is_in_blocks(module)?)
+        Ok(self.chosen.means(module)? && self.is_in_blocks(module)?)
     }
 
     fn is_in_blocks(&self, module: &str) -> Result<bool, String> {
-        let (Some(blocks), Rule::Names(names)) = (&self.blocks, &self.targets) else {
+        let (Some(blocks), Rule::Names(names)) = (&self.blocks, &self.chosen) else {
             return Ok(true);
         };
         // A layer that is named in full is meant whatever its block.
@@ -205,15 +205,15 @@ pub(super) struct Expression {
 impl Expression {
     /// One for whole names.
     fn new(field: &'static str, text: &str) -> Result<Self, String> {
-        Self::compile(field, text, format!(r"\A(?:{text})\z"))
+        Self::compile(field, text, &format!(r"\A(?:{text})\z"))
     }
 
     /// One for whole names, or for what stands behind a dot in them.
     pub(super) fn of_end(field: &'static str, text: &str) -> Result<Self, String> {
-        Self::compile(field, text, format!(r"\A(?:.*\.)?(?:{text})\z"))
+        Self::compile(field, text, &format!(r"\A(?:.*\.)?(?:{text})\z"))
     }
 
-    fn compile(field: &'static str, text: &str, whole: String) -> Result<Self, String> {
+    fn compile(field: &'static str, text: &str, whole: &str) -> Result<Self, String> {
         let unread = |why: String| {
             let text = shown(text);
             format!("field `{field}` holds `{text}`, which cannot be read as an expression: {why}")
@@ -221,7 +221,7 @@ impl Expression {
         if text.len() > LONGEST {
             return Err(unread(format!("it has more than {LONGEST} bytes")));
         }
-        let compiled = RegexBuilder::new(&whole).backtrack_limit(STEPS).build();
+        let compiled = RegexBuilder::new(whole).backtrack_limit(STEPS).build();
         Ok(Self {
             field,
             text: text.to_owned(),

@@ -327,8 +327,8 @@ impl<'a> Fields<'a> {
 
     /// One token id or a list of them; `None` when the field is absent, no ids when it is null.
     fn ids(&self, name: &str) -> Result<Option<Vec<u32>>, String> {
-        let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
         const MOST: usize = 1000;
+        let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
         let ids = self.wanted(name, "a token id or a list of them", |value| match value {
             Value::Array(ids) if ids.len() > MOST => None,
             Value::Array(ids) => ids.iter().map(id).collect(),

@@ -188,6 +188,7 @@ fn the_older_name_of_the_rope_type_is_read() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_is_not_supported_is_refused_by_field_and_value() {
     let cases = [
         (

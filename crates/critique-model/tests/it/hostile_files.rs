@@ -150,6 +150,7 @@ fn tensor(dtype: &str, shape: &Value, offsets: &Value) -> Value {
 }
 
 /// Headers that say what cannot be, each of tensors that take 64 bytes.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn header_cases() -> Vec<Case> {
     let far = u64::MAX;
     let one = |dtype, shape: Value, offsets: Value| json!({ "a": tensor(dtype, &shape, &offsets) });
@@ -293,6 +294,7 @@ fn header_cases() -> Vec<Case> {
 }
 
 /// Headers and files that are no JSON, too long, too short, or say one thing twice.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn whole_file_cases() -> Vec<Case> {
     let raw = |name: &str, says, header: Vec<u8>, bytes| {
         case(format!("file: {name}"), WEIGHTS, says, move |dir| {
@@ -507,7 +509,7 @@ fn index_cases() -> Vec<Case> {
         ("itself", "", json!({ "model.norm.weight": INDEX })),
     ] {
         cases.push(case(format!("index: {name}"), INDEX, says, move |dir| {
-            write_index(dir, &map)
+            write_index(dir, &map);
         }));
     }
     cases.push(case(

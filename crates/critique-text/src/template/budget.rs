@@ -47,13 +47,13 @@ pub(super) fn within<T: Send + 'static>(
             Ok(done) => return done.map_err(|error| told(context, error)),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
-                return Err(other(context, "it ended in a panic".to_owned()));
+                return Err(other(context, "it ended in a panic"));
             }
         }
     }
     let time = TURN * TURNS;
     let message = format!("it takes more than its budget of {} s", time.as_secs());
-    Err(other(context, message))
+    Err(other(context, &message))
 }
 
 fn told(context: &str, error: Error) -> TextError {
@@ -63,7 +63,7 @@ fn told(context: &str, error: Error) -> TextError {
             "it takes more than its budget of {STEPS} steps and {bytes} MB, which grows with the \
              messages"
         );
-        return other(context, message);
+        return other(context, &message);
     }
     TextError::Refused {
         context: context.to_owned(),
@@ -71,7 +71,7 @@ fn told(context: &str, error: Error) -> TextError {
     }
 }
 
-fn other(context: &str, message: String) -> TextError {
+fn other(context: &str, message: &str) -> TextError {
     TextError::Other {
         message: format!("{context}: {message}"),
     }

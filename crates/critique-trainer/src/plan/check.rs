@@ -195,6 +195,7 @@ fn reinforced(
 /// # Errors
 ///
 /// When none of a phase fits its model, when problems cannot be read, or as `measure`.
+#[expect(clippy::type_complexity, reason = "a closure, named nowhere else")]
 pub fn measure_prompts<E: From<TrainError> + From<Misfit>>(
     config: &RunConfig,
     task: &dyn Task,

@@ -160,9 +160,11 @@ impl<'a> RlContext<'a> {
             step: step as u64,
         };
         let sampled = self.batch(step, &seeds, critic, baseline);
-        let batch = sampled.map_err(|error| match error.is_stop() {
-            true => TrainError::StoppedBeforeStep,
-            false => error,
+        let batch = sampled.map_err(|error| {
+            if error.is_stop() {
+                return TrainError::StoppedBeforeStep;
+            }
+            error
         })?;
         let train = Instant::now();
         memory::forget_peak();
