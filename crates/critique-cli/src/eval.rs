@@ -238,11 +238,7 @@ fn evaluate(args: &Args, actor: &Path, task: &str) -> Result<Summary, Failure> {
         args.max_new_tokens,
     );
     settings.samples = usize::from(args.samples);
-    let seeds = Seeds {
-        run: args.seed,
-        stage: "eval",
-        step: 0,
-    };
+    let seeds = Seeds::of_evaluation(args.seed);
     out::tell(format!("responses to {} problems", problems.len()));
     let responses = respond(
         &actor,

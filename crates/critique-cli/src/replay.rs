@@ -52,7 +52,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let id: RolloutId = args.id.parse().map_err(Failure::usage)?;
     let dir = RunDir::existing(&args.run)?;
-    let mut config = read_config(&dir.config())?;
+    let mut config = read_config(&dir)?;
     if let Some(threads) = args.threads {
         config.threads = threads;
     }

@@ -62,11 +62,7 @@ impl EvalSettings {
     }
 
     fn seeds(&self) -> Seeds<'static> {
-        Seeds {
-            run: self.seed,
-            stage: "eval",
-            step: 0,
-        }
+        Seeds::of_evaluation(self.seed)
     }
 }
 

@@ -223,6 +223,22 @@ pub enum Metric {
 }
 
 impl Metric {
+    /// Columns of tables of evaluations, in their order.
+    pub const COLUMNS: [Self; 12] = [
+        Self::AccInitial,
+        Self::AccRefined,
+        Self::Delta,
+        Self::DeltaC2i,
+        Self::DeltaI2c,
+        Self::AccDis,
+        Self::ConstantFloor,
+        Self::AccDisBalanced,
+        Self::AccDisCorrect,
+        Self::AccDisIncorrect,
+        Self::AccDisParsed,
+        Self::ParseRate,
+    ];
+
     /// Every metric.
     pub const ALL: [Self; 19] = [
         Self::AccInitial,

@@ -5,22 +5,6 @@ use comfy_table::{CellAlignment, LineStyle, Table, TableStyle, presets};
 use crate::metrics::Metric;
 use crate::summary::{Row, Summary};
 
-/// Columns, the sign always shown where it may be either.
-const COLUMNS: [Metric; 12] = [
-    Metric::AccInitial,
-    Metric::AccRefined,
-    Metric::Delta,
-    Metric::DeltaC2i,
-    Metric::DeltaI2c,
-    Metric::AccDis,
-    Metric::ConstantFloor,
-    Metric::AccDisBalanced,
-    Metric::AccDisCorrect,
-    Metric::AccDisIncorrect,
-    Metric::AccDisParsed,
-    Metric::ParseRate,
-];
-
 /// Heading of the line with what a row's rates say.
 const LEANS: &str = "leans";
 
@@ -34,7 +18,7 @@ impl Summary {
         table.set_header(std::iter::once("%".to_owned()).chain(self.rows.iter().map(name)));
         let counts = self.rows.iter().map(|row| row.n.to_string());
         table.add_row(std::iter::once("n".to_owned()).chain(counts));
-        for metric in COLUMNS {
+        for metric in Metric::COLUMNS {
             let cells = self.rows.iter().map(|row| cell(row, metric, "\n"));
             table.add_row(std::iter::once(metric.heading().to_owned()).chain(cells));
         }
@@ -47,10 +31,10 @@ impl Summary {
     /// with 95 % intervals.
     pub fn to_markdown(&self) -> String {
         let mut table = empty(presets::ASCII_MARKDOWN);
-        let headings = COLUMNS.iter().map(|metric| metric.heading());
+        let headings = Metric::COLUMNS.iter().map(|metric| metric.heading());
         table.set_header(["critic", "n"].into_iter().chain(headings).chain([LEANS]));
         for row in &self.rows {
-            let cells = COLUMNS.iter().map(|metric| cell(row, *metric, " "));
+            let cells = Metric::COLUMNS.iter().map(|metric| cell(row, *metric, " "));
             let cells = [name(row), row.n.to_string()].into_iter().chain(cells);
             table.add_row(cells.chain([leans(row)]));
         }

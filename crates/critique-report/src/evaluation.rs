@@ -10,22 +10,6 @@ use crate::html::Text;
 use crate::rollouts::is_control;
 use crate::run::Run;
 
-/// Columns of the table.
-const COLUMNS: [Metric; 12] = [
-    Metric::AccInitial,
-    Metric::AccRefined,
-    Metric::Delta,
-    Metric::DeltaC2i,
-    Metric::DeltaI2c,
-    Metric::AccDis,
-    Metric::ConstantFloor,
-    Metric::AccDisBalanced,
-    Metric::AccDisCorrect,
-    Metric::AccDisIncorrect,
-    Metric::AccDisParsed,
-    Metric::ParseRate,
-];
-
 /// What can be plotted.
 const PLOTTED: [Metric; 6] = [
     Metric::AccRefined,
@@ -126,7 +110,7 @@ pub(crate) fn table(runs: &[Run]) -> String {
         html.push_str("<th scope=\"col\">run</th>");
     }
     html.push_str("<th scope=\"col\">n</th>");
-    for metric in COLUMNS {
+    for metric in Metric::COLUMNS {
         let _ = write!(html, "<th scope=\"col\">{}</th>", Text(metric.heading()));
     }
     html.push_str("<th scope=\"col\">leans</th></tr></thead>");
@@ -148,7 +132,7 @@ fn heading(html: &mut String, rank: usize, several: bool, close: bool) {
         0 => "Trained critics",
         _ => "Floors and ceilings: the actor alone, and critics that are no models",
     };
-    let columns = COLUMNS.len() + 3 + usize::from(several);
+    let columns = Metric::COLUMNS.len() + 3 + usize::from(several);
     let end = if close { "</tbody>" } else { "" };
     let _ = write!(
         html,
@@ -170,7 +154,7 @@ fn line(html: &mut String, row: &Row, label: Option<&str>) {
         let _ = write!(html, "<td class=\"words\">{}</td>", Text(label));
     }
     let _ = write!(html, "<td>{}</td>", row.n);
-    for metric in COLUMNS {
+    for metric in Metric::COLUMNS {
         let _ = write!(html, "<td>{}</td>", cell(row, metric));
     }
     let lean = row.lean().map_or("–".to_owned(), |lean| lean.to_string());

@@ -46,6 +46,17 @@ pub struct Seeds<'a> {
     pub step: u64,
 }
 
+impl Seeds<'static> {
+    /// Those of evaluations, which have one step. Rows with the same seed share responses.
+    pub fn of_evaluation(seed: u64) -> Self {
+        Self {
+            run: seed,
+            stage: "eval",
+            step: 0,
+        }
+    }
+}
+
 impl Seeds<'_> {
     /// The seed of one completion. `siblings` is `[response]`, `[response, critique]` or
     /// `[response, critique, refinement]`, each counted from 0.

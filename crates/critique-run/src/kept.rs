@@ -113,6 +113,5 @@ fn setting_at(config: &RunConfig, path: &[String]) -> String {
 pub fn read_config(dir: &RunDir) -> Result<RunConfig, RunError> {
     let path = dir.config();
     let text = critique_core::files::read_text(&path)?;
-    toml::from_str(&text)
-        .map_err(|error| FileError::content(&path, error.message().to_owned()).into())
+    toml::from_str(&text).map_err(|error| FileError::content(&path, error.to_string()).into())
 }

@@ -52,7 +52,7 @@ pub use kept::{keep_config, read_config};
 pub use lock::RunLock;
 pub use metrics::{Metrics, StepMetrics, read_metrics};
 pub use schedule::{Schedule, Shape};
-pub use seeds::{eval_samples, eval_seed, gate_samples, stage_seed};
+pub use seeds::{eval_seed, gate_samples, stage_seed};
 pub use started::Started;
 pub use state::{
     Best, OPTIMIZER, TrainerState, clear_checkpoints, missing_part, read_state, write_state,

@@ -9,15 +9,6 @@ pub fn eval_seed(run: u64) -> u64 {
     derive_seed(run, &["eval"])
 }
 
-/// Seeds of the samples of evaluations, of what [`eval_seed`] gives.
-pub fn eval_samples(eval_seed: u64) -> Seeds<'static> {
-    Seeds {
-        run: eval_seed,
-        stage: "eval",
-        step: 0,
-    }
-}
-
 /// The seed of a stage.
 pub fn stage_seed(run: u64, stage: &str) -> u64 {
     derive_seed(run, &["stage", stage])

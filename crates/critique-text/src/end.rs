@@ -37,7 +37,7 @@ pub fn end_of_text_ids(folder: &Path) -> Result<Vec<u32>, FileError> {
 const MOST: usize = 1000;
 
 /// One token id or a list of at most 1000; none of `null`, nothing of anything else.
-pub fn token_ids(value: &Value) -> Option<Vec<u32>> {
+fn token_ids(value: &Value) -> Option<Vec<u32>> {
     let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
     match value {
         Value::Null => Some(Vec::new()),

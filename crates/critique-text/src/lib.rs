@@ -24,7 +24,7 @@ mod stream;
 mod template;
 
 pub use codec::{SpecialTokens, TextCodec};
-pub use end::{end_of_text_ids, token_ids};
+pub use end::end_of_text_ids;
 pub use error::TextError;
 pub use phrases::phrase_tokenizer;
 pub use stream::TextStream;

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use critique_core::{Attempt, Generate, Problem};
 use critique_eval::{Critic, EvalSettings, Evaluation, Known, Memo, Summary, evaluate_responses};
 use critique_model::LanguageModel;
-use critique_rollout::{record, respond};
+use critique_rollout::{Seeds, record, respond};
 use critique_run::rows::at_temperature;
-use critique_run::{EvalConfig, Lengths, RunConfig, RunDir, eval_samples};
+use critique_run::{EvalConfig, Lengths, RunConfig, RunDir};
 use critique_tasks::Task;
 
 use crate::error::TrainError;
@@ -119,7 +119,7 @@ impl<'a> Evaluator<'a> {
         settings: &EvalSettings,
     ) -> Result<Evaluation, TrainError> {
         if self.responses[at].is_none() {
-            let seeds = eval_samples(self.seed);
+            let seeds = Seeds::of_evaluation(self.seed);
             let responses = respond(
                 actor,
                 self.task,
@@ -156,7 +156,7 @@ fn has_row(dir: &RunDir, row: &str) -> Result<bool, TrainError> {
 
 /// Adds a row to the summary and writes the rollouts beside it.
 fn write(dir: &RunDir, name: &str, seed: u64, evaluation: &Evaluation) -> Result<(), TrainError> {
-    let seeds = eval_samples(seed);
+    let seeds = Seeds::of_evaluation(seed);
     if !evaluation.groups.is_empty() {
         let path = dir.eval().join(format!("{name}.jsonl"));
         record::write(&path, evaluation.records(&seeds))?;

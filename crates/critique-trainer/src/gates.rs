@@ -197,7 +197,9 @@ impl<'a> Gauge<'a> {
 /// a group helps in a way of its own. 0 without any, so that a gate cannot be met by nothing.
 fn lowest_wrong_share(groups: &[RolloutGroup]) -> f64 {
     let mut kinds: BTreeMap<usize, (u32, u32)> = BTreeMap::new();
-    for member in groups.iter().flat_map(|group| &group.members) {
+    let members = groups.iter().flat_map(|group| &group.members);
+    // One whose prompt does not fit was not asked for.
+    for member in members.filter(|member| !member.rollout.refinements.is_empty()) {
         let (wrong, asked) = kinds.entry(member.sibling).or_default();
         let right = |refinement: &Attempt| refinement.verdict.is_correct();
         *wrong += u32::from(!member.rollout.refinements.iter().any(right));

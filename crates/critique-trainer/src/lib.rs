@@ -50,13 +50,13 @@ mod stage;
 pub use critique_run::{
     Best, EvalConfig, EvalLengths, Gate, Lengths, Measure, Metrics, Misfit, ModelSource, NewModel,
     RlStage, RolloutConfig, RunConfig, RunDir, RunError, SaveConfig, Schedule, SftData, SftStage,
-    Shape, StageConfig, TrainerState, read_state,
+    Shape, StageConfig, TrainerState, read_config, read_state,
 };
 pub use error::TrainError;
 pub use observer::{Event, Observer, Silent};
 pub use plan::{Models, PromptLengths, check, measure_prompts, notes_of};
 pub use replay::{Difference, Replay, TokenTexts, models_after, replay, replay_evaluation};
 pub use resume::Resume;
-pub use run::{read_config, run};
+pub use run::run;
 pub use stage::rl::{SampleGroup, TrainingSample, add_gradients};
 pub use stage::sft::sft_examples;

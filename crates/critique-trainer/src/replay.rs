@@ -13,8 +13,7 @@ use critique_model::LanguageModel;
 use critique_rollout::{Alone, RolloutId, RolloutRecord, Scored, Seeds, record};
 use critique_run::rows::{at_temperature, best_of};
 use critique_run::{
-    RlStage, RolloutConfig, RunConfig, RunDir, RunError, StageConfig, TrainerState, eval_samples,
-    eval_seed,
+    RlStage, RolloutConfig, RunConfig, RunDir, RunError, StageConfig, TrainerState, eval_seed,
 };
 use critique_tasks::Task;
 use serde_json::Value;
@@ -248,7 +247,7 @@ pub fn replay_evaluation(
         actor,
         critic: &critic,
         task,
-        seeds: eval_samples(seed),
+        seeds: Seeds::of_evaluation(seed),
         response: &settings.response,
         critique: &settings.critique,
         refinement: &settings.refinement,

@@ -1,10 +1,9 @@
 //! A run: stages one after another, with their evaluations.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use critique_core::files::{FileError, read_text};
 use critique_core::{Problem, Split};
 use critique_eval::Critic;
 use critique_rollout::Control;
@@ -28,8 +27,8 @@ use crate::stage::{InStage, Setting, StageLoop};
 ///
 /// A stage that the run folder holds already is not run again, and a stage with a checkpoint
 /// goes on from it: stopped and resumed, a run ends with the bits it would have had unbroken.
-/// `stop` asks for an end: while a step samples, before that step; otherwise behind it. A
-/// checkpoint is written then. A stop in an evaluation or a gate loses its work so far.
+/// `stop` asks for an end: while a step samples, before that step; otherwise behind it, with its
+/// validation and gates. A checkpoint is written then. An evaluation after a stage is begun anew.
 ///
 /// # Errors
 ///
@@ -236,14 +235,4 @@ impl Runner<'_> {
         }
         Ok(())
     }
-}
-
-/// Reads a run file.
-///
-/// # Errors
-///
-/// When it cannot be read, or a field is missing, unknown or of the wrong type.
-pub fn read_config(path: &Path) -> Result<RunConfig, TrainError> {
-    let text = read_text(path)?;
-    toml::from_str(&text).map_err(|error| FileError::content(path, error.to_string()).into())
 }

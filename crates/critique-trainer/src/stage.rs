@@ -83,6 +83,17 @@ pub(crate) trait StageStep {
     /// Takes step `step`, counted from 0: updates the model and leaves what belongs to the step.
     /// A step whose numbers are not finite must leave the model as it was.
     fn step(&mut self, step: usize, work: &mut InStage) -> Result<StepOutcome, TrainError>;
+
+    /// Looks at the model after step `step`, and adds what it finds to the step's numbers. It may be
+    /// asked again where it was stopped.
+    fn look(
+        &self,
+        _step: usize,
+        _work: &mut InStage,
+        _metrics: &mut Metrics,
+    ) -> Result<(), TrainError> {
+        Ok(())
+    }
 }
 
 /// What a step tells the loop.
@@ -151,7 +162,10 @@ impl<'a> StageLoop<'a, '_> {
             }
             work.peak = work.peak.max(outcome.peak);
             let metrics = &mut outcome.metrics;
-            ended = early.met(step + 1, kind.actor(), &work.model, gauge, metrics)?;
+            ended = self.undisturbed(|| {
+                kind.look(step, work, metrics)?;
+                early.met(step + 1, kind.actor(), &work.model, gauge, metrics)
+            })?;
             self.advance(work, outcome.metrics)?;
         }
         // The count is of this stage alone, and checkpoints keep it.
@@ -162,6 +176,23 @@ impl<'a> StageLoop<'a, '_> {
             });
         }
         Ok(())
+    }
+
+    /// Goes through with what a request to stop cuts short, unless there is a second one: between a
+    /// step and its line of metrics there is nothing that a run could go on from.
+    fn undisturbed<R>(
+        &self,
+        mut look: impl FnMut() -> Result<R, TrainError>,
+    ) -> Result<R, TrainError> {
+        match look() {
+            Err(error) if error.is_stop() => {
+                self.stop.store(false, Ordering::Relaxed);
+                let again = look();
+                self.stop.store(true, Ordering::Relaxed);
+                again
+            }
+            found => found,
+        }
     }
 
     fn begin<'m>(

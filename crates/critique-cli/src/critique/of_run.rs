@@ -33,7 +33,7 @@ impl OfRun {
         runtime: &FrozenArgs,
     ) -> Result<Self, Failure> {
         let dir = RunDir::existing(root)?;
-        let mut config = read_config(&dir.config())?;
+        let mut config = read_config(&dir)?;
         config.check()?;
         let runtime = runtime.runtime(seed)?;
         config.device = runtime.device.to_string();

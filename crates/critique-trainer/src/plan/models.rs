@@ -26,7 +26,7 @@ pub struct Models {
     vocabulary: Option<Vocabulary>,
     /// Ends sampling when it is set.
     stop: Option<Arc<AtomicBool>>,
-    /// What chat templates take for now.
+    /// The time that chat templates are told, in seconds since 1970.
     time: Option<u64>,
 }
 
@@ -59,8 +59,8 @@ impl Models {
         self.stop = Some(Arc::clone(stop));
     }
 
-    /// Chat templates of models that are loaded from here on take this for now, in seconds since
-    /// 1970 (UTC): when the run began ([`RunDir::started`]).
+    /// The time that chat templates of models that are loaded from here on are told, in seconds
+    /// since 1970 (UTC): when the run began ([`RunDir::started`]).
     pub fn set_time(&mut self, unix_seconds: u64) {
         self.time = Some(unix_seconds);
     }

@@ -439,9 +439,37 @@ fn impossible_run_files_are_named() {
         "stage `two`: `eval_as` is `stage1`, as of a stage before it"
     );
     assert_eq!(
+        error("lr = 1e-3", "lr = 2000.0"),
+        "stage `one`: `lr` is 2000; expected 0 or more, at most 1"
+    );
+    assert_eq!(
+        error(
+            "critique = { temperature = 1.0",
+            "critique = { temperature = 0.0"
+        ),
+        "stage `two`: `rollout.critique.temperature` is 0, so all critiques of a group are one \
+         text and teach `rloo` nothing; expected above 0"
+    );
+    assert_eq!(
         error("test = 20", "test = 0"),
         "`eval.split` has no problems in this task; expected one that has"
     );
+}
+
+#[test]
+fn a_model_that_no_prompt_fits_is_named_before_anything_is_trained() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path());
+    config.stages.drain(..2);
+    config.stages.truncate(1);
+    let new = config.models.get_mut("actor").unwrap().new.as_mut();
+    new.unwrap().context = 10;
+    let error = go(&config, &mut Silent, &Arc::default()).unwrap_err();
+    let told = error.to_string();
+    let wanted =
+        "stage `one`: no critique prompt fits `models.critic`, whose context is 10 tokens: ";
+    assert!(told.starts_with(wanted), "{told}");
+    assert!(!dir.path().join("metrics.jsonl").exists());
 }
 
 #[test]
@@ -522,8 +550,14 @@ fn rl_that_is_stopped_at_any_moment_and_resumed_equals_unbroken() {
     let whole = tempfile::tempdir().unwrap();
     finish(&after_sft(whole.path()));
     let dir = tempfile::tempdir().unwrap();
-    let config = after_sft(dir.path());
-    let mut stops = 0;
+    let mut config = after_sft(dir.path());
+    // Nothing is saved but where a run is stopped, and every step is validated.
+    config.save.every = 0;
+    let steps = || {
+        let lines = std::fs::read_to_string(dir.path().join("metrics.jsonl"));
+        lines.unwrap().lines().count()
+    };
+    let (mut stops, mut taken) = (0, 0);
     for round in 1.. {
         let stop = Arc::new(AtomicBool::new(false));
         let alarm = Arc::clone(&stop);
@@ -539,7 +573,8 @@ fn rl_that_is_stopped_at_any_moment_and_resumed_equals_unbroken() {
             Err(TrainError::Interrupted { saved }) => assert!(saved.is_dir(), "{saved:?}"),
             Err(error) => panic!("{error}"),
         }
-        stops += 1;
+        assert!(steps() >= taken, "a step was lost: {} of {taken}", steps());
+        (stops, taken) = (stops + 1, steps());
     }
     assert!(stops > 5, "{stops} stops");
     assert_same(&files(whole.path()), &files(dir.path()), "stopped anywhere");

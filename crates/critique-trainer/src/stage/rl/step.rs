@@ -91,11 +91,20 @@ impl StageStep for RlStep<'_> {
             let root = self.setting.dir.root();
             record::write_step(root, &stage.name, step as u64, &outcome.records)?;
         }
-        let mut metrics = outcome.metrics;
-        if stage.validate_every > 0 && (step + 1).is_multiple_of(stage.validate_every) {
-            self.validate(work, &mut metrics)?;
+        Ok(StepOutcome::of(outcome.metrics, outcome.peak))
+    }
+
+    fn look(
+        &self,
+        step: usize,
+        work: &mut InStage,
+        metrics: &mut Metrics,
+    ) -> Result<(), TrainError> {
+        let every = self.context.stage.validate_every;
+        if every > 0 && (step + 1).is_multiple_of(every) {
+            self.validate(work, metrics)?;
         }
-        Ok(StepOutcome::of(metrics, outcome.peak))
+        Ok(())
     }
 }
 
