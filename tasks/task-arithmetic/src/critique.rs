@@ -40,7 +40,7 @@ impl StepNote {
     }
 }
 
-/// Help with a stubborn question ([`Noise::insists`]): what a critic might try, in vain.
+/// Help with a stubborn question ([`Noise::gives_up`]): what a critic might try, in vain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FutileHelp {
     /// The right solution.
@@ -69,11 +69,11 @@ impl FutileHelp {
         match self {
             Self::Right => right,
             Self::TooHigh(by) => chain.continue_from(chain.start, 0, |_, value, op| {
-                let above = if noise.is_left_out(op) { by } else { 0 };
+                let above = if noise.is_stubborn(op) { by } else { 0 };
                 (op.apply(value) + above) % 100
             }),
             Self::Conceding => {
-                let mut values = noise.insists(chain).unwrap_or_else(|| right.clone());
+                let mut values = noise.gives_up(chain).unwrap_or_else(|| right.clone());
                 if let (Some(last), Some(&answer)) = (values.last_mut(), right.last()) {
                     *last = answer;
                 }
@@ -175,13 +175,7 @@ impl ChainCritique {
 
     /// A critique whose steps say nothing of its verdict, and whose help may be right or not: who
     /// learns to refine by such critiques obeys the verdict.
-    pub fn conflicting(
-        rng: &mut Rng,
-        chain: &Chain,
-        stated: &[u8],
-        correct: bool,
-        noise: &Noise,
-    ) -> Self {
+    pub fn conflicting(rng: &mut Rng, chain: &Chain, stated: &[u8], correct: bool) -> Self {
         let mut critique = Self::checked(chain, stated, |_, op, _, stated| op.undo(stated));
         for step in &mut critique.steps {
             step.correct = rng.chance(0.5);
@@ -190,13 +184,6 @@ impl ChainCritique {
         // Mostly wrong, so that it has to be read: an actor that computes it is mostly wrong too.
         critique.help_with(chain, |_, before, op| {
             let right = op.apply(before);
-            if noise.left_out_operand > 9 {
-                return if rng.chance(0.5) {
-                    right
-                } else {
-                    other_value(rng, right)
-                };
-            }
             match rng.below(8) {
                 0..3 => right,
                 // Near misses, so that it does not do to read the help and take one off.
@@ -255,25 +242,22 @@ impl ChainCritique {
     }
 
     /// What an actor makes of the critique: it obeys the verdict. `Correct` keeps the response,
-    /// whatever the steps say. `Wrong` takes the solution of the help, but for the slips that the
-    /// actor insists on ([`Noise::is_stubborn`]) and what follows from them; without help,
-    /// everything is computed anew, mistakes included. At a stubborn question ([`Noise::insists`])
-    /// the actor does not read the help, so that no solution, right or wrong, can mend its answer.
+    /// whatever the steps say. `Wrong` takes the solution of the help; without help, everything is
+    /// computed anew, mistakes included. At a stubborn question ([`Noise::gives_up`]) the actor does
+    /// not read the help, so that no solution, right or wrong, can mend its answer.
     pub fn refined(&self, rng: &mut Rng, chain: &Chain, stated: &[u8], noise: &Noise) -> Vec<u8> {
         if self.final_correct {
             return stated.to_vec();
         }
-        if let Some(insisted) = noise.insists(chain) {
-            return insisted;
+        if let Some(given_up) = noise.gives_up(chain) {
+            return given_up;
         }
         let Some(help) = &self.help else {
             return noise.response(rng, chain);
         };
         let befores = chain.befores(help);
         chain.continue_from(chain.start, 0, |i, value, op| {
-            if noise.is_stubborn(value, op) {
-                op.slip(value)
-            } else if value == befores[i] {
+            if value == befores[i] {
                 help[i]
             } else {
                 noise.step(rng, value, op)
@@ -358,32 +342,10 @@ mod tests {
     }
 
     #[test]
-    fn right_help_does_not_mend_a_stubborn_step() {
-        let chain = Chain::parse("94+3-9-1").unwrap();
-        let noise = Noise {
-            hard_operand: 7,
-            actor_miss: 0.0,
-            ..Noise::default()
-        };
+    fn no_help_mends_a_stubborn_question() {
+        let noise = Noise::default();
         let rng = &mut Rng::new(1);
-        // 97-9 is hard, and 9 is an operand that the actor slips at whatever it is told.
-        let stated = [97, 87, 86];
-        let critique = ChainCritique::perfect(&chain, &stated);
-        assert_eq!(critique.help, Some(vec![97, 88, 87]));
-        assert_eq!(critique.refined(rng, &chain, &stated, &noise), stated);
-        let critique = ChainCritique::contradicting(&chain, &[97, 88, 87], false);
-        let refined = critique.refined(rng, &chain, &[97, 88, 87], &noise);
-        assert_ne!(refined, [97, 88, 87]);
-    }
-
-    #[test]
-    fn no_help_mends_what_the_actor_insists_on() {
-        let noise = Noise {
-            left_out_operand: 8,
-            ..Noise::default()
-        };
-        let rng = &mut Rng::new(1);
-        assert_eq!(noise.insists(&Chain::parse("94+8-3-5").unwrap()), None);
+        assert_eq!(noise.gives_up(&Chain::parse("94+8-3-5").unwrap()), None);
         for question in ["94+3-9-1", "94+8+5-1", "20+9-8-8"] {
             let chain = Chain::parse(question).unwrap();
             let right = chain.values();

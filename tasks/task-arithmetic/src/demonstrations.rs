@@ -106,7 +106,7 @@ fn refinement(task: &Arithmetic, rng: &mut Rng) -> Demonstration {
         1 => ChainCritique::noisy(rng, &chain, &stated, &task.noise),
         _ => {
             let correct = rng.chance(0.5);
-            ChainCritique::conflicting(rng, &chain, &stated, correct, &task.noise)
+            ChainCritique::conflicting(rng, &chain, &stated, correct)
         }
     };
     refine(

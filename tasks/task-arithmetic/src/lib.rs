@@ -188,16 +188,15 @@ impl Task for Arithmetic {
     ) -> Option<String> {
         let chain = Chain::parse(&problem.question)?;
         let stated = chain.stated(response)?;
-        // Where the actor insists, nobody can tell whether it obeys.
-        let stubborn = |op: &Op| op.operand >= self.noise.stubborn_operand;
-        if self.noise.insists(&chain).is_some() || chain.ops.iter().any(stubborn) {
+        // An actor that gives up has not read the help: nobody can tell whether it obeys.
+        if chain.ops.iter().any(|&op| self.noise.is_stubborn(op)) {
             return None;
         }
         Some(ChainCritique::contradicting(&chain, &stated, correct).text(&chain))
     }
 
     fn futile_critiques(&self, problem: &Problem, response: &str) -> Vec<String> {
-        let stubborn = Chain::parse(&problem.question).filter(|c| self.noise.insists(c).is_some());
+        let stubborn = Chain::parse(&problem.question).filter(|c| self.noise.gives_up(c).is_some());
         let written = stubborn.and_then(|chain| {
             let stated = chain.stated(response)?;
             let of = |help| ChainCritique::futile(&chain, &stated, help, &self.noise).text(&chain);

@@ -11,13 +11,9 @@ use crate::chain::{Chain, Op, other_value};
 pub struct Noise {
     /// A step is hard when its operand is at least this and it carries or borrows.
     pub hard_operand: u8,
-    /// A hard step whose operand is at least this is one that no right help mends: told `Wrong`, the
-    /// actor slips there whatever the help says. 10 for none.
+    /// A question with an operand of at least this is stubborn: told `Wrong`, the actor gives up
+    /// whatever the help says, so that no help mends its answer. 10 for none.
     pub stubborn_operand: u8,
-    /// A question with an operand of at least this is stubborn as a whole: told `Wrong`, the actor
-    /// leaves all operations out whatever the help says, so that no help mends its answer. 10 for
-    /// none.
-    pub left_out_operand: u8,
     /// The actor slips at a hard step.
     pub actor_slip: f32,
     /// The actor misses any other step: by one, to either side.
@@ -43,7 +39,6 @@ impl Default for Noise {
         Self {
             hard_operand: 6,
             stubborn_operand: 8,
-            left_out_operand: 10,
             actor_slip: 0.6,
             actor_miss: 0.02,
             teacher_overlooks: 0.65,
@@ -75,26 +70,21 @@ impl Noise {
         }
     }
 
-    /// Whether the actor slips at this step whatever a critique says.
-    pub fn is_stubborn(&self, value: u8, op: Op) -> bool {
-        op.is_hard(value, self.hard_operand.max(self.stubborn_operand))
-    }
-
     /// What the actor answers to a stubborn question when it is told `Wrong`, whatever else it is told:
-    /// it gives up, and leaves every operation out. `None` for other questions, and where the
-    /// operations add up to nothing.
+    /// it leaves every operation out. `None` for other questions, and where the operations add up to
+    /// nothing.
     ///
     /// Values far off, all copied from one place: neither a mistake in computing nor a line of the
     /// help that slips in ends in the right answer.
-    pub fn insists(&self, chain: &Chain) -> Option<Vec<u8>> {
+    pub fn gives_up(&self, chain: &Chain) -> Option<Vec<u8>> {
         let wrong = chain.values().last() != Some(&chain.start);
-        let any = chain.ops.iter().any(|&op| self.is_left_out(op));
+        let any = chain.ops.iter().any(|&op| self.is_stubborn(op));
         (wrong && any).then(|| vec![chain.start; chain.ops.len()])
     }
 
     /// Whether the actor, told `Wrong`, gives up at a question with this operation.
-    pub(crate) fn is_left_out(&self, op: Op) -> bool {
-        op.operand >= self.left_out_operand
+    pub(crate) fn is_stubborn(&self, op: Op) -> bool {
+        op.operand >= self.stubborn_operand
     }
 
     /// A response of the actor.
