@@ -50,6 +50,8 @@ mod session;
 mod settings;
 mod tables;
 mod tasks;
+mod track;
+mod tracking;
 mod train;
 mod verify;
 
@@ -82,6 +84,7 @@ enum Command {
     Compare(compare::Args),
     Replay(replay::Args),
     Report(report::Args),
+    Track(track::Args),
     Critique(critique::Args),
     Generate(generate::Args),
     Score(score::Args),
@@ -106,6 +109,7 @@ pub fn main() -> ExitCode {
         Command::Compare(args) => compare::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Track(args) => track::run(&args),
         Command::Critique(args) => critique::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Score(args) => score::run(&args),

@@ -48,6 +48,11 @@ impl Progress {
         }
     }
 
+    /// Something to know that stops nothing.
+    pub(crate) fn note(&self, text: &str) {
+        self.line(format!("note: {}", out::visible(text)));
+    }
+
     fn line(&self, text: impl AsRef<str>) {
         match &self.bar {
             Some(bar) => bar.suspend(|| out::tell(text)),

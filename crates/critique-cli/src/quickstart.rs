@@ -1,8 +1,9 @@
 //! `critique-rl quickstart`: the whole method from nothing, by a run file that is built in.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use critique_eval::{Row, Summary};
+use critique_report::{Options, Report};
 use critique_trainer::Resume;
 use toml::Value;
 
@@ -93,6 +94,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         shown = examples;
     }
     let root = done.dir.root();
+    if let Some(page) = page(root) {
+        let page = page.display();
+        out::say(format!("\nThe run as a page, to open in a browser: {page}"))?;
+    }
     let hints = hints::after_quickstart(root, LAST, args.quick, &shown);
     out::say(format!(
         "\nRun folder: {} ({:.0} s)\n\n{}",
@@ -100,6 +105,19 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         done.seconds,
         hints::text(&hints)
     ))
+}
+
+/// Writes the run as a page and gives its place. A page that cannot be written is told of and
+/// stops nothing.
+fn page(root: &Path) -> Option<PathBuf> {
+    let path = root.join("report.html");
+    let written = Report::of(&[root.to_owned()], &Options::default())
+        .and_then(|report| report.write(&path));
+    if let Err(error) = written {
+        out::tell(format!("note: no page of the run: {error}"));
+        return None;
+    }
+    Some(path)
 }
 
 /// What stage II adds, told by the control: its own step from stage I says nothing, for as many

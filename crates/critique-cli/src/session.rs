@@ -14,6 +14,7 @@ use signal_hook::flag;
 use crate::failure::{Exit, Failure};
 use crate::progress::Progress;
 use crate::run_file::RunFile;
+use crate::tracking::Tracking;
 
 /// A run that has ended well.
 pub(crate) struct Finished {
@@ -51,9 +52,14 @@ pub(crate) fn execute(
     resume: &Resume,
 ) -> Result<Finished, Failure> {
     let begin = Instant::now();
+    if let Some(url) = &file.config.track.mlflow {
+        critique_track::check_address(url)?;
+    }
     let signals = Signals::watch()?;
     let mut progress = Progress::new(Arc::clone(&signals.stop));
-    let done = run(&file.config, task, resume, &signals.stop, &mut progress);
+    let mut tracking = Tracking::new(&file.config, &mut progress);
+    let done = run(&file.config, task, resume, &signals.stop, &mut tracking);
+    tracking.end(done.is_ok());
     progress.end();
     let dir = done.map_err(|error| match error {
         TrainError::Interrupted { .. } => {

@@ -18,6 +18,7 @@
 //! ```
 
 pub mod files;
+pub mod threads;
 mod generate;
 mod problem;
 mod refusal;

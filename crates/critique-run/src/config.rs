@@ -60,6 +60,9 @@ pub struct RunConfig {
     /// Checkpoints and records.
     #[serde(default)]
     pub save: SaveConfig,
+    /// Trackers that hear of the run while it goes on; no result depends on them.
+    #[serde(default)]
+    pub track: TrackConfig,
 }
 
 impl<'de> Deserialize<'de> for RunConfig {
@@ -111,6 +114,33 @@ impl Default for EvalConfig {
             max_new_tokens: EvalLengths::default(),
             controls: false,
             validation_problems: 200,
+        }
+    }
+}
+
+/// Who hears of a run while it goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrackConfig {
+    /// Writes event files of `TensorBoard` into the run folder.
+    pub tensorboard: bool,
+    /// The address of an `MLflow` server, such as `http://127.0.0.1:5000`; who logs in stands in its
+    /// own variables (`MLFLOW_TRACKING_TOKEN`, or `_USERNAME` and `_PASSWORD`). Absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mlflow: Option<String>,
+    /// The experiment that the run belongs to on that server.
+    pub experiment: String,
+    /// Rollouts of every step that are shown.
+    pub rollouts: usize,
+}
+
+impl Default for TrackConfig {
+    fn default() -> Self {
+        Self {
+            tensorboard: false,
+            mlflow: None,
+            experiment: "critique-rl".into(),
+            rollouts: 3,
         }
     }
 }

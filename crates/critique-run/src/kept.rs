@@ -32,9 +32,9 @@ pub fn keep_config(dir: &RunDir, config: &RunConfig) -> Result<(), RunError> {
             .and_then(|read| toml::to_string(&read).ok())
             .unwrap_or_else(|| text.to_owned());
         let mut table: Table = toml::from_str(&text).map_err(|e| damaged(e.to_string()))?;
-        // Threads and recomputing change no result, nor does the place of the folder, which may
-        // have been moved: a run may go on with others.
-        table.retain(|key, _| !matches!(key, "threads" | "recompute" | "out"));
+        // Threads, recomputing and trackers change no result, nor does the place of the folder,
+        // which may have been moved: a run may go on with others.
+        table.retain(|key, _| !matches!(key, "threads" | "recompute" | "out" | "track"));
         Ok(Value::Table(table))
     };
     let (was, is) = (settings(&before)?, settings(&text)?);

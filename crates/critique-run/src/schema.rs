@@ -150,6 +150,7 @@ mod tests {
             ("Gate", keys::<Gate>()),
             ("EvalConfig", keys::<EvalConfig>()),
             ("SaveConfig", keys::<SaveConfig>()),
+            ("TrackConfig", keys::<TrackConfig>()),
             ("Sampling", keys::<critique_core::Sampling>()),
             ("RewardMix", keys::<critique_rewards::RewardMix>()),
         ] {
@@ -231,5 +232,6 @@ mod tests {
         "Gate",
         "EvalConfig",
         "SaveConfig",
+        "TrackConfig",
     ];
 }

@@ -358,7 +358,7 @@ impl TextCodec {
             .and_then(|it| it.pieces(&rendered, messages));
         let Some(mut pieces) = pieces else {
             return self.encode_reworked(
-                skeleton.as_ref(),
+                skeleton.as_deref(),
                 messages,
                 add_generation_prompt,
                 prefill,

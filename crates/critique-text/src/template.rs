@@ -2,11 +2,13 @@
 
 mod budget;
 mod clock;
+mod plain;
 mod python;
 mod slots;
 mod source;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use critique_core::{Message, Role};
 use minijinja::syntax::SyntaxConfig;
@@ -27,7 +29,18 @@ pub(crate) struct ChatTemplate {
     source: String,
     environment: Arc<Environment<'static>>,
     clock: Clock,
+    /// Whether it needs no watch.
+    plain: bool,
+    /// What the template itself writes, by what that depends on.
+    skeletons: Mutex<HashMap<ChatShape, Arc<Skeleton>>>,
 }
+
+/// All that a chat with slots for its contents depends on: roles, and which contents are empty;
+/// the name of the slots; the date and time; whether the model's turn begins.
+type ChatShape = (Vec<(Role, bool)>, String, u64, bool);
+
+/// Most shapes of chats that are kept; those of a run are a few.
+const SHAPES: usize = 64;
 
 impl ChatTemplate {
     pub(crate) fn new(source: &str) -> Result<Self, TextError> {
@@ -40,6 +53,7 @@ impl ChatTemplate {
             return Err(TextError::Other { message });
         }
         let prepared = source::prepared(source);
+        let plain = plain::is_plain(&prepared);
         let clock = Clock::now();
         let asked = clock.clone();
         let environment = budget::within("reading the chat template", move || {
@@ -51,6 +65,8 @@ impl ChatTemplate {
             source: source.to_owned(),
             environment: Arc::new(environment),
             clock,
+            plain,
+            skeletons: Mutex::default(),
         })
     }
 
@@ -88,7 +104,7 @@ impl ChatTemplate {
     ) -> Result<String, TextError> {
         let environment = self.with_steps_for(bytes);
         let variables = variables.to_vec();
-        budget::within("rendering the chat template", move || {
+        let work = move || {
             let fixed = [
                 ("messages", messages),
                 ("tools", Value::from(())),
@@ -97,7 +113,12 @@ impl ChatTemplate {
             ];
             let context = Value::from_pairs(fixed.into_iter().chain(variables));
             environment.get_template(NAME)?.render(context)
-        })
+        };
+        const WHAT: &str = "rendering the chat template";
+        if self.plain {
+            return budget::alone(WHAT, work);
+        }
+        budget::within(WHAT, work)
     }
 
     /// The environment with steps for messages of so many bytes.
@@ -117,10 +138,27 @@ impl ChatTemplate {
         messages: &[Message],
         add_generation_prompt: bool,
         variables: &[(&'static str, Value)],
-    ) -> Result<Skeleton, TextError> {
+    ) -> Result<Arc<Skeleton>, TextError> {
         let slots = Slots::unlike(messages);
+        let roles = messages.iter().map(|it| (it.role, it.content.is_empty()));
+        let start = slots.start().to_owned();
+        let shape = (roles.collect(), start, self.time(), add_generation_prompt);
+        if let Some(known) = self.skeletons().get(&shape) {
+            return Ok(Arc::clone(known));
+        }
         let text = self.render(&slots.fill(messages), add_generation_prompt, variables)?;
-        Ok(Skeleton { text, slots })
+        let skeleton = Arc::new(Skeleton { text, slots });
+        let mut known = self.skeletons();
+        if known.len() >= SHAPES {
+            known.clear();
+        }
+        known.insert(shape, Arc::clone(&skeleton));
+        Ok(skeleton)
+    }
+
+    fn skeletons(&self) -> MutexGuard<'_, HashMap<ChatShape, Arc<Skeleton>>> {
+        // What is in it is whole, whoever panicked.
+        self.skeletons.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

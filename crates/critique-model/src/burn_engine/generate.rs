@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 
 use burn::tensor::Tensor;
+use critique_core::threads::join_all;
 use critique_core::{Completion, Request};
 
 use super::BurnEngine;
@@ -296,12 +297,13 @@ impl BurnEngine {
         std::thread::scope(|scope| {
             let mut shares = rows.chunks_mut(share).zip(logits.chunks_mut(share * vocab));
             let own = shares.next();
-            for (rows, logits) in shares {
-                scope.spawn(|| draw(rows, logits));
-            }
+            let others: Vec<_> = shares
+                .map(|(rows, logits)| scope.spawn(|| draw(rows, logits)))
+                .collect();
             if let Some((rows, logits)) = own {
                 draw(rows, logits);
             }
+            join_all(others);
         });
     }
 

@@ -9,6 +9,8 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use critique_core::threads::join_all;
+
 use super::gemm::{Into, Matrix, PANEL, Panels, gemm};
 use super::team::pieces;
 
@@ -56,11 +58,12 @@ impl<'a> Crew<'a> {
     /// Runs `lead` with the helpers at its side.
     pub(crate) fn run(&self, lead: impl FnOnce()) {
         std::thread::scope(|scope| {
-            for helper in &self.helpers {
-                scope.spawn(|| self.help(helper));
-            }
-            let _done = SetOnDrop(&self.done);
+            let spawn = |helper| scope.spawn(move || self.help(helper));
+            let helpers: Vec<_> = self.helpers.iter().map(spawn).collect();
+            let done = SetOnDrop(&self.done);
             lead();
+            drop(done);
+            join_all(helpers);
         });
     }
 

@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use critique_core::threads::join_all;
 use critique_core::{Completion, Request};
 
 use super::cache::{Cache, Pages, Shape};
@@ -125,10 +126,10 @@ pub(crate) fn generate(
     } else {
         std::thread::scope(|scope| {
             let work = &work;
-            for _ in 1..threads.min(queue.bundles.len()) {
-                scope.spawn(work);
-            }
+            let others = 1..threads.min(queue.bundles.len());
+            let others: Vec<_> = others.map(|_| scope.spawn(work)).collect();
             work();
+            join_all(others);
         });
     }
     if engine.is_stopped() {

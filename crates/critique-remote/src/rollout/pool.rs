@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use critique_core::threads::join_all;
+
 use crate::error::RemoteError;
 use crate::http::Http;
 
@@ -107,12 +109,13 @@ impl Pool {
             revive,
         };
         std::thread::scope(|scope| {
-            for server in 0..self.members.len() {
-                for _ in 0..parallel.clamp(1, count.max(1)) {
-                    let run = &run;
-                    scope.spawn(move || run.serve(server));
-                }
-            }
+            let run = &run;
+            let each = parallel.clamp(1, count.max(1));
+            let servers = (0..self.members.len()).flat_map(|server| vec![server; each]);
+            let threads: Vec<_> = servers
+                .map(|server| scope.spawn(move || run.serve(server)))
+                .collect();
+            join_all(threads);
         });
         let work = run
             .work

@@ -38,13 +38,18 @@ pub(super) fn within<T: Send + 'static>(
         // Nobody listens any more where the time was over.
         let _ = sender.send(work());
     });
-    spawned.map_err(|source| TextError::Refused {
+    let spawned = spawned.map_err(|source| TextError::Refused {
         context: context.to_owned(),
         source: source.into(),
     })?;
     for _ in 0..TURNS {
         match receiver.recv_timeout(TURN) {
-            Ok(done) => return done.map_err(|error| told(context, error)),
+            Ok(done) => {
+                // Dropped, it would be detached while it ends (`critique_core::threads`). It has
+                // nothing to do any more, and does not panic there.
+                let _ = spawned.join();
+                return done.map_err(|error| told(context, error));
+            }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(other(context, "it ended in a panic"));
@@ -54,6 +59,14 @@ pub(super) fn within<T: Send + 'static>(
     let time = TURN * TURNS;
     let message = format!("it takes more than its budget of {} s", time.as_secs());
     Err(other(context, &message))
+}
+
+/// Does what a template asks for that needs no watch: steps and bytes alone are counted.
+pub(super) fn alone<T>(
+    context: &str,
+    work: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, TextError> {
+    work().map_err(|error| told(context, error))
 }
 
 fn told(context: &str, error: Error) -> TextError {

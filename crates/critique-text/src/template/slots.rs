@@ -42,6 +42,11 @@ pub(super) struct Slots {
 impl Slots {
     const END: &str = "end";
 
+    /// What every name begins with.
+    pub(super) fn start(&self) -> &str {
+        &self.start
+    }
+
     pub(super) fn unlike(messages: &[Message]) -> Self {
         let taken = |start: &str| messages.iter().any(|it| it.content.contains(start));
         let mut salt = 0;
