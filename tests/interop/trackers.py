@@ -84,11 +84,11 @@ def tensorboard():
     check("evaluations", any(tag.startswith("eval/") for tag in tags["scalars"]), True)
     port = free_port()
     # The wall clock of rollouts and the table is not compared, their texts are.
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(args.run.parent), "--port", str(port), "--bind_all=false"]
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(args.run), "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             at = f"http://127.0.0.1:{port}/data/plugin"
-            name = args.run.name
+            name = "."
             answer(f"{at}/scalars/tags")
             for _ in range(60):
                 told = json.loads(answer(f"{at}/scalars/tags"))
