@@ -11,7 +11,7 @@ use critique_core::{Problem, Split, Verdict};
 use critique_tasks::data::{Layout, Record, fetch, find_split, read_records, split_of_name};
 use critique_tasks::dataset::specs;
 use critique_tasks::inspect::{compare, inspect};
-use critique_tasks::{Task, TaskError};
+use critique_tasks::{Judged, Task, TaskError};
 
 use self::classes::Classes;
 use crate::failure::Failure;
@@ -220,8 +220,8 @@ impl Task for Rows {
         }
     }
 
-    fn verify(&self, _: &Problem, _: &str) -> Verdict {
-        Verdict::Unparsed
+    fn judge_one(&self, _: &Problem, _: &str) -> Result<Judged, TaskError> {
+        Ok(Verdict::Unparsed.into())
     }
 
     fn gold_response(&self, problem: &Problem) -> String {

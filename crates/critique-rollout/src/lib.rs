@@ -21,6 +21,7 @@
 //! ```
 
 mod alone;
+mod attempts;
 pub mod compat;
 mod control;
 mod disguise;
@@ -34,12 +35,13 @@ pub mod record;
 mod seeds;
 
 pub use alone::Alone;
+pub use attempts::attempts;
 pub use control::{Control, control_critiques, given_critiques};
 pub use error::RolloutError;
 pub use fixed::FixedResponses;
 pub use group::{Case, Member, RolloutGroup, balanced, cases, drop_unrefined, split_by_verdict};
 pub use id::RolloutId;
 pub use judgment::{critique_for_actor, parse_judgment, parse_score, read_judgment, read_score};
-pub use phases::{Critiques, Responses, attempt, critique, refine, respond};
+pub use phases::{Critiques, Responses, critique, refine, respond};
 pub use record::{RolloutRecord, Scored};
 pub use seeds::{Phase, Seeds};

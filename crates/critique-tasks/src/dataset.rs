@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use critique_core::{Problem, Refusal, Split, Verdict};
+use critique_core::{Problem, Split};
 use serde::Deserialize;
 
 use crate::data::{BySplit, Fault, Layout, Loader, Record, Row};
 use crate::error::TaskError;
 use crate::judge::{Judge, OneOrMany};
+use crate::judged::Judged;
 use crate::prompts::PromptStyle;
 use crate::task::Task;
 
@@ -236,20 +237,12 @@ impl Task for Dataset {
         self.loader.problems(split)
     }
 
-    fn verify(&self, problem: &Problem, text: &str) -> Verdict {
-        self.judge.verdict(problem, text)
+    fn judge_one(&self, problem: &Problem, text: &str) -> Result<Judged, TaskError> {
+        Ok(self.judge.judge(problem, text))
     }
 
     fn gold_response(&self, problem: &Problem) -> String {
         self.judge.gold_response(problem)
-    }
-
-    fn answer(&self, problem: &Problem, text: &str) -> Option<String> {
-        self.judge.answer(problem, text)
-    }
-
-    fn refusal(&self, problem: &Problem, text: &str) -> Option<Refusal> {
-        self.judge.refusal(problem, text)
     }
 
     fn options(&self, problem: &Problem) -> Vec<(char, String)> {

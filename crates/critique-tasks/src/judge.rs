@@ -1,11 +1,12 @@
 //! From a text to a verdict, by the kind of answer.
 
-use critique_core::{Problem, Refusal, Verdict};
+use critique_core::{Problem, Refusal};
 use critique_verify::{self as verify, Kind, Oddity};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TaskError;
+use crate::judged::Judged;
 use crate::prompts::PromptStyle;
 
 /// How the answers of a data set are found, compared and asked for.
@@ -50,42 +51,22 @@ impl Judge {
         Ok(self)
     }
 
-    /// The verdict on a text: no answer is [`Verdict::Unparsed`], and an answer that cannot be
-    /// compared within the budget is [`Verdict::Wrong`].
-    pub fn verdict(&self, problem: &Problem, text: &str) -> Verdict {
+    /// Judges a text: no answer is [`Verdict::Unparsed`](critique_core::Verdict::Unparsed), and an answer that cannot be compared
+    /// within the budget is [`Verdict::Wrong`](critique_core::Verdict::Wrong).
+    pub fn judge(&self, problem: &Problem, text: &str) -> Judged {
         if self.is_compat {
-            return self.compat_verdict(problem, text);
+            return self.judge_as_released(problem, text);
         }
-        let Some(found) = self.extract(problem, text) else {
-            return self.by_choice(problem, text);
+        let judged = match self.extract(problem, text) {
+            Some(found) => Judged::by_answer(Some(found.answer), |answer| {
+                verify::equivalent(&problem.answer, answer, &self.options).equal
+            }),
+            None => Judged::by_answer(self.chosen(problem, text), |letter| {
+                letter == problem.answer
+            }),
         };
-        if verify::equivalent(&problem.answer, &found.answer, &self.options).equal {
-            Verdict::Correct
-        } else {
-            Verdict::Wrong
-        }
-    }
-
-    /// The answer in a text.
-    pub fn answer(&self, problem: &Problem, text: &str) -> Option<String> {
-        if self.is_compat {
-            return (!text.trim().is_empty()).then(|| verify::compat::extract(text, self.kind));
-        }
-        self.extract(problem, text)
-            .map(|found| found.answer)
-            .or_else(|| self.chosen(problem, text))
-    }
-
-    /// Why a text that is not correct earned nothing, where there is more to say than that its
-    /// answer is wrong. The released rules have no names for that.
-    pub fn refusal(&self, problem: &Problem, text: &str) -> Option<Refusal> {
-        if self.is_compat || self.verdict(problem, text).is_correct() {
-            return None;
-        }
-        let oddity = verify::oddity(text, self.kind)?;
-        // An option by its text, or beyond the usual letters, is an answer.
-        let answers = oddity == Oddity::NoAnswer && self.answer(problem, text).is_some();
-        (!answers).then(|| refusal_of(oddity))
+        let refusal = self.refusal(&judged, text);
+        judged.refused(refusal)
     }
 
     /// The options of a problem by their letters; none where it lists none, or is of a kind
@@ -161,23 +142,25 @@ impl Judge {
         }
     }
 
-    /// The released code finds an answer in any text; only silence has none.
-    fn compat_verdict(&self, problem: &Problem, text: &str) -> Verdict {
-        if text.trim().is_empty() {
-            Verdict::Unparsed
-        } else if verify::compat::check(&problem.answer, text, self.kind) {
-            Verdict::Correct
-        } else {
-            Verdict::Wrong
-        }
+    /// The released code finds an answer in any text; only silence has none. It has no names for
+    /// what it refuses.
+    fn judge_as_released(&self, problem: &Problem, text: &str) -> Judged {
+        let has_text = !text.trim().is_empty();
+        let answer = has_text.then(|| verify::compat::extract(text, self.kind));
+        Judged::by_answer(answer, |_| {
+            verify::compat::check(&problem.answer, text, self.kind)
+        })
     }
 
-    fn by_choice(&self, problem: &Problem, text: &str) -> Verdict {
-        match self.chosen(problem, text) {
-            Some(letter) if letter == problem.answer => Verdict::Correct,
-            Some(_) => Verdict::Wrong,
-            None => Verdict::Unparsed,
+    /// Why a text earned nothing, where there is more to say than that its answer is wrong.
+    fn refusal(&self, judged: &Judged, text: &str) -> Option<Refusal> {
+        if judged.is_correct() {
+            return None;
         }
+        let oddity = verify::oddity(text, self.kind)?;
+        // An option by its text, or beyond the usual letters, is an answer.
+        let answers = oddity == Oddity::NoAnswer && judged.answer.is_some();
+        (!answers).then(|| refusal_of(oddity))
     }
 
     /// The letter of the one option whose text a response without a letter gives as its answer.
@@ -284,6 +267,8 @@ impl<T> OneOrMany<T> {
 
 #[cfg(test)]
 mod tests {
+    use critique_core::Verdict;
+
     use super::*;
 
     #[test]
@@ -319,9 +304,9 @@ mod tests {
         };
         let text = "The answer is $\\boxed{12.0}$.";
         let (ours, theirs) = (Judge::new(Kind::Math), Judge::compat(Kind::Math));
-        assert_eq!(ours.verdict(&problem, text), Verdict::Correct);
-        assert_eq!(theirs.verdict(&problem, text), Verdict::Wrong);
-        assert_eq!(theirs.verdict(&problem, " "), Verdict::Unparsed);
+        assert_eq!(ours.judge(&problem, text).verdict, Verdict::Correct);
+        assert_eq!(theirs.judge(&problem, text).verdict, Verdict::Wrong);
+        assert_eq!(theirs.judge(&problem, " ").verdict, Verdict::Unparsed);
     }
 
     #[test]

@@ -17,7 +17,6 @@
 //! let prompt = PromptStyle::default().response(&problem);
 //! assert!(prompt.messages[0].content.starts_with("What is 2 + 3?"));
 //! ```
-
 //!
 //! Most tasks are a data set with a verifier: they describe it in a [`dataset::Spec`] and need
 //! no code but that. A task without Rust is a TOML file ([`file_task`]).
@@ -29,6 +28,7 @@ mod error;
 pub mod file_task;
 pub mod inspect;
 mod judge;
+mod judged;
 mod prompts;
 mod registry;
 pub mod scaffold;
@@ -47,6 +47,7 @@ pub use error::TaskError;
 #[doc(hidden)]
 pub use inventory;
 pub use judge::Judge;
+pub use judged::Judged;
 pub use prompts::PromptStyle;
 pub use registry::{TaskPlugin, build, build_from_table, find, open, plugins};
 pub use scorer::{Scale, Scorer};

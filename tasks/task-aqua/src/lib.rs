@@ -117,7 +117,7 @@ mod tests {
             solution: String::new(),
         };
         let judge = Judge::new(Kind::Aqua);
-        let verdict = |text| judge.verdict(&problem, text);
+        let verdict = |text| judge.judge(&problem, text).verdict;
         assert_eq!(verdict("The answer is B."), Verdict::Correct);
         assert_eq!(verdict("The answer is 4."), Verdict::Correct);
         assert_eq!(verdict("The answer is 5."), Verdict::Wrong);

@@ -1,6 +1,6 @@
 //! Ways to earn a reward without deserving it, and the name that each is counted under.
 
-use critique_core::{Judgment, Problem, Refusal, Verdict};
+use critique_core::{Judgment, Problem, Refusal};
 use critique_rollout::{critique_for_actor, read_judgment, read_score};
 use critique_tasks::verify::Kind;
 use critique_tasks::{Judge, PromptStyle};
@@ -374,13 +374,9 @@ const RESPONSES: &[(Kind, &str, Option<Refusal>, &str)] = &[
 fn a_response_that_plays_tricks_earns_nothing_and_has_a_name() {
     for (kind, gold, name, text) in RESPONSES {
         let (judge, problem) = (Judge::new(*kind), problem(OPTIONS, gold));
-        let verdict = judge.verdict(&problem, text);
-        assert_ne!(verdict, Verdict::Correct, "{kind} {gold}: {text:?}");
-        assert_eq!(
-            judge.refusal(&problem, text),
-            *name,
-            "{kind} {gold}: {text:?}"
-        );
+        let judged = judge.judge(&problem, text);
+        assert!(!judged.is_correct(), "{kind} {gold}: {text:?}");
+        assert_eq!(judged.refusal, *name, "{kind} {gold}: {text:?}");
     }
 }
 
@@ -396,12 +392,9 @@ fn what_is_corrected_counts_as_corrected() {
         (Kind::YesNo, "no", "The answer is not yes but no."),
     ] {
         let (judge, problem) = (Judge::new(kind), problem(OPTIONS, gold));
-        assert_eq!(
-            judge.verdict(&problem, text),
-            Verdict::Correct,
-            "{kind} {gold}: {text:?}"
-        );
-        assert_eq!(judge.refusal(&problem, text), None, "{text:?}");
+        let judged = judge.judge(&problem, text);
+        assert!(judged.is_correct(), "{kind} {gold}: {text:?}");
+        assert_eq!(judged.refusal, None, "{text:?}");
     }
 }
 
@@ -417,8 +410,9 @@ fn length_earns_nothing() {
         (&bomb, Some(Refusal::TooLong)),
         (&lists, Some(Refusal::TooLong)),
     ] {
-        assert_ne!(judge.verdict(&problem, text), Verdict::Correct);
-        assert_eq!(judge.refusal(&problem, text), name, "{text:.40}");
+        let judged = judge.judge(&problem, text);
+        assert!(!judged.is_correct(), "{text:.40}");
+        assert_eq!(judged.refusal, name, "{text:.40}");
     }
     let lines = format!("- {V}: Correct\n").repeat(20_000);
     assert_eq!(read_judgment(&lines), Err(Refusal::Quoted));

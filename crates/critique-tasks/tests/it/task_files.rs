@@ -47,7 +47,8 @@ fn a_task_file_keeps_the_contract() {
     let problem = &task.problems(Split::Test).unwrap()[0];
     assert_eq!(problem.id, "sums/test/0");
     assert_eq!(problem.solution, "Add.");
-    assert_eq!(task.verify(problem, "The answer is 4."), Verdict::Correct);
+    let judged = task.judge_one(problem, "The answer is 4.").unwrap();
+    assert_eq!(judged.verdict, Verdict::Correct);
 }
 
 #[test]
