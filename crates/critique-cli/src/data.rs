@@ -183,19 +183,20 @@ impl Rows {
                 line: record.line(),
                 message: fault.to_string(),
             };
+            let id = record.id(&["id"]);
+            let id = id.unwrap_or_else(|| format!("{}:{}", path.display(), record.line()));
+            let question = record
+                .text(&["question", "problem", "prompt", "input", "Question", "Body"])
+                .map_err(row)?;
+            let answer = record
+                .text_or_empty(&["answer", "target", "output", "Answer"])
+                .map_err(row)?;
+            let solution = record
+                .text_or_empty(&["solution", "rationale"])
+                .map_err(row)?;
             Ok(Problem {
-                id: record
-                    .id(&["id"])
-                    .unwrap_or_else(|| format!("{}:{}", path.display(), record.line())),
-                question: record
-                    .text(&["question", "problem", "prompt", "input", "Question", "Body"])
-                    .map_err(row)?,
-                answer: record
-                    .text_or_empty(&["answer", "target", "output", "Answer"])
-                    .map_err(row)?,
-                solution: record
-                    .text_or_empty(&["solution", "rationale"])
-                    .map_err(row)?,
+                solution,
+                ..Problem::new(id, question, answer)
             })
         };
         read_records(path)?.into_iter().map(problem).collect()

@@ -19,7 +19,7 @@ pub enum Check {
     Id,
     /// Question and gold answer are not blank.
     Texts,
-    /// The gold answer is the letter of an option, where the question lists options.
+    /// The gold answer is the letter of an option, where the problem has options.
     GoldOption,
     /// An answer is found in the gold response.
     GoldParses,
@@ -136,7 +136,7 @@ pub fn check(name: &str, task: &dyn Task) -> Result<Report, TaskError> {
             let twin = seen.insert(problem.id.clone(), split);
             let fault = id_fault(problem, twin)
                 .or_else(|| text_fault(problem))
-                .or_else(|| option_fault(task, problem));
+                .or_else(|| option_fault(problem));
             let fault = match fault {
                 None => answer_fault(task, problem, stated.as_deref())?,
                 found => found,
@@ -183,12 +183,12 @@ fn text_fault(problem: &Problem) -> Found {
     None
 }
 
-fn option_fault(task: &dyn Task, problem: &Problem) -> Found {
-    let options = task.options(problem);
-    let (first, last) = (options.first()?.0, options.last()?.0);
+fn option_fault(problem: &Problem) -> Found {
+    let letters = || problem.lettered_choices().map(|(letter, _)| letter);
+    let (first, last) = (letters().next()?, letters().last()?);
     let named = |c: char| c.is_whitespace() || "()[].:*$".contains(c);
     let gold = problem.answer.trim_matches(named);
-    let is_there = options.iter().any(|(letter, _)| {
+    let is_there = letters().any(|letter| {
         let mut bytes = [0; 4];
         gold.eq_ignore_ascii_case(letter.encode_utf8(&mut bytes))
     });

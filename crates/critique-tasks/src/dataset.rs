@@ -234,7 +234,14 @@ impl Dataset {
 
 impl Task for Dataset {
     fn problems(&self, split: Split) -> Result<Vec<Problem>, TaskError> {
-        self.loader.problems(split)
+        let mut problems = self.loader.problems(split)?;
+        if !self.judge.has_options() {
+            // The answer is no letter, whatever the question lists.
+            problems
+                .iter_mut()
+                .for_each(|problem| problem.choices.clear());
+        }
+        Ok(problems)
     }
 
     fn judge_one(&self, problem: &Problem, text: &str) -> Result<Judged, TaskError> {
@@ -243,10 +250,6 @@ impl Task for Dataset {
 
     fn gold_response(&self, problem: &Problem) -> String {
         self.judge.gold_response(problem)
-    }
-
-    fn options(&self, problem: &Problem) -> Vec<(char, String)> {
-        self.judge.options(problem)
     }
 
     fn stated_solution(&self, problem: &Problem) -> Option<String> {

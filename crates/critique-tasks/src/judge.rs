@@ -69,31 +69,18 @@ impl Judge {
         judged.refused(refusal)
     }
 
-    /// The options of a problem by their letters; none where it lists none, or is of a kind
-    /// without options.
-    pub fn options(&self, problem: &Problem) -> Vec<(char, String)> {
-        if !self.has_options() {
-            return Vec::new();
-        }
-        choices(&problem.question)
-            .map(|(letter, text)| (letter, text.to_owned()))
-            .collect()
-    }
-
-    fn has_options(&self) -> bool {
+    /// Whether answers are letters of options.
+    pub(crate) fn has_options(&self) -> bool {
         matches!(self.kind, Kind::Aqua | Kind::MultipleChoice)
     }
 
     /// The answer in a text; of more options than the kind usually has, too.
     fn extract(&self, problem: &Problem, text: &str) -> Option<verify::Extracted> {
         let usual = if self.kind == Kind::Aqua { 'E' } else { 'J' };
-        let last = if self.has_options() {
-            choices(&problem.question).last()
-        } else {
-            None
-        };
-        match last {
-            Some((last, _)) if last > usual => verify::extract_option(text, last),
+        match problem.lettered_choices().last() {
+            Some((last, _)) if self.has_options() && last > usual => {
+                verify::extract_option(text, last)
+            }
             _ => verify::extract(text, self.kind),
         }
     }
@@ -169,7 +156,8 @@ impl Judge {
             return None;
         }
         let stated = last_statement(text)?;
-        let mut hits = choices(&problem.question)
+        let mut hits = problem
+            .lettered_choices()
             .filter(|(_, choice)| verify::equivalent(choice, stated, &self.options).equal);
         let (letter, _) = hits.next()?;
         hits.next().is_none().then(|| letter.to_string())
@@ -197,19 +185,6 @@ fn last_statement(text: &str) -> Option<&str> {
         .trim_matches(|c: char| c.is_whitespace() || ":*$`\"'".contains(c))
         .trim_end_matches(['.', '$', '*']);
     (!stated.is_empty()).then_some(stated)
-}
-
-/// The options of a question, as [`with_choices`](crate::data::with_choices) writes them.
-fn choices(question: &str) -> impl Iterator<Item = (char, &str)> {
-    let list = question
-        .rsplit_once("Answer Choices:")
-        .map_or("", |(_, list)| list);
-    ('A'..='Z').map_while(move |letter| {
-        let (_, rest) = list.split_once(&format!("({letter}) "))?;
-        let next = char::from_u32(letter as u32 + 1)?;
-        let end = rest.find(&format!(" ({next}) ")).unwrap_or(rest.len());
-        Some((letter, rest[..end].trim()))
-    })
 }
 
 /// A solution without the calculator marks `<<48/2=24>>` of GSM8K.
@@ -272,21 +247,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_of_a_question_are_read_back() {
-        let question = "Which?\nAnswer Choices: (A) 5(√3 + 1) (B) (a) or b (C) None of these";
-        let found: Vec<_> = choices(question).collect();
-        assert_eq!(
-            found,
-            [
-                ('A', "5(√3 + 1)"),
-                ('B', "(a) or b"),
-                ('C', "None of these")
-            ]
-        );
-        assert_eq!(choices("What is (A) 3?").count(), 0);
-    }
-
-    #[test]
     fn calculator_marks_go() {
         assert_eq!(
             without_marks("48/2 = <<48/2=24>>24 clips, 3 << 4"),
@@ -296,12 +256,7 @@ mod tests {
 
     #[test]
     fn the_released_rules_refuse_what_ours_accept() {
-        let problem = Problem {
-            id: "x".into(),
-            question: "q".into(),
-            answer: "12".into(),
-            solution: String::new(),
-        };
+        let problem = Problem::new("x", "q", "12");
         let text = "The answer is $\\boxed{12.0}$.";
         let (ours, theirs) = (Judge::new(Kind::Math), Judge::compat(Kind::Math));
         assert_eq!(ours.judge(&problem, text).verdict, Verdict::Correct);

@@ -8,12 +8,7 @@
 //! ```
 //! use critique_tasks::{Problem, PromptStyle};
 //!
-//! let problem = Problem {
-//!     id: "demo/1".into(),
-//!     question: "What is 2 + 3?".into(),
-//!     answer: "5".into(),
-//!     solution: String::new(),
-//! };
+//! let problem = Problem::new("demo/1", "What is 2 + 3?", "5");
 //! let prompt = PromptStyle::default().response(&problem);
 //! assert!(prompt.messages[0].content.starts_with("What is 2 + 3?"));
 //! ```

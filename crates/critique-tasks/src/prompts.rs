@@ -157,12 +157,7 @@ mod tests {
     use super::*;
 
     fn problem() -> Problem {
-        Problem {
-            id: "p/1".into(),
-            question: "1 + {response}?".into(),
-            answer: "2".into(),
-            solution: String::new(),
-        }
+        Problem::new("p/1", "1 + {response}?", "2")
     }
 
     #[test]

@@ -41,13 +41,6 @@ pub trait Task: Send + Sync {
             .collect()
     }
 
-    /// The options of a problem by their letters; none where it has none, or where the task
-    /// cannot say. Only [`check`](crate::check::check) asks.
-    fn options(&self, problem: &Problem) -> Vec<(char, String)> {
-        let _ = problem;
-        Vec::new()
-    }
-
     /// The worked solution of a problem, where it states its answer in a form that
     /// [`Task::judge`] reads, such as a box; `None` where it does not. Only
     /// [`check`](crate::check::check) asks.

@@ -35,11 +35,10 @@ impl Task for Reversal {
             Split::Test => &TEST,
             _ => &[],
         };
-        let problem = |word: &&str| Problem {
-            id: format!("reversal/{word}"),
-            question: format!("Write the word `{word}` backwards."),
-            answer: word.chars().rev().collect(),
-            solution: String::new(),
+        let problem = |word: &&str| {
+            let question = format!("Write the word `{word}` backwards.");
+            let backwards: String = word.chars().rev().collect();
+            Problem::new(format!("reversal/{word}"), question, backwards)
         };
         Ok(words.iter().map(problem).collect())
     }

@@ -90,12 +90,7 @@ fn rollouts(task: &dyn Task, rows: Vec<Row>) -> Result<Vec<Rollout>, TaskError> 
 }
 
 fn problem(row: &Row) -> Problem {
-    Problem {
-        id: row.question.clone(),
-        question: row.question.clone(),
-        answer: row.answer.clone(),
-        solution: String::new(),
-    }
+    Problem::new(&row.question, &row.question, &row.answer)
 }
 
 fn critique(text: String) -> Critique {

@@ -150,11 +150,10 @@ impl Task for Arithmetic {
                 let values = chain.values();
                 let answer = format!("{:02}", values.last().copied().unwrap_or(chain.start));
                 let solution = chain.response(&values);
+                let id = format!("arithmetic/{name}/{question}");
                 problems.push(Problem {
-                    id: format!("arithmetic/{name}/{question}"),
-                    question,
-                    answer,
                     solution,
+                    ..Problem::new(id, question, answer)
                 });
             }
         }

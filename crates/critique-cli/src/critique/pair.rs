@@ -9,6 +9,7 @@ use critique_core::{
 use critique_model::LanguageModel;
 use critique_rollout::{critique_for_actor, parse_judgment, parse_score};
 use critique_tasks::Task;
+use critique_tasks::data::choices_in;
 use serde::Serialize;
 
 /// A question and what the actor answered.
@@ -204,11 +205,10 @@ impl Speaker {
 }
 
 fn problem(pair: &Pair) -> Problem {
+    let question = pair.question.trim();
     Problem {
-        id: "asked".into(),
-        question: pair.question.trim().to_owned(),
-        answer: String::new(),
-        solution: String::new(),
+        choices: choices_in(question),
+        ..Problem::new("asked", question, "")
     }
 }
 

@@ -2,6 +2,7 @@
 
 use critique_core::{Judgment, Problem, Refusal};
 use critique_rollout::{critique_for_actor, read_judgment, read_score};
+use critique_tasks::data::choices_in;
 use critique_tasks::verify::Kind;
 use critique_tasks::{Judge, PromptStyle};
 
@@ -194,10 +195,8 @@ fn a_score_that_plays_tricks_is_none() {
 
 fn problem(question: &str, answer: &str) -> Problem {
     Problem {
-        id: "hack/1".into(),
-        question: question.into(),
-        answer: answer.into(),
-        solution: String::new(),
+        choices: choices_in(question),
+        ..Problem::new("hack/1", question, answer)
     }
 }
 

@@ -105,12 +105,8 @@ impl Task for Sums {
 }
 
 pub(crate) fn sum(n: u32) -> Problem {
-    Problem {
-        id: format!("sums/{n}"),
-        question: format!("{n} + {n}?"),
-        answer: (n + n).to_string(),
-        solution: String::new(),
-    }
+    let answer = (n + n).to_string();
+    Problem::new(format!("sums/{n}"), format!("{n} + {n}?"), answer)
 }
 
 pub(crate) fn greedy() -> Sampling {
