@@ -9,12 +9,11 @@ use critique_core::{
     Attempt, Completion, Critique, Generate, GenerateError, Problem, Prompt, Request, Rollout,
     Sampling,
 };
-use critique_tasks::Task;
+use critique_tasks::{CritiqueForm, Task};
 
 use crate::attempts::attempts;
 use crate::error::RolloutError;
 use crate::group::{Case, Member, RolloutGroup};
-use crate::judgment::{critique_for_actor, parse_judgment, parse_score};
 use crate::seeds::{Phase, Seeds};
 
 /// Responses to a batch of problems.
@@ -154,7 +153,7 @@ pub fn refine(
         prompt: style.refinement(
             &case.problem,
             &case.response.text,
-            critique_for_actor(&member.rollout.critique.completion.text),
+            CritiqueForm::for_actor(&member.rollout.critique.completion.text),
         ),
         seeds: (0..refinements)
             .map(|index| {
@@ -280,14 +279,10 @@ fn judged<'a>(
 }
 
 fn group(task: &dyn Task, case: &Case, answer: Answer) -> RolloutGroup {
-    let parse = if task.is_open_ended() {
-        parse_score
-    } else {
-        parse_judgment
-    };
+    let form = CritiqueForm::of(task);
     let critiques = answer.completions.into_iter().map(|completion| Critique {
         prompt: answer.prompt.clone(),
-        judgment: parse(&completion.text),
+        judgment: form.judgment(&completion.text),
         completion,
     });
     group_of(case, critiques)

@@ -21,6 +21,7 @@ pub mod data;
 pub mod dataset;
 mod error;
 pub mod file_task;
+mod form;
 pub mod inspect;
 mod judge;
 mod judged;
@@ -36,9 +37,10 @@ mod text;
 pub use critique_verify as verify;
 
 pub use critique_core::{
-    Message, Problem, Prompt, Refusal, Rng, Role, Split, Verdict, derive_seed,
+    Judgment, Message, Problem, Prompt, Refusal, Rng, Role, Split, Verdict, derive_seed,
 };
 pub use error::TaskError;
+pub use form::CritiqueForm;
 #[doc(hidden)]
 pub use inventory;
 pub use judge::Judge;

@@ -13,8 +13,8 @@ use std::error::Error;
 
 use critique_core::{Completion, Critique, FinishReason, Problem, Rollout};
 use critique_rewards::{Advantage, BaselineState, RewardMix};
-use critique_rollout::{attempts, parse_judgment};
-use critique_tasks::{Task, TaskError};
+use critique_rollout::attempts;
+use critique_tasks::{CritiqueForm, Task, TaskError};
 use serde::Deserialize;
 use task_gsm8k as _; // links the task whose verifier judges answers
 
@@ -96,7 +96,7 @@ fn problem(row: &Row) -> Problem {
 fn critique(text: String) -> Critique {
     Critique {
         prompt: Vec::new(),
-        judgment: parse_judgment(&text),
+        judgment: CritiqueForm::Verdict.judgment(&text),
         completion: Completion {
             tokens: Vec::new(),
             log_probs: Vec::new(),

@@ -18,8 +18,8 @@ mod noise;
 use std::collections::HashSet;
 
 use critique_tasks::{
-    Demonstration, Judged, Problem, PromptStyle, Rng, Split, Task, TaskError, TaskPlugin,
-    Vocabulary, derive_seed,
+    CritiqueForm, Demonstration, Judged, Judgment, Problem, PromptStyle, Rng, Split, Task,
+    TaskError, TaskPlugin, Vocabulary, derive_seed,
 };
 use serde::Deserialize;
 
@@ -173,7 +173,7 @@ impl Task for Arithmetic {
         // A response that does not follow the question step by step gets a verdict alone.
         Some(match chain.stated(response) {
             Some(stated) => ChainCritique::perfect(&chain, &stated).text(&chain),
-            None => critique::verdict_alone(judged(problem, response).is_correct()),
+            None => CritiqueForm::claim(Judgment::of(judged(problem, response).is_correct())),
         })
     }
 

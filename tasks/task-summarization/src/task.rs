@@ -3,7 +3,7 @@
 use critique_tasks::data::{Layout, Loader, Row};
 use critique_tasks::dataset::{Options, Spec};
 use critique_tasks::{
-    Judged, Problem, PromptStyle, Scale, Scorer, Split, Task, TaskError, Verdict,
+    CritiqueForm, Judged, Problem, PromptStyle, Scale, Scorer, Split, Task, TaskError, Verdict,
 };
 use serde::Deserialize;
 
@@ -201,16 +201,18 @@ fn prompts() -> PromptStyle {
             .into(),
         response_prefill: String::new(),
         response_end: String::new(),
-        critique: "Below are an article and a summary of it. Judge the summary.\n\n\
-                   Use exactly this form:\n\
-                   Faithfulness: <does it say what the article says, and nothing else?>\n\
-                   Coverage: <does it hold the main points?>\n\
-                   Concision: <is it short, without repetition?>\n\
-                   Fluency: <does it read well?>\n\
-                   Score: <one number from 1, useless, to 10, perfect>\n\
-                   Suggestions: <what to change, point by point>\n\n\
-                   Article:\n{question}\n\nSummary:\n{response}"
-            .into(),
+        critique: format!(
+            "Below are an article and a summary of it. Judge the summary.\n\n\
+             Use exactly this form:\n\
+             Faithfulness: <does it say what the article says, and nothing else?>\n\
+             Coverage: <does it hold the main points?>\n\
+             Concision: <is it short, without repetition?>\n\
+             Fluency: <does it read well?>\n\
+             {}\n\
+             Suggestions: <what to change, point by point>\n\n\
+             Article:\n{{question}}\n\nSummary:\n{{response}}",
+            CritiqueForm::Score.asked()
+        ),
         refinement: "Here is a critique of your summary:\n\n{critique}\n\nFollow its suggestions \
                      and write a new summary of the article in three or four sentences. Write \
                      the summary alone."
@@ -384,6 +386,11 @@ mod tests {
     #[test]
     fn the_critic_is_asked_for_one_score_line() {
         let prompts = task("sample = true").unwrap().prompts();
+        assert!(prompts.critique.contains(
+            "\nFluency: <does it read well?>\n\
+             Score: <one number from 1, useless, to 10, perfect>\n\
+             Suggestions: <what to change, point by point>\n\nArticle:\n{question}\n"
+        ));
         assert_eq!(prompts.critique.matches("\nScore:").count(), 1);
     }
 

@@ -7,9 +7,8 @@ use critique_core::{
     Completion, FinishReason, Generate, Judgment, Problem, Prompt, Request, Sampling, derive_seed,
 };
 use critique_model::LanguageModel;
-use critique_rollout::{critique_for_actor, parse_judgment, parse_score};
-use critique_tasks::Task;
 use critique_tasks::data::choices_in;
+use critique_tasks::{CritiqueForm, Task};
 use serde::Serialize;
 
 /// A question and what the actor answered.
@@ -84,13 +83,8 @@ impl Session {
     }
 
     fn read(&self, critique: Completion) -> Answer {
-        let parse = if self.task.is_open_ended() {
-            parse_score
-        } else {
-            parse_judgment
-        };
         Answer {
-            judgment: parse(&critique.text),
+            judgment: CritiqueForm::of(&*self.task).judgment(&critique.text),
             truncated: critique.finish_reason == FinishReason::Length,
             critique: critique.text,
             refinement: None,
@@ -109,7 +103,7 @@ impl Session {
         let criticised = || cases.iter().zip(answers.iter());
         let asks = criticised()
             .filter_map(|((problem, response), answer)| {
-                let shown = critique_for_actor(&answer.as_ref().ok()?.critique);
+                let shown = CritiqueForm::for_actor(&answer.as_ref().ok()?.critique);
                 let prompt = style.refinement(problem, response, shown);
                 Some((prompt, self.seed_of("refinement", problem, response)))
             })

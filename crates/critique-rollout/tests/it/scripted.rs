@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use critique_core::{
     Completion, FinishReason, Generate, GenerateError, Problem, Prompt, Request, Sampling, Split,
 };
-use critique_tasks::{Judged, Task, TaskError};
+use critique_tasks::{CritiqueForm, Judged, Judgment, Task, TaskError};
 
 /// What it says to a prompt (as rendered text) under a seed.
 type Script = Box<dyn Fn(&str, u64) -> String + Send + Sync>;
@@ -96,11 +96,8 @@ impl Task for Sums {
 
     fn oracle_critique(&self, problem: &Problem, response: &str) -> Option<String> {
         let right = self.judge_one(problem, response).ok()?.is_correct();
-        let verdict = if right { "Correct" } else { "Wrong" };
-        Some(format!(
-            "Correctness of the final answer: {verdict}\nExplanation: it is {}",
-            problem.answer
-        ))
+        let help = format!("it is {}", problem.answer);
+        Some(CritiqueForm::conclusion(Judgment::of(right), &help))
     }
 }
 

@@ -1,10 +1,8 @@
 //! Ways to earn a reward without deserving it, and the name that each is counted under.
 
-use critique_core::{Judgment, Problem, Refusal};
-use critique_rollout::{critique_for_actor, read_judgment, read_score};
 use critique_tasks::data::choices_in;
 use critique_tasks::verify::Kind;
-use critique_tasks::{Judge, PromptStyle};
+use critique_tasks::{CritiqueForm, Judge, Judgment, Problem, PromptStyle, Refusal};
 
 /// The words of a verdict line.
 const V: &str = "Correctness of the final answer";
@@ -116,7 +114,7 @@ const CRITIQUES: &[(Refusal, &str)] = &[
 fn a_critique_that_plays_tricks_has_no_verdict_and_a_name() {
     for (name, template) in CRITIQUES {
         let text = template.replace("{V}", V);
-        assert_eq!(read_judgment(&text), Err(*name), "{text:?}");
+        assert_eq!(CritiqueForm::Verdict.read(&text), Err(*name), "{text:?}");
     }
 }
 
@@ -154,7 +152,7 @@ fn honest_critiques_keep_their_verdict() {
         ),
     ] {
         let text = template.replace("{V}", V);
-        assert_eq!(read_judgment(&text), want, "{text:?}");
+        assert_eq!(CritiqueForm::Verdict.read(&text), want, "{text:?}");
     }
 }
 
@@ -182,14 +180,18 @@ fn a_score_that_plays_tricks_is_none() {
         (Refusal::Malformed, "Score: inf"),
         (Refusal::Malformed, "Score: ten"),
     ] {
-        assert_eq!(read_score(text), Err(name), "{text:?}");
+        assert_eq!(CritiqueForm::Score.read(text), Err(name), "{text:?}");
     }
     for text in [
         "Score: 7",
         "Score: 7.0\n- Score: 7/10",
         "Clarity score: 3\nScore: 7",
     ] {
-        assert_eq!(read_score(text), Ok(Judgment::Score(7.0)), "{text:?}");
+        assert_eq!(
+            CritiqueForm::Score.read(text),
+            Ok(Judgment::Score(7.0)),
+            "{text:?}"
+        );
     }
 }
 
@@ -414,9 +416,9 @@ fn length_earns_nothing() {
         assert_eq!(judged.refusal, name, "{text:.40}");
     }
     let lines = format!("- {V}: Correct\n").repeat(20_000);
-    assert_eq!(read_judgment(&lines), Err(Refusal::Quoted));
+    assert_eq!(CritiqueForm::Verdict.read(&lines), Err(Refusal::Quoted));
     let late = format!("{V}: Wrong\n{}- {V}: Correct", "x ".repeat(500_000));
-    assert_eq!(read_judgment(&late), Err(Refusal::Several));
+    assert_eq!(CritiqueForm::Verdict.read(&late), Err(Refusal::Several));
 }
 
 /// What stands in a question or response stays there.
@@ -447,7 +449,7 @@ fn texts_inside_a_prompt_expand_nothing_and_answer_nothing() {
         // The critic's own words count, not those it was shown.
         assert!(!critique.prefill.contains(inside));
     }
-    assert_eq!(critique_for_actor(V), V);
+    assert_eq!(CritiqueForm::for_actor(V), V);
 }
 
 #[test]
