@@ -237,9 +237,9 @@ impl Task for Dataset {
         let mut problems = self.loader.problems(split)?;
         if !self.judge.has_options() {
             // The answer is no letter, whatever the question lists.
-            problems
-                .iter_mut()
-                .for_each(|problem| problem.choices.clear());
+            for problem in &mut problems {
+                problem.choices.clear();
+            }
         }
         Ok(problems)
     }

@@ -114,7 +114,7 @@ impl Session {
             criticised.filter_map(|((problem, _), answer)| Some((problem, answer.as_mut().ok()?)));
         for ((problem, answer), refined) in criticised.zip(refined) {
             let refined =
-                refined.and_then(|said| self.refinement(problem, said, &style.refinement_prefill));
+                refined.and_then(|said| self.refinement(problem, &said, &style.refinement_prefill));
             match refined {
                 Ok(refinement) => answer.refinement = Some(refinement),
                 Err(why) => answer.refinement_error = Some(why),
@@ -127,7 +127,7 @@ impl Session {
     fn refinement(
         &self,
         problem: &Problem,
-        said: Completion,
+        said: &Completion,
         prefill: &str,
     ) -> Result<Refinement, String> {
         let text = format!("{prefill}{}", said.text);
