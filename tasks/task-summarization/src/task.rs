@@ -157,11 +157,8 @@ impl Task for Summarization {
     }
 
     fn judge_one(&self, problem: &Problem, text: &str) -> Result<Judged, TaskError> {
-        let scores = self.scorer.scores(&[(problem, text)])?;
-        match scores.as_slice() {
-            [score] => self.judged(text, *score),
-            _ => Err(miscounted(scores.len(), 1)),
-        }
+        let judged = self.judge(&[(problem, text)])?.pop();
+        judged.ok_or_else(|| miscounted(0, 1))
     }
 
     /// One call to the scorer for all texts.
