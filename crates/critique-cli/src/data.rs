@@ -11,7 +11,7 @@ use critique_core::{Problem, Split, Verdict};
 use critique_tasks::data::{Layout, Record, fetch, find_split, read_records, split_of_name};
 use critique_tasks::dataset::specs;
 use critique_tasks::inspect::{compare, inspect};
-use critique_tasks::{Task, TaskError};
+use critique_tasks::{Judged, Task, TaskError};
 
 use self::classes::Classes;
 use crate::failure::Failure;
@@ -183,19 +183,20 @@ impl Rows {
                 line: record.line(),
                 message: fault.to_string(),
             };
+            let id = record.id(&["id"]);
+            let id = id.unwrap_or_else(|| format!("{}:{}", path.display(), record.line()));
+            let question = record
+                .text(&["question", "problem", "prompt", "input", "Question", "Body"])
+                .map_err(row)?;
+            let answer = record
+                .text_or_empty(&["answer", "target", "output", "Answer"])
+                .map_err(row)?;
+            let solution = record
+                .text_or_empty(&["solution", "rationale"])
+                .map_err(row)?;
             Ok(Problem {
-                id: record
-                    .id(&["id"])
-                    .unwrap_or_else(|| format!("{}:{}", path.display(), record.line())),
-                question: record
-                    .text(&["question", "problem", "prompt", "input", "Question", "Body"])
-                    .map_err(row)?,
-                answer: record
-                    .text_or_empty(&["answer", "target", "output", "Answer"])
-                    .map_err(row)?,
-                solution: record
-                    .text_or_empty(&["solution", "rationale"])
-                    .map_err(row)?,
+                solution,
+                ..Problem::new(id, question, answer)
             })
         };
         read_records(path)?.into_iter().map(problem).collect()
@@ -220,8 +221,8 @@ impl Task for Rows {
         }
     }
 
-    fn verify(&self, _: &Problem, _: &str) -> Verdict {
-        Verdict::Unparsed
+    fn judge_one(&self, _: &Problem, _: &str) -> Result<Judged, TaskError> {
+        Ok(Verdict::Unparsed.into())
     }
 
     fn gold_response(&self, problem: &Problem) -> String {

@@ -15,6 +15,43 @@ pub struct Problem {
     /// A worked solution, empty where the data set has none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub solution: String,
+    /// The options of a multiple-choice question in the order of their letters, the first of which
+    /// is `A`; empty for a question whose answer is no letter. A model sees those that stand in
+    /// `question`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<String>,
+}
+
+impl Problem {
+    /// A question with its gold answer, without a worked solution and without options.
+    pub fn new(
+        id: impl Into<String>,
+        question: impl Into<String>,
+        answer: impl Into<String>,
+    ) -> Self {
+        Self {
+            id: id.into(),
+            question: question.into(),
+            answer: answer.into(),
+            solution: String::new(),
+            choices: Vec::new(),
+        }
+    }
+
+    /// The options with their letters.
+    ///
+    /// ```
+    /// use critique_core::Problem;
+    ///
+    /// let problem = Problem {
+    ///     choices: vec!["3".into(), "4".into()],
+    ///     ..Problem::new("sums/1", "2 + 2?\nAnswer Choices: (A) 3 (B) 4", "B")
+    /// };
+    /// assert_eq!(problem.lettered_choices().last(), Some(('B', "4")));
+    /// ```
+    pub fn lettered_choices(&self) -> impl Iterator<Item = (char, &str)> {
+        ('A'..='Z').zip(self.choices.iter().map(String::as_str))
+    }
 }
 
 /// Which part of a data set; the parts share no problem.
@@ -93,6 +130,26 @@ impl Prompt {
         Self {
             messages: vec![Message::user(content)],
             prefill: String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_without_options_is_written_as_ever() {
+        let plain = Problem::new("p/1", "1 + 1?", "2");
+        let text = serde_json::to_string(&plain).unwrap();
+        assert_eq!(text, r#"{"id":"p/1","question":"1 + 1?","answer":"2"}"#);
+        let with_choices = Problem {
+            choices: vec!["2".into(), "3".into()],
+            ..plain.clone()
+        };
+        for problem in [plain, with_choices] {
+            let text = serde_json::to_string(&problem).unwrap();
+            assert_eq!(serde_json::from_str::<Problem>(&text).unwrap(), problem);
         }
     }
 }

@@ -40,6 +40,11 @@ pub enum Judgment {
 }
 
 impl Judgment {
+    /// The verdict that an answer is right, or that it is not.
+    pub fn of(correct: bool) -> Self {
+        if correct { Self::Correct } else { Self::Wrong }
+    }
+
     /// Whether the claim is right. A score or no claim never is.
     pub fn agrees_with(self, verdict: Verdict) -> bool {
         match self {

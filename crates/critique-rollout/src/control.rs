@@ -1,13 +1,12 @@
 //! Critics that are no models: the floors and ceilings that a trained critic is held against
 //! (`constant_floor` in docs/method.md, "Figures").
 
-use critique_core::{Completion, Critique, FinishReason, Problem, Rng};
-use critique_tasks::Task;
+use critique_core::{Completion, Critique, FinishReason, Judgment, Problem, Rng};
+use critique_tasks::{CritiqueForm, Task};
 use serde::{Deserialize, Serialize};
 
 use crate::error::RolloutError;
 use crate::group::{Case, RolloutGroup};
-use crate::judgment::parse_judgment;
 use crate::phases::group_of;
 use crate::seeds::{Phase, Seeds};
 
@@ -104,7 +103,7 @@ pub fn control_critiques(
 pub fn given_critiques(case: &Case, texts: impl IntoIterator<Item = String>) -> RolloutGroup {
     let critiques = texts.into_iter().map(|text| Critique {
         prompt: Vec::new(),
-        judgment: parse_judgment(&text),
+        judgment: CritiqueForm::Verdict.judgment(&text),
         completion: Completion {
             tokens: Vec::new(),
             log_probs: Vec::new(),
@@ -144,6 +143,5 @@ fn text(
             return written.ok_or_else(no_oracle);
         }
     };
-    let verdict = if says_correct { "Correct" } else { "Wrong" };
-    Ok(format!("Correctness of the final answer: {verdict}"))
+    Ok(CritiqueForm::claim(Judgment::of(says_correct)))
 }

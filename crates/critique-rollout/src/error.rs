@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use critique_core::GenerateError;
 use critique_core::files::FileError;
+use critique_tasks::TaskError;
 
 use crate::seeds::Phase;
 
@@ -20,6 +21,16 @@ pub enum RolloutError {
         #[source]
         source: GenerateError,
     },
+    /// The task could not judge texts, as where its scorer is down. They have no score then, not
+    /// one of 0.
+    #[error("judging {phase}s failed")]
+    Judge {
+        /// What was being judged.
+        phase: Phase,
+        /// What the task said.
+        #[source]
+        source: TaskError,
+    },
     /// A control that the task cannot give.
     #[error("no perfect critique of problem `{problem}`: its task writes none")]
     NoOracle {
@@ -31,7 +42,7 @@ pub enum RolloutError {
     File(#[from] FileError),
     /// A file of rows could not be read.
     #[error(transparent)]
-    Rows(#[from] critique_tasks::TaskError),
+    Rows(#[from] TaskError),
     /// A problem without responses in a file that should have them.
     #[error("`{}` has no response to problem `{problem}`", path.display())]
     NoResponse {

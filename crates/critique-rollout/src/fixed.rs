@@ -9,10 +9,11 @@ use critique_tasks::Task;
 use critique_tasks::data::read_json_lines;
 use serde::Deserialize;
 
+use crate::attempts::attempts;
 use crate::error::RolloutError;
 use crate::group::Case;
-use crate::phases::{attempt, times_before};
-use crate::seeds::Seeds;
+use crate::phases::times_before;
+use crate::seeds::{Phase, Seeds};
 
 /// Responses from a file of JSON lines, by problem.
 ///
@@ -73,20 +74,24 @@ impl FixedResponses {
     ///
     /// # Errors
     ///
-    /// When the file has no response to one of the problems.
+    /// When the file has no response to one of the problems, or the task cannot judge them.
     pub fn attempts(
         &self,
         task: &dyn Task,
         problems: &[Problem],
     ) -> Result<Vec<Vec<Attempt>>, RolloutError> {
-        let of_problem = |problem: &Problem| {
-            let texts = self.required(problem)?;
-            Ok(texts
-                .iter()
-                .map(|text| attempt(task, problem, text.clone(), None))
-                .collect())
-        };
-        problems.iter().map(of_problem).collect()
+        let mut texts = Vec::new();
+        let mut counts = Vec::new();
+        for problem in problems {
+            let of_problem = self.required(problem)?;
+            counts.push(of_problem.len());
+            texts.extend(of_problem.iter().map(|text| (problem, text.clone())));
+        }
+        let mut attempts = judged(task, texts)?.into_iter();
+        let lists = counts.into_iter();
+        Ok(lists
+            .map(|count| attempts.by_ref().take(count).collect())
+            .collect())
     }
 
     /// Up to `count` verified responses to each problem, in the order of the file: where it has
@@ -96,7 +101,7 @@ impl FixedResponses {
     ///
     /// # Errors
     ///
-    /// When the file has no response to one of the problems.
+    /// When the file has no response to one of the problems, or the task cannot judge them.
     pub fn cases(
         &self,
         task: &dyn Task,
@@ -104,18 +109,22 @@ impl FixedResponses {
         count: usize,
         seeds: &Seeds<'_>,
     ) -> Result<Vec<Case>, RolloutError> {
-        let mut cases = Vec::new();
+        let mut texts = Vec::new();
+        let mut samples = Vec::new();
         for (problem, time) in problems.iter().zip(times_before(problems)) {
-            let texts = self.required(problem)?;
-            for index in drawn(texts.len(), count, seeds.draw(&problem.id, time)) {
-                cases.push(Case {
-                    problem: problem.clone(),
-                    response: attempt(task, problem, texts[index].clone(), None),
-                    sample: time * self.stride() + index,
-                });
+            let of_problem = self.required(problem)?;
+            for index in drawn(of_problem.len(), count, seeds.draw(&problem.id, time)) {
+                texts.push((problem, of_problem[index].clone()));
+                samples.push((problem, time * self.stride() + index));
             }
         }
-        Ok(cases)
+        let case = |((problem, sample), response): ((&Problem, usize), Attempt)| Case {
+            problem: problem.clone(),
+            response,
+            sample,
+        };
+        let attempts = judged(task, texts)?;
+        Ok(samples.into_iter().zip(attempts).map(case).collect())
     }
 
     /// Responses to the problem that has most of them.
@@ -166,6 +175,11 @@ impl FixedResponses {
                 .push(origin_response),
         }
     }
+}
+
+fn judged(task: &dyn Task, texts: Vec<(&Problem, String)>) -> Result<Vec<Attempt>, RolloutError> {
+    let phase = Phase::Response;
+    attempts(task, texts).map_err(|source| RolloutError::Judge { phase, source })
 }
 
 /// `count` of so many indices in rising order; all of them where there are no more.

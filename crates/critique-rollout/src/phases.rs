@@ -9,11 +9,11 @@ use critique_core::{
     Attempt, Completion, Critique, Generate, GenerateError, Problem, Prompt, Request, Rollout,
     Sampling,
 };
-use critique_tasks::Task;
+use critique_tasks::{CritiqueForm, Task};
 
+use crate::attempts::attempts;
 use crate::error::RolloutError;
 use crate::group::{Case, Member, RolloutGroup};
-use crate::judgment::{critique_for_actor, parse_judgment, parse_score};
 use crate::seeds::{Phase, Seeds};
 
 /// Responses to a batch of problems.
@@ -39,7 +39,7 @@ pub struct Critiques {
 ///
 /// # Errors
 ///
-/// When the engine fails.
+/// When the engine fails, or the task cannot judge the responses.
 pub fn respond(
     actor: &dyn Generate,
     task: &dyn Task,
@@ -82,11 +82,8 @@ pub(crate) fn respond_samples(
     });
     let answers = ask(actor, asks, sampling, Phase::Response)?;
     let dropped = answers.iter().filter(|answer| answer.is_none()).count();
-    let attempts = problems
-        .iter()
-        .zip(answers)
-        .map(|(problem, answer)| attempts(task, problem, &style.response_prefill, answer))
-        .collect();
+    let (phase, prefill) = (Phase::Response, &style.response_prefill);
+    let attempts = judged(task, phase, problems.iter(), prefill, answers)?;
     Ok(Responses { attempts, dropped })
 }
 
@@ -142,7 +139,7 @@ pub(crate) fn critique_siblings(
 ///
 /// # Errors
 ///
-/// When the engine fails.
+/// When the engine fails, or the task cannot judge the refinements.
 pub fn refine(
     actor: &dyn Generate,
     task: &dyn Task,
@@ -156,7 +153,7 @@ pub fn refine(
         prompt: style.refinement(
             &case.problem,
             &case.response.text,
-            critique_for_actor(&member.rollout.critique.completion.text),
+            CritiqueForm::for_actor(&member.rollout.critique.completion.text),
         ),
         seeds: (0..refinements)
             .map(|index| {
@@ -167,28 +164,14 @@ pub fn refine(
     });
     let answers = ask(actor, asks, sampling, Phase::Refinement)?;
     let dropped = answers.iter().filter(|answer| answer.is_none()).count();
+    let problems = members(groups).map(|(case, _)| &case.problem);
+    let (phase, prefill) = (Phase::Refinement, &style.refinement_prefill);
+    let refinements = judged(task, phase, problems, prefill, answers)?;
     let rollouts = groups.iter_mut().flat_map(|group| &mut group.members);
-    for (member, answer) in rollouts.zip(answers) {
-        let rollout = &mut member.rollout;
-        rollout.refinements = attempts(task, &rollout.problem, &style.refinement_prefill, answer);
+    for (member, refinements) in rollouts.zip(refinements) {
+        member.rollout.refinements = refinements;
     }
     Ok(dropped)
-}
-
-/// A text with what the task finds in it.
-pub fn attempt(
-    task: &dyn Task,
-    problem: &Problem,
-    text: String,
-    completion: Option<Completion>,
-) -> Attempt {
-    Attempt {
-        verdict: task.verify(problem, &text),
-        score: task.score(problem, &text),
-        answer: task.answer(problem, &text),
-        text,
-        completion,
-    }
 }
 
 /// A prompt and the seeds of its samples.
@@ -258,31 +241,48 @@ fn check_shape(requests: &[Request], completions: &[Vec<Completion>]) {
     );
 }
 
-fn attempts(
+/// The texts of completions with what the task finds in them, a list a problem.
+fn judged<'a>(
     task: &dyn Task,
-    problem: &Problem,
+    phase: Phase,
+    problems: impl Iterator<Item = &'a Problem>,
     prefill: &str,
-    answer: Option<Answer>,
-) -> Vec<Attempt> {
-    let completions = answer.map(|answer| answer.completions).unwrap_or_default();
-    completions
+    answers: Vec<Option<Answer>>,
+) -> Result<Vec<Vec<Attempt>>, RolloutError> {
+    let completions = |answer: Option<Answer>| answer.map(|answer| answer.completions);
+    let lists: Vec<Vec<Completion>> = answers
         .into_iter()
-        .map(|completion| {
-            let text = format!("{prefill}{}", completion.text);
-            attempt(task, problem, text, Some(completion))
+        .map(|answer| completions(answer).unwrap_or_default())
+        .collect();
+    let texts = problems.zip(&lists).flat_map(|(problem, list)| {
+        let text = move |completion: &Completion| format!("{prefill}{}", completion.text);
+        list.iter()
+            .map(move |completion| (problem, text(completion)))
+    });
+    let attempts = attempts(task, texts.collect());
+    let mut attempts = attempts
+        .map_err(|source| RolloutError::Judge { phase, source })?
+        .into_iter();
+    let sampled = |(completion, attempt)| Attempt {
+        completion: Some(completion),
+        ..attempt
+    };
+    Ok(lists
+        .into_iter()
+        .map(|list| {
+            list.into_iter()
+                .zip(attempts.by_ref())
+                .map(sampled)
+                .collect()
         })
-        .collect()
+        .collect())
 }
 
 fn group(task: &dyn Task, case: &Case, answer: Answer) -> RolloutGroup {
-    let parse = if task.is_open_ended() {
-        parse_score
-    } else {
-        parse_judgment
-    };
+    let form = CritiqueForm::of(task);
     let critiques = answer.completions.into_iter().map(|completion| Critique {
         prompt: answer.prompt.clone(),
-        judgment: parse(&completion.text),
+        judgment: form.judgment(&completion.text),
         completion,
     });
     group_of(case, critiques)

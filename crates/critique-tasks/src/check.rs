@@ -19,7 +19,7 @@ pub enum Check {
     Id,
     /// Question and gold answer are not blank.
     Texts,
-    /// The gold answer is the letter of an option, where the question lists options.
+    /// The gold answer is the letter of an option, where the problem has options.
     GoldOption,
     /// An answer is found in the gold response.
     GoldParses,
@@ -113,8 +113,8 @@ impl Report {
 ///
 /// # Errors
 ///
-/// When the data cannot be loaded; a row that can be loaded but is not sound is a
-/// [`Failure`].
+/// When the data cannot be loaded, or a scorer gives no score; a row that can be loaded but is not
+/// sound is a [`Failure`].
 pub fn check(name: &str, task: &dyn Task) -> Result<Report, TaskError> {
     let mut report = Report {
         task: name.to_owned(),
@@ -136,9 +136,11 @@ pub fn check(name: &str, task: &dyn Task) -> Result<Report, TaskError> {
             let twin = seen.insert(problem.id.clone(), split);
             let fault = id_fault(problem, twin)
                 .or_else(|| text_fault(problem))
-                .or_else(|| option_fault(task, problem))
-                .or_else(|| gold_fault(task, problem))
-                .or_else(|| solution_fault(task, problem, &stated?));
+                .or_else(|| option_fault(problem));
+            let fault = match fault {
+                None => answer_fault(task, problem, stated.as_deref())?,
+                found => found,
+            };
             if let Some((check, reason)) = fault {
                 report.failures.push(Failure {
                     id: problem.id.clone(),
@@ -181,12 +183,12 @@ fn text_fault(problem: &Problem) -> Found {
     None
 }
 
-fn option_fault(task: &dyn Task, problem: &Problem) -> Found {
-    let options = task.options(problem);
-    let (first, last) = (options.first()?.0, options.last()?.0);
+fn option_fault(problem: &Problem) -> Found {
+    let letters = || problem.lettered_choices().map(|(letter, _)| letter);
+    let (first, last) = (letters().next()?, letters().last()?);
     let named = |c: char| c.is_whitespace() || "()[].:*$".contains(c);
     let gold = problem.answer.trim_matches(named);
-    let is_there = options.iter().any(|(letter, _)| {
+    let is_there = letters().any(|letter| {
         let mut bytes = [0; 4];
         gold.eq_ignore_ascii_case(letter.encode_utf8(&mut bytes))
     });
@@ -199,10 +201,21 @@ fn option_fault(task: &dyn Task, problem: &Problem) -> Found {
     })
 }
 
-fn gold_fault(task: &dyn Task, problem: &Problem) -> Found {
+fn answer_fault(
+    task: &dyn Task,
+    problem: &Problem,
+    stated: Option<&str>,
+) -> Result<Found, TaskError> {
+    match (gold_fault(task, problem)?, stated) {
+        (None, Some(stated)) => solution_fault(task, problem, stated),
+        (found, _) => Ok(found),
+    }
+}
+
+fn gold_fault(task: &dyn Task, problem: &Problem) -> Result<Found, TaskError> {
     let gold = task.gold_response(problem);
-    let answer = task.answer(problem, &gold);
-    match task.verify(problem, &gold) {
+    let judged = task.judge_one(problem, &gold)?;
+    Ok(match judged.verdict {
         Verdict::Correct => None,
         Verdict::Unparsed => {
             let reason = format!("no answer is found in `{}`", tail(&gold));
@@ -212,31 +225,27 @@ fn gold_fault(task: &dyn Task, problem: &Problem) -> Found {
             let reason = format!(
                 "gold `{}` against `{}` read from `{}`",
                 problem.answer,
-                answer.unwrap_or_default(),
+                judged.answer.unwrap_or_default(),
                 tail(&gold)
             );
             Some((Check::GoldAccepted, reason))
         }
-    }
+    })
 }
 
-fn solution_fault(task: &dyn Task, problem: &Problem, stated: &str) -> Found {
-    match task.verify(problem, stated) {
-        Verdict::Correct => None,
-        Verdict::Unparsed => Some((
-            Check::Solution,
-            format!("no answer is found in `{}`", tail(stated)),
-        )),
-        Verdict::Wrong => Some((
-            Check::Solution,
-            format!(
-                "gold `{}`, but the solution states `{}`: `{}`",
-                problem.answer,
-                task.answer(problem, stated).unwrap_or_default(),
-                tail(stated)
-            ),
-        )),
-    }
+fn solution_fault(task: &dyn Task, problem: &Problem, stated: &str) -> Result<Found, TaskError> {
+    let judged = task.judge_one(problem, stated)?;
+    let reason = match judged.verdict {
+        Verdict::Correct => return Ok(None),
+        Verdict::Unparsed => format!("no answer is found in `{}`", tail(stated)),
+        Verdict::Wrong => format!(
+            "gold `{}`, but the solution states `{}`: `{}`",
+            problem.answer,
+            judged.answer.unwrap_or_default(),
+            tail(stated)
+        ),
+    };
+    Ok(Some((Check::Solution, reason)))
 }
 
 /// The end of a text, on one line.

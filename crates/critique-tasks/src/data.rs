@@ -18,6 +18,7 @@
 //! # Ok::<(), data::Fault>(())
 //! ```
 
+mod choices;
 mod digits;
 mod fetch;
 mod file;
@@ -29,11 +30,12 @@ mod record;
 mod source;
 mod split;
 
+pub use choices::choices_in;
 pub use fetch::{fetch, hub_patterns};
 pub use file::{read_json_lines, read_records, read_records_from};
 pub(crate) use file::{row_error, rows};
 pub use folder::{Layout, find_split, split_of_name};
 pub use loader::Loader;
 pub(crate) use loader::{Description, ReadRow};
-pub use record::{Fault, Record, Row, last_boxed, with_choices};
+pub use record::{Fault, Record, Row, last_boxed};
 pub use split::{BySplit, Dropped, SPLITS, check_disjoint, drop_shared, hold_out, question_key};

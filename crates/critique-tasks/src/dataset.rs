@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use critique_core::{Problem, Refusal, Split, Verdict};
+use critique_core::{Problem, Split};
 use serde::Deserialize;
 
 use crate::data::{BySplit, Fault, Layout, Loader, Record, Row};
 use crate::error::TaskError;
 use crate::judge::{Judge, OneOrMany};
+use crate::judged::Judged;
 use crate::prompts::PromptStyle;
 use crate::task::Task;
 
@@ -233,27 +234,22 @@ impl Dataset {
 
 impl Task for Dataset {
     fn problems(&self, split: Split) -> Result<Vec<Problem>, TaskError> {
-        self.loader.problems(split)
+        let mut problems = self.loader.problems(split)?;
+        if !self.judge.has_options() {
+            // The answer is no letter, whatever the question lists.
+            for problem in &mut problems {
+                problem.choices.clear();
+            }
+        }
+        Ok(problems)
     }
 
-    fn verify(&self, problem: &Problem, text: &str) -> Verdict {
-        self.judge.verdict(problem, text)
+    fn judge_one(&self, problem: &Problem, text: &str) -> Result<Judged, TaskError> {
+        Ok(self.judge.judge(problem, text))
     }
 
     fn gold_response(&self, problem: &Problem) -> String {
         self.judge.gold_response(problem)
-    }
-
-    fn answer(&self, problem: &Problem, text: &str) -> Option<String> {
-        self.judge.answer(problem, text)
-    }
-
-    fn refusal(&self, problem: &Problem, text: &str) -> Option<Refusal> {
-        self.judge.refusal(problem, text)
-    }
-
-    fn options(&self, problem: &Problem) -> Vec<(char, String)> {
-        self.judge.options(problem)
     }
 
     fn stated_solution(&self, problem: &Problem) -> Option<String> {

@@ -20,9 +20,7 @@ use std::path::Path;
 use critique_verify::Kind;
 use serde::Deserialize;
 
-use crate::data::{
-    Description, Fault, Layout, Loader, ReadRow, Record, Row, last_boxed, with_choices,
-};
+use crate::data::{Description, Fault, Layout, Loader, ReadRow, Record, Row, last_boxed};
 use crate::dataset::{Dataset, Options};
 use crate::error::TaskError;
 use crate::judge::Judge;
@@ -101,11 +99,6 @@ fn guess(record: &Record) -> Result<Row, Fault> {
     let question = record.text(&[
         "question", "problem", "Question", "Problem", "input", "prompt", "query", "article",
     ])?;
-    let question = match record.texts(&["options", "choices"]) {
-        // Whatever else such a column holds is nothing to look at.
-        Ok(choices) => with_choices(&question, &choices).unwrap_or(question),
-        Err(_) => question,
-    };
     let solution = record
         .text_or_empty(&["solution", "rationale"])
         .unwrap_or_default();
@@ -126,6 +119,11 @@ fn guess(record: &Record) -> Result<Row, Fault> {
     let row = Row::new(question, answer)
         .solution(solution)
         .id(record, &["id", "ID", "unique_id", "qid"]);
+    let row = match record.texts(&["options", "choices"]) {
+        // Whatever else such a column holds is nothing to look at.
+        Ok(choices) => row.clone().choices(&choices).unwrap_or(row),
+        Err(_) => row,
+    };
     record.complete(row)
 }
 
@@ -227,9 +225,10 @@ impl Columns {
         let name = |given: &Option<String>, usual: &'static str| {
             given.clone().unwrap_or_else(|| usual.to_owned())
         };
-        let mut question = record.text(&[&name(&self.question, "question")])?;
+        let mut row = Row::new(record.text(&[&name(&self.question, "question")])?, "");
         if let Some(column) = &self.choices {
-            question = with_choices(&question, &record.texts(&[column])?)
+            row = row
+                .choices(&record.texts(&[column])?)
                 .map_err(|fault| fault.of(column))?;
         }
         let column = name(&self.answer, "answer");
@@ -237,8 +236,8 @@ impl Columns {
         if solution.is_empty() {
             solution = record.text_or_empty(&[&name(&self.solution, "solution")])?;
         }
-        let row = Row::new(question, answer).solution(solution);
-        record.complete(row.id(record, &[&name(&self.id, "id")]))
+        row.answer = answer;
+        record.complete(row.solution(solution).id(record, &[&name(&self.id, "id")]))
     }
 
     /// The solution, where it stands before the answer in one column, and the answer.

@@ -1,11 +1,12 @@
 //! From a text to a verdict, by the kind of answer.
 
-use critique_core::{Problem, Refusal, Verdict};
+use critique_core::{Problem, Refusal};
 use critique_verify::{self as verify, Kind, Oddity};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TaskError;
+use crate::judged::Judged;
 use crate::prompts::PromptStyle;
 
 /// How the answers of a data set are found, compared and asked for.
@@ -50,69 +51,36 @@ impl Judge {
         Ok(self)
     }
 
-    /// The verdict on a text: no answer is [`Verdict::Unparsed`], and an answer that cannot be
-    /// compared within the budget is [`Verdict::Wrong`].
-    pub fn verdict(&self, problem: &Problem, text: &str) -> Verdict {
+    /// Judges a text: no answer is [`Verdict::Unparsed`](critique_core::Verdict::Unparsed), and an answer that cannot be compared
+    /// within the budget is [`Verdict::Wrong`](critique_core::Verdict::Wrong).
+    pub fn judge(&self, problem: &Problem, text: &str) -> Judged {
         if self.is_compat {
-            return self.compat_verdict(problem, text);
+            return self.judge_as_released(problem, text);
         }
-        let Some(found) = self.extract(problem, text) else {
-            return self.by_choice(problem, text);
+        let judged = match self.extract(problem, text) {
+            Some(found) => Judged::by_answer(Some(found.answer), |answer| {
+                verify::equivalent(&problem.answer, answer, &self.options).equal
+            }),
+            None => Judged::by_answer(self.chosen(problem, text), |letter| {
+                letter == problem.answer
+            }),
         };
-        if verify::equivalent(&problem.answer, &found.answer, &self.options).equal {
-            Verdict::Correct
-        } else {
-            Verdict::Wrong
-        }
+        let refusal = self.refusal(&judged, text);
+        judged.refused(refusal)
     }
 
-    /// The answer in a text.
-    pub fn answer(&self, problem: &Problem, text: &str) -> Option<String> {
-        if self.is_compat {
-            return (!text.trim().is_empty()).then(|| verify::compat::extract(text, self.kind));
-        }
-        self.extract(problem, text)
-            .map(|found| found.answer)
-            .or_else(|| self.chosen(problem, text))
-    }
-
-    /// Why a text that is not correct earned nothing, where there is more to say than that its
-    /// answer is wrong. The released rules have no names for that.
-    pub fn refusal(&self, problem: &Problem, text: &str) -> Option<Refusal> {
-        if self.is_compat || self.verdict(problem, text).is_correct() {
-            return None;
-        }
-        let oddity = verify::oddity(text, self.kind)?;
-        // An option by its text, or beyond the usual letters, is an answer.
-        let answers = oddity == Oddity::NoAnswer && self.answer(problem, text).is_some();
-        (!answers).then(|| refusal_of(oddity))
-    }
-
-    /// The options of a problem by their letters; none where it lists none, or is of a kind
-    /// without options.
-    pub fn options(&self, problem: &Problem) -> Vec<(char, String)> {
-        if !self.has_options() {
-            return Vec::new();
-        }
-        choices(&problem.question)
-            .map(|(letter, text)| (letter, text.to_owned()))
-            .collect()
-    }
-
-    fn has_options(&self) -> bool {
+    /// Whether answers are letters of options.
+    pub(crate) fn has_options(&self) -> bool {
         matches!(self.kind, Kind::Aqua | Kind::MultipleChoice)
     }
 
     /// The answer in a text; of more options than the kind usually has, too.
     fn extract(&self, problem: &Problem, text: &str) -> Option<verify::Extracted> {
         let usual = if self.kind == Kind::Aqua { 'E' } else { 'J' };
-        let last = if self.has_options() {
-            choices(&problem.question).last()
-        } else {
-            None
-        };
-        match last {
-            Some((last, _)) if last > usual => verify::extract_option(text, last),
+        match problem.lettered_choices().last() {
+            Some((last, _)) if self.has_options() && last > usual => {
+                verify::extract_option(text, last)
+            }
             _ => verify::extract(text, self.kind),
         }
     }
@@ -161,23 +129,25 @@ impl Judge {
         }
     }
 
-    /// The released code finds an answer in any text; only silence has none.
-    fn compat_verdict(&self, problem: &Problem, text: &str) -> Verdict {
-        if text.trim().is_empty() {
-            Verdict::Unparsed
-        } else if verify::compat::check(&problem.answer, text, self.kind) {
-            Verdict::Correct
-        } else {
-            Verdict::Wrong
-        }
+    /// The released code finds an answer in any text; only silence has none. It has no names for
+    /// what it refuses.
+    fn judge_as_released(&self, problem: &Problem, text: &str) -> Judged {
+        let has_text = !text.trim().is_empty();
+        let answer = has_text.then(|| verify::compat::extract(text, self.kind));
+        Judged::by_answer(answer, |_| {
+            verify::compat::check(&problem.answer, text, self.kind)
+        })
     }
 
-    fn by_choice(&self, problem: &Problem, text: &str) -> Verdict {
-        match self.chosen(problem, text) {
-            Some(letter) if letter == problem.answer => Verdict::Correct,
-            Some(_) => Verdict::Wrong,
-            None => Verdict::Unparsed,
+    /// Why a text earned nothing, where there is more to say than that its answer is wrong.
+    fn refusal(&self, judged: &Judged, text: &str) -> Option<Refusal> {
+        if judged.is_correct() {
+            return None;
         }
+        let oddity = verify::oddity(text, self.kind)?;
+        // An option by its text, or beyond the usual letters, is an answer.
+        let answers = oddity == Oddity::NoAnswer && judged.answer.is_some();
+        (!answers).then(|| refusal_of(oddity))
     }
 
     /// The letter of the one option whose text a response without a letter gives as its answer.
@@ -186,7 +156,8 @@ impl Judge {
             return None;
         }
         let stated = last_statement(text)?;
-        let mut hits = choices(&problem.question)
+        let mut hits = problem
+            .lettered_choices()
             .filter(|(_, choice)| verify::equivalent(choice, stated, &self.options).equal);
         let (letter, _) = hits.next()?;
         hits.next().is_none().then(|| letter.to_string())
@@ -214,19 +185,6 @@ fn last_statement(text: &str) -> Option<&str> {
         .trim_matches(|c: char| c.is_whitespace() || ":*$`\"'".contains(c))
         .trim_end_matches(['.', '$', '*']);
     (!stated.is_empty()).then_some(stated)
-}
-
-/// The options of a question, as [`with_choices`](crate::data::with_choices) writes them.
-fn choices(question: &str) -> impl Iterator<Item = (char, &str)> {
-    let list = question
-        .rsplit_once("Answer Choices:")
-        .map_or("", |(_, list)| list);
-    ('A'..='Z').map_while(move |letter| {
-        let (_, rest) = list.split_once(&format!("({letter}) "))?;
-        let next = char::from_u32(letter as u32 + 1)?;
-        let end = rest.find(&format!(" ({next}) ")).unwrap_or(rest.len());
-        Some((letter, rest[..end].trim()))
-    })
 }
 
 /// A solution without the calculator marks `<<48/2=24>>` of GSM8K.
@@ -284,22 +242,9 @@ impl<T> OneOrMany<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use critique_core::Verdict;
 
-    #[test]
-    fn options_of_a_question_are_read_back() {
-        let question = "Which?\nAnswer Choices: (A) 5(√3 + 1) (B) (a) or b (C) None of these";
-        let found: Vec<_> = choices(question).collect();
-        assert_eq!(
-            found,
-            [
-                ('A', "5(√3 + 1)"),
-                ('B', "(a) or b"),
-                ('C', "None of these")
-            ]
-        );
-        assert_eq!(choices("What is (A) 3?").count(), 0);
-    }
+    use super::*;
 
     #[test]
     fn calculator_marks_go() {
@@ -311,17 +256,12 @@ mod tests {
 
     #[test]
     fn the_released_rules_refuse_what_ours_accept() {
-        let problem = Problem {
-            id: "x".into(),
-            question: "q".into(),
-            answer: "12".into(),
-            solution: String::new(),
-        };
+        let problem = Problem::new("x", "q", "12");
         let text = "The answer is $\\boxed{12.0}$.";
         let (ours, theirs) = (Judge::new(Kind::Math), Judge::compat(Kind::Math));
-        assert_eq!(ours.verdict(&problem, text), Verdict::Correct);
-        assert_eq!(theirs.verdict(&problem, text), Verdict::Wrong);
-        assert_eq!(theirs.verdict(&problem, " "), Verdict::Unparsed);
+        assert_eq!(ours.judge(&problem, text).verdict, Verdict::Correct);
+        assert_eq!(theirs.judge(&problem, text).verdict, Verdict::Wrong);
+        assert_eq!(theirs.judge(&problem, " ").verdict, Verdict::Unparsed);
     }
 
     #[test]

@@ -8,16 +8,10 @@
 //! ```
 //! use critique_tasks::{Problem, PromptStyle};
 //!
-//! let problem = Problem {
-//!     id: "demo/1".into(),
-//!     question: "What is 2 + 3?".into(),
-//!     answer: "5".into(),
-//!     solution: String::new(),
-//! };
+//! let problem = Problem::new("demo/1", "What is 2 + 3?", "5");
 //! let prompt = PromptStyle::default().response(&problem);
 //! assert!(prompt.messages[0].content.starts_with("What is 2 + 3?"));
 //! ```
-
 //!
 //! Most tasks are a data set with a verifier: they describe it in a [`dataset::Spec`] and need
 //! no code but that. A task without Rust is a TOML file ([`file_task`]).
@@ -27,8 +21,10 @@ pub mod data;
 pub mod dataset;
 mod error;
 pub mod file_task;
+mod form;
 pub mod inspect;
 mod judge;
+mod judged;
 mod prompts;
 mod registry;
 pub mod scaffold;
@@ -41,12 +37,14 @@ mod text;
 pub use critique_verify as verify;
 
 pub use critique_core::{
-    Message, Problem, Prompt, Refusal, Rng, Role, Split, Verdict, derive_seed,
+    Judgment, Message, Problem, Prompt, Refusal, Rng, Role, Split, Verdict, derive_seed,
 };
 pub use error::TaskError;
+pub use form::CritiqueForm;
 #[doc(hidden)]
 pub use inventory;
 pub use judge::Judge;
+pub use judged::Judged;
 pub use prompts::PromptStyle;
 pub use registry::{TaskPlugin, build, build_from_table, find, open, plugins};
 pub use scorer::{Scale, Scorer};

@@ -4,6 +4,7 @@ use critique_core::{Message, Problem, Prompt, Role};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TaskError;
+use crate::form::CritiqueForm;
 use crate::judge::overlay;
 
 /// Words of the three prompts. `{question}`, `{response}` and `{critique}` stand for their
@@ -34,18 +35,14 @@ impl Default for PromptStyle {
                 .into(),
             response_prefill: "Let's break it down step by step:\n\n".into(),
             response_end: String::new(),
-            critique: "Below are a question and a solution written one step a line. Check the \
-                       solution step by step: repeat each step, say whether it is correct, and \
-                       explain why. At the end say whether the final answer is correct.\n\n\
-                       Use exactly this form, with one block for each step:\n\
-                       Step sentence: <the step>\n\
-                       Correctness of the step: [Correct/Wrong]\n\
-                       Explanation: <why>\n\
-                       and then, once:\n\
-                       Correctness of the final answer: [Correct/Wrong]\n\
-                       Explanation: <why, and what to do instead>\n\n\
-                       Question:\n{question}\n\nSolution:\n{response}"
-                .into(),
+            critique: format!(
+                "Below are a question and a solution written one step a line. Check the solution \
+                 step by step: repeat each step, say whether it is correct, and explain why. At \
+                 the end say whether the final answer is correct.\n\n\
+                 Use exactly this form, with one block for each step:\n{}\n\n\
+                 Question:\n{{question}}\n\nSolution:\n{{response}}",
+                CritiqueForm::Verdict.asked()
+            ),
             refinement: "Here is a step-by-step critique of your solution:\n\n{critique}\n\n\
                          Read it and follow it strictly. Write a new, complete step-by-step \
                          solution, and end with a line of the form: The answer is [your answer]."
@@ -157,12 +154,7 @@ mod tests {
     use super::*;
 
     fn problem() -> Problem {
-        Problem {
-            id: "p/1".into(),
-            question: "1 + {response}?".into(),
-            answer: "2".into(),
-            solution: String::new(),
-        }
+        Problem::new("p/1", "1 + {response}?", "2")
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What a task crate implements.
 
-use critique_core::{Message, Problem, Prompt, Refusal, Role, Split, Verdict};
+use critique_core::{Message, Problem, Prompt, Role, Split};
 
 use crate::error::TaskError;
+use crate::judged::Judged;
 use crate::prompts::PromptStyle;
 
 /// A data set, or a generator of problems, with its verifier and prompts.
@@ -15,67 +16,40 @@ pub trait Task: Send + Sync {
     /// When a data file is missing or a row of it is not what it should be.
     fn problems(&self, split: Split) -> Result<Vec<Problem>, TaskError>;
 
-    /// Judges a response or refinement by its final answer. Never fails: odd text is
-    /// [`Verdict::Unparsed`].
-    fn verify(&self, problem: &Problem, text: &str) -> Verdict;
+    /// Judges one response or refinement: by its final answer, or by a score where the task has no
+    /// single right answer.
+    ///
+    /// # Errors
+    ///
+    /// When a scorer outside this program gives no score. Text is never the reason: odd text is
+    /// [`Verdict::Unparsed`](critique_core::Verdict::Unparsed).
+    fn judge_one(&self, problem: &Problem, text: &str) -> Result<Judged, TaskError>;
 
-    /// A text that the verifier accepts for this problem.
+    /// A text that [`Task::judge`] accepts for this problem.
     fn gold_response(&self, problem: &Problem) -> String;
 
-    /// The answer found in a text, for majority votes and for people; `None` where the task
-    /// does not separate it.
-    fn answer(&self, problem: &Problem, text: &str) -> Option<String> {
-        let _ = (problem, text);
-        None
-    }
-
-    /// Why a text that is not correct earned nothing, where there is more to say than that its
-    /// answer is wrong: for counts by name. `None` where the task cannot say.
-    fn refusal(&self, problem: &Problem, text: &str) -> Option<Refusal> {
-        let _ = (problem, text);
-        None
-    }
-
-    /// The options of a problem by their letters; none where it has none, or where the task
-    /// cannot say. Only [`check`](crate::check::check) asks.
-    fn options(&self, problem: &Problem) -> Vec<(char, String)> {
-        let _ = problem;
-        Vec::new()
+    /// [`Task::judge_one`] of many texts, in their order: one judgment a text. Whatever judges
+    /// rollouts asks for a batch at once, which is what a scorer behind HTTP wants.
+    ///
+    /// # Errors
+    ///
+    /// As [`Task::judge_one`]; then no text of the batch has a judgment.
+    fn judge(&self, items: &[(&Problem, &str)]) -> Result<Vec<Judged>, TaskError> {
+        items
+            .iter()
+            .map(|(problem, text)| self.judge_one(problem, text))
+            .collect()
     }
 
     /// The worked solution of a problem, where it states its answer in a form that
-    /// [`Task::verify`] reads, such as a box; `None` where it does not. Only
+    /// [`Task::judge`] reads, such as a box; `None` where it does not. Only
     /// [`check`](crate::check::check) asks.
     fn stated_solution(&self, problem: &Problem) -> Option<String> {
         let _ = problem;
         None
     }
 
-    /// The oracle's score (docs/method.md, "Setting", and appendix E of the paper): 1 for a correct
-    /// text and 0 for any other, or the scorer's value where the task has no single right answer.
-    /// NaN says that the scorer gave none; [`Task::scores`] says why.
-    fn score(&self, problem: &Problem, text: &str) -> f32 {
-        if self.verify(problem, text).is_correct() {
-            1.0
-        } else {
-            0.0
-        }
-    }
-
-    /// [`Task::score`] of many texts at once, and with an error where it cannot say: what a
-    /// scorer behind HTTP wants.
-    ///
-    /// # Errors
-    ///
-    /// When a scorer gives no scores.
-    fn scores(&self, items: &[(&Problem, &str)]) -> Result<Vec<f32>, TaskError> {
-        Ok(items
-            .iter()
-            .map(|(problem, text)| self.score(problem, text))
-            .collect())
-    }
-
-    /// Whether critiques end in a score, not in a verdict, and [`Task::score`] is continuous.
+    /// Whether critiques end in a score, not in a verdict, and [`Judged::score`] is continuous.
     fn is_open_ended(&self) -> bool {
         false
     }

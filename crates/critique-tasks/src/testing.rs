@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use critique_core::{Problem, Split, Verdict};
 
 use crate::data::{SPLITS, check_disjoint};
+use crate::judged::Judged;
 use crate::registry;
 use crate::task::Task;
 
@@ -16,7 +17,7 @@ use crate::task::Task;
 /// - questions and gold answers are not blank;
 /// - the gold response is accepted, and silence is `Unparsed`;
 /// - odd texts (huge, control characters, emoji, unbalanced brackets) never panic and are not
-///   accepted;
+///   accepted, and are judged the same alone and together;
 /// - scores are finite, and 1 or 0 by verdict unless the task is open-ended;
 /// - the three prompts hold the texts they are made of.
 ///
@@ -97,51 +98,68 @@ fn assert_problem(task: &dyn Task, problem: &Problem) {
         "`{id}` has no gold answer"
     );
     let gold = task.gold_response(problem);
+    let judged = judged(task, problem, &gold);
     assert_eq!(
-        task.verify(problem, &gold),
+        judged.verdict,
         Verdict::Correct,
         "`{id}`: its own gold response is not accepted: {gold:?}"
     );
+    assert_score(task, problem, &gold, &judged);
     for silence in ["", " \n\t "] {
+        let judged = self::judged(task, problem, silence);
         assert_eq!(
-            task.verify(problem, silence),
+            judged.verdict,
             Verdict::Unparsed,
             "`{id}`: silence must be `Unparsed`"
         );
+        assert_score(task, problem, silence, &judged);
     }
-    assert_score(task, problem, &gold);
-    assert_score(task, problem, "");
 }
 
-fn assert_score(task: &dyn Task, problem: &Problem, text: &str) {
-    let id = &problem.id;
-    let score = task.score(problem, text);
+fn judged(task: &dyn Task, problem: &Problem, text: &str) -> Judged {
+    let judged = task.judge_one(problem, text);
+    judged.unwrap_or_else(|error| panic!("`{}` cannot be judged: {}", problem.id, chain(&error)))
+}
+
+fn assert_score(task: &dyn Task, problem: &Problem, text: &str, judged: &Judged) {
+    let (id, score) = (&problem.id, judged.score);
     assert!(score.is_finite(), "`{id}`: the score {score} is not finite");
     if !task.is_open_ended() {
-        let right = task.verify(problem, text).is_correct();
         assert_eq!(
             score,
-            f32::from(u8::from(right)),
+            f32::from(u8::from(judged.is_correct())),
             "`{id}`: the score does not follow the verdict on {text:?}"
         );
     }
 }
 
 fn assert_odd_texts(task: &dyn Task, problem: &Problem) {
-    for (kind, text) in odd_texts() {
-        let verdict = catch_unwind(AssertUnwindSafe(|| {
-            let answer = task.answer(problem, &text);
-            (task.verify(problem, &text), answer)
-        }));
-        let id = &problem.id;
-        let Ok((verdict, answer)) = verdict else {
-            panic!("`{id}`: verify panics on {kind}");
-        };
+    let id = &problem.id;
+    let texts = odd_texts();
+    let alone: Vec<_> = texts
+        .iter()
+        .map(|(kind, text)| {
+            let judged = catch_unwind(AssertUnwindSafe(|| judged(task, problem, text)));
+            judged.unwrap_or_else(|_| panic!("`{id}`: judging panics on {kind}"))
+        })
+        .collect();
+    for ((kind, _), judged) in texts.iter().zip(&alone) {
         assert!(
-            !verdict.is_correct(),
-            "`{id}`: {kind} is accepted, by the answer {answer:?}"
+            !judged.is_correct(),
+            "`{id}`: {kind} is accepted, by the answer {:?}",
+            judged.answer
         );
     }
+    let items: Vec<_> = texts
+        .iter()
+        .map(|(_, text)| (problem, text.as_str()))
+        .collect();
+    let together = task.judge(&items);
+    let together = together.unwrap_or_else(|error| panic!("`{id}`: {}", chain(&error)));
+    assert_eq!(
+        together, alone,
+        "`{id}`: texts are judged otherwise together than alone"
+    );
 }
 
 /// Texts that are no answer, with what they are.

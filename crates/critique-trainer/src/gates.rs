@@ -291,12 +291,7 @@ mod tests {
             answer: None,
         };
         let case = Case {
-            problem: Problem {
-                id: "one".into(),
-                question: String::new(),
-                answer: String::new(),
-                solution: String::new(),
-            },
+            problem: Problem::new("one", "", ""),
             response: attempt(Verdict::Wrong),
             sample: 0,
         };

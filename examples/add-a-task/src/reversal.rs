@@ -1,6 +1,6 @@
 //! The task `reversal`: words to be written backwards, judged by code of its own.
 
-use critique_tasks::{Problem, Split, Task, TaskError, TaskPlugin, Verdict};
+use critique_tasks::{Judged, Problem, Split, Task, TaskError, TaskPlugin};
 use serde::Deserialize;
 
 critique_tasks::submit! {
@@ -35,35 +35,29 @@ impl Task for Reversal {
             Split::Test => &TEST,
             _ => &[],
         };
-        let problem = |word: &&str| Problem {
-            id: format!("reversal/{word}"),
-            question: format!("Write the word `{word}` backwards."),
-            answer: word.chars().rev().collect(),
-            solution: String::new(),
+        let problem = |word: &&str| {
+            let question = format!("Write the word `{word}` backwards.");
+            let backwards: String = word.chars().rev().collect();
+            Problem::new(format!("reversal/{word}"), question, backwards)
         };
         Ok(words.iter().map(problem).collect())
     }
 
-    fn verify(&self, problem: &Problem, text: &str) -> Verdict {
-        match self.answer(problem, text) {
-            None => Verdict::Unparsed,
-            Some(answer) if answer == problem.answer => Verdict::Correct,
-            Some(answer) if self.ignore_case && answer.to_lowercase() == problem.answer => {
-                Verdict::Correct
-            }
-            Some(_) => Verdict::Wrong,
-        }
-    }
-
-    /// The word after the last "The answer is", which is what the default prompt asks for.
-    fn answer(&self, _problem: &Problem, text: &str) -> Option<String> {
-        let (_, rest) = text.rsplit_once("The answer is")?;
-        let word = rest.split_whitespace().next()?;
-        let word = word.trim_matches(|c: char| !c.is_alphanumeric());
-        (!word.is_empty()).then(|| word.to_owned())
+    fn judge_one(&self, problem: &Problem, text: &str) -> Result<Judged, TaskError> {
+        Ok(Judged::by_answer(last_word(text), |word| {
+            word == problem.answer || self.ignore_case && word.to_lowercase() == problem.answer
+        }))
     }
 
     fn gold_response(&self, problem: &Problem) -> String {
         format!("The answer is {}.", problem.answer)
     }
+}
+
+/// The word after the last "The answer is", which is what the default prompt asks for.
+fn last_word(text: &str) -> Option<String> {
+    let (_, rest) = text.rsplit_once("The answer is")?;
+    let word = rest.split_whitespace().next()?;
+    let word = word.trim_matches(|c: char| !c.is_alphanumeric());
+    (!word.is_empty()).then(|| word.to_owned())
 }

@@ -12,9 +12,11 @@
 use std::error::Error;
 
 use critique_core::{
-    Completion, FinishReason, Generate, GenerateError, Prompt, Request, Split, derive_seed,
+    Completion, FinishReason, Generate, GenerateError, Judgment, Prompt, Request, Split,
+    derive_seed,
 };
 use critique_eval::{EvalSettings, Summary, evaluate};
+use critique_tasks::CritiqueForm;
 use task_arithmetic as _; // links the task
 
 /// Writes what a function makes of the messages of a chat.
@@ -80,7 +82,7 @@ fn solve(question: &str) -> Vec<String> {
 fn actor(messages: &[&str], seed: u64) -> String {
     let question = messages[0];
     if let [_, response, critique] = messages {
-        let told_wrong = critique.contains("Correctness of the final answer: Wrong");
+        let told_wrong = critique.contains(&CritiqueForm::claim(Judgment::Wrong));
         return if told_wrong {
             solve(question).join("\n")
         } else {
@@ -105,8 +107,7 @@ fn critic(messages: &[&str], seed: u64) -> String {
     let (question, response) = rest.split_once('\n').unwrap_or((rest, ""));
     let right = solve(question).join("\n") == response.trim_end();
     let lenient = derive_seed(seed, &["lenient"]).is_multiple_of(3);
-    let verdict = if right || lenient { "Correct" } else { "Wrong" };
-    format!("Correctness of the final answer: {verdict}")
+    CritiqueForm::claim(Judgment::of(right || lenient))
 }
 
 fn run() -> Result<Summary, Box<dyn Error>> {

@@ -13,8 +13,8 @@ use std::error::Error;
 
 use critique_core::{Completion, Critique, FinishReason, Problem, Rollout};
 use critique_rewards::{Advantage, BaselineState, RewardMix};
-use critique_rollout::{attempt, parse_judgment};
-use critique_tasks::Task;
+use critique_rollout::attempts;
+use critique_tasks::{CritiqueForm, Task, TaskError};
 use serde::Deserialize;
 use task_gsm8k as _; // links the task whose verifier judges answers
 
@@ -32,10 +32,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         .nth(1)
         .ok_or("usage: score-offline ROWS.jsonl")?;
     let task = critique_tasks::build("gsm8k", toml::Table::new())?;
-    let rollouts = std::fs::read_to_string(path)?
+    let rows = std::fs::read_to_string(path)?
         .lines()
-        .map(|line| Ok(rollout(&*task, serde_json::from_str(line)?)))
-        .collect::<Result<Vec<Rollout>, serde_json::Error>>()?;
+        .map(serde_json::from_str)
+        .collect::<Result<Vec<Row>, _>>()?;
+    let rollouts = rollouts(&*task, rows)?;
     let groups = rollouts.chunk_by(|a, b| {
         (&a.problem.question, &a.response.text) == (&b.problem.question, &b.response.text)
     });
@@ -63,29 +64,45 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What a reward looks at. Texts from elsewhere have no tokens here.
-fn rollout(task: &dyn Task, row: Row) -> Rollout {
-    let problem = Problem {
-        id: row.question.clone(),
-        question: row.question,
-        answer: row.answer,
-        solution: String::new(),
+/// What rewards look at; the task judges all responses at once, and all refinements. Texts from
+/// elsewhere have no tokens here.
+fn rollouts(task: &dyn Task, rows: Vec<Row>) -> Result<Vec<Rollout>, TaskError> {
+    let problems: Vec<Problem> = rows.iter().map(problem).collect();
+    let texts = |text: fn(&Row) -> &str| {
+        let with_problem = |(problem, row)| (problem, text(row).to_owned());
+        problems.iter().zip(&rows).map(with_problem).collect()
     };
-    let completion = Completion {
-        tokens: Vec::new(),
-        log_probs: Vec::new(),
-        text: row.critique,
-        finish_reason: FinishReason::Stop,
-    };
-    Rollout {
-        response: attempt(task, &problem, row.response, None),
-        refinements: vec![attempt(task, &problem, row.refinement, None)],
-        critique: Critique {
-            prompt: Vec::new(),
-            judgment: parse_judgment(&completion.text),
-            completion,
-        },
+    let responses = attempts(task, texts(|row| &row.response))?;
+    let refinements = attempts(task, texts(|row| &row.refinement))?;
+    let attempts = responses.into_iter().zip(refinements);
+    let rollout = |((problem, row), (response, refinement)): ((Problem, Row), _)| Rollout {
         problem,
+        response,
+        critique: critique(row.critique),
+        refinements: vec![refinement],
+    };
+    Ok(problems
+        .into_iter()
+        .zip(rows)
+        .zip(attempts)
+        .map(rollout)
+        .collect())
+}
+
+fn problem(row: &Row) -> Problem {
+    Problem::new(&row.question, &row.question, &row.answer)
+}
+
+fn critique(text: String) -> Critique {
+    Critique {
+        prompt: Vec::new(),
+        judgment: CritiqueForm::Verdict.judgment(&text),
+        completion: Completion {
+            tokens: Vec::new(),
+            log_probs: Vec::new(),
+            text,
+            finish_reason: FinishReason::Stop,
+        },
     }
 }
 
@@ -97,14 +114,15 @@ mod tests {
     fn the_rows_earn_what_the_paper_pays() {
         let task = critique_tasks::build("gsm8k", toml::Table::new()).unwrap();
         let rows = include_str!("../rows.jsonl").lines();
+        let rows = rows.map(|line| serde_json::from_str(line).unwrap());
         let rewards = RewardMix {
             refinement: 1.0,
             discriminability: 0.2,
             ..RewardMix::default()
         };
         let rewards = rewards.open().unwrap();
-        let row = |line| rollout(&*task, serde_json::from_str(line).unwrap());
-        let earned: Vec<f32> = rows.map(|line| rewards.score(&row(line)).total).collect();
+        let rollouts = rollouts(&*task, rows.collect()).unwrap();
+        let earned: Vec<f32> = rollouts.iter().map(|r| rewards.score(r).total).collect();
         assert_eq!(earned, [1.2, 0.0, 0.0]);
     }
 }

@@ -5,7 +5,7 @@
 //! ends in another letter than the label are left out, and the task's notes name them. Beside the letter, the
 //! verifier takes the text of the one option that a response states as its answer.
 
-use critique_tasks::data::{Fault, Layout, Record, Row, with_choices};
+use critique_tasks::data::{Fault, Layout, Record, Row};
 use critique_tasks::dataset::Spec;
 use critique_tasks::verify::Kind;
 
@@ -36,9 +36,10 @@ fn row(record: &Record) -> Result<Row, Fault> {
     if !matches!(answer.as_str(), "A" | "B" | "C" | "D" | "E") {
         return Err(record.fault("correct", "a letter from `A` to `E`"));
     }
-    let question = with_choices(&record.text(&["question"])?, &options)
+    let row = Row::new(record.text(&["question"])?, answer)
+        .choices(&options)
         .map_err(|fault| fault.of("options"))?;
-    Ok(Row::new(question, answer).solution(record.text_or_empty(&["rationale"])?))
+    Ok(row.solution(record.text_or_empty(&["rationale"])?))
 }
 
 fn without_contradictions(mut row: Row) -> Row {
@@ -93,6 +94,7 @@ mod tests {
             row.question,
             "2 + 2?\nAnswer Choices: (A) 3 (B) 4 (C) 5 (D) 6 (E) 7"
         );
+        assert_eq!(row.choices, ["3", "4", "5", "6", "7"]);
         assert_eq!(row.answer, "B");
     }
 
@@ -111,13 +113,11 @@ mod tests {
     fn the_text_of_an_option_stands_for_its_letter() {
         let row = row(&Record::from_json(1, ROW).unwrap()).unwrap();
         let problem = Problem {
-            id: "x".into(),
-            question: row.question,
-            answer: row.answer,
-            solution: String::new(),
+            choices: row.choices,
+            ..Problem::new("x", row.question, row.answer)
         };
         let judge = Judge::new(Kind::Aqua);
-        let verdict = |text| judge.verdict(&problem, text);
+        let verdict = |text| judge.judge(&problem, text).verdict;
         assert_eq!(verdict("The answer is B."), Verdict::Correct);
         assert_eq!(verdict("The answer is 4."), Verdict::Correct);
         assert_eq!(verdict("The answer is 5."), Verdict::Wrong);

@@ -5,7 +5,7 @@
 //! right. That shows *that* a value is wrong; the check does not hold what is right. The help stands
 //! behind the verdict: the solution as it should read, which has to be computed forwards.
 
-use critique_tasks::{Rng, derive_seed};
+use critique_tasks::{CritiqueForm, Judgment, Rng, derive_seed};
 
 use crate::chain::{Chain, Op, other_value};
 use crate::noise::Noise;
@@ -227,18 +227,16 @@ impl ChainCritique {
     /// The text, in the form of the paper's critiques: a block a step, a closing block.
     pub fn text(&self, chain: &Chain) -> String {
         let step = |step: &StepNote| {
-            format!(
-                "Step sentence: {}\nExplanation: {}\nCorrectness of the step: {}\n",
-                step.op.line(step.before, step.stated),
-                step.check(),
-                word(step.correct)
-            )
+            let sentence = step.op.line(step.before, step.stated);
+            CritiqueForm::checked_step(&sentence, &step.check(), step.correct) + "\n"
         };
         let steps: String = self.steps.iter().map(step).collect();
-        let help = self.help.as_ref().map_or(String::new(), |values| {
-            format!("\nExplanation: {}", chain.response(values).trim_end())
-        });
-        format!("{steps}{}{help}", verdict_alone(self.final_correct))
+        let verdict = Judgment::of(self.final_correct);
+        let end = match &self.help {
+            Some(values) => CritiqueForm::conclusion(verdict, chain.response(values).trim_end()),
+            None => CritiqueForm::claim(verdict),
+        };
+        steps + &end
     }
 
     /// What an actor makes of the critique: it obeys the verdict. `Correct` keeps the response,
@@ -264,16 +262,6 @@ impl ChainCritique {
             }
         })
     }
-}
-
-/// A critique of its last line alone, as critics that are no models write it.
-pub(crate) fn verdict_alone(correct: bool) -> String {
-    format!("Correctness of the final answer: {}", word(correct))
-}
-
-/// How a verdict reads.
-pub(crate) fn word(correct: bool) -> &'static str {
-    if correct { "Correct" } else { "Wrong" }
 }
 
 #[cfg(test)]

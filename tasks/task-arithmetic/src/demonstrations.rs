@@ -160,12 +160,7 @@ fn style(task: &Arithmetic) -> PromptStyle {
 }
 
 fn problem(chain: &Chain) -> Problem {
-    Problem {
-        id: String::new(),
-        question: chain.question(),
-        answer: String::new(),
-        solution: String::new(),
-    }
+    Problem::new("", chain.question(), "")
 }
 
 #[cfg(test)]

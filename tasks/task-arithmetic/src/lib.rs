@@ -18,8 +18,8 @@ mod noise;
 use std::collections::HashSet;
 
 use critique_tasks::{
-    Demonstration, Problem, PromptStyle, Rng, Split, Task, TaskError, TaskPlugin, Verdict,
-    Vocabulary, derive_seed,
+    CritiqueForm, Demonstration, Judged, Judgment, Problem, PromptStyle, Rng, Split, Task,
+    TaskError, TaskPlugin, Vocabulary, derive_seed,
 };
 use serde::Deserialize;
 
@@ -124,6 +124,14 @@ fn split_of(question: &str) -> Split {
     }
 }
 
+/// By the two digits behind the last `=`.
+fn judged(problem: &Problem, text: &str) -> Judged {
+    let (_, answer) = text.trim_end().rsplit_once('=').unwrap_or_default();
+    let is_value = answer.len() == 2 && answer.bytes().all(|b| b.is_ascii_digit());
+    let answer = is_value.then(|| answer.to_owned());
+    Judged::by_answer(answer, |answer| answer == problem.answer)
+}
+
 impl Task for Arithmetic {
     fn problems(&self, split: Split) -> Result<Vec<Problem>, TaskError> {
         let (name, count) = match split {
@@ -142,29 +150,18 @@ impl Task for Arithmetic {
                 let values = chain.values();
                 let answer = format!("{:02}", values.last().copied().unwrap_or(chain.start));
                 let solution = chain.response(&values);
+                let id = format!("arithmetic/{name}/{question}");
                 problems.push(Problem {
-                    id: format!("arithmetic/{name}/{question}"),
-                    question,
-                    answer,
                     solution,
+                    ..Problem::new(id, question, answer)
                 });
             }
         }
         Ok(problems)
     }
 
-    fn verify(&self, problem: &Problem, text: &str) -> Verdict {
-        match self.answer(problem, text) {
-            Some(answer) if answer == problem.answer => Verdict::Correct,
-            Some(_) => Verdict::Wrong,
-            None => Verdict::Unparsed,
-        }
-    }
-
-    fn answer(&self, _: &Problem, text: &str) -> Option<String> {
-        let (_, answer) = text.trim_end().rsplit_once('=')?;
-        let digits = answer.len() == 2 && answer.bytes().all(|b| b.is_ascii_digit());
-        digits.then(|| answer.to_owned())
+    fn judge_one(&self, problem: &Problem, text: &str) -> Result<Judged, TaskError> {
+        Ok(judged(problem, text))
     }
 
     fn gold_response(&self, problem: &Problem) -> String {
@@ -176,7 +173,7 @@ impl Task for Arithmetic {
         // A response that does not follow the question step by step gets a verdict alone.
         Some(match chain.stated(response) {
             Some(stated) => ChainCritique::perfect(&chain, &stated).text(&chain),
-            None => critique::verdict_alone(self.verify(problem, response).is_correct()),
+            None => CritiqueForm::claim(Judgment::of(judged(problem, response).is_correct())),
         })
     }
 

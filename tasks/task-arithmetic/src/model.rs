@@ -1,6 +1,6 @@
 //! The tokens of a model that speaks only this task's language.
 
-use critique_tasks::Vocabulary;
+use critique_tasks::{CritiqueForm, Vocabulary};
 
 /// Whole phrases are single tokens, so that a tiny model can write critiques in the form that
 /// large ones use.
@@ -22,12 +22,12 @@ pub(crate) const VOCABULARY: Vocabulary = Vocabulary {
         "\n",
         "Criticise: ",
         "Refine: ",
-        "Step sentence: ",
-        "\nExplanation: ",
-        "\nCorrectness of the step: ",
-        "Correctness of the final answer: ",
-        "Correct",
-        "Wrong",
+        CritiqueForm::STEP,
+        CritiqueForm::EXPLANATION,
+        CritiqueForm::STEP_MARK,
+        CritiqueForm::VERDICT,
+        CritiqueForm::CORRECT,
+        CritiqueForm::WRONG,
     ],
     special: &["<user>", "<model>", "<end>"],
     chat_template: "{%- for message in messages -%}\

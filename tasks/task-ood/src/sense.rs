@@ -1,6 +1,6 @@
 //! Common sense and facts: `strategyqa`, `commonsenseqa`.
 
-use critique_tasks::data::{Fault, Layout, Record, Row, with_choices};
+use critique_tasks::data::{Fault, Layout, Record, Row};
 use critique_tasks::dataset::Spec;
 use critique_tasks::verify::Kind;
 
@@ -100,8 +100,10 @@ fn commonsenseqa_row(record: &Record) -> Result<Row, Fault> {
         record.fault(name, "`choices` as a list of options, each with its `text`")
     })?;
     let answer = record.text(&["answerKey"])?;
-    let question = with_choices(&stem, &choices).map_err(|fault| fault.of("choices"))?;
-    Ok(Row::new(question, answer).id(record, &["id"]))
+    let row = Row::new(stem, answer).choices(&choices);
+    Ok(row
+        .map_err(|fault| fault.of("choices"))?
+        .id(record, &["id"]))
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use critique_tasks::data::{Layout, Loader, Row};
 use critique_tasks::dataset::{Options, Spec};
-use critique_tasks::{Problem, PromptStyle, Scale, Scorer, Split, Task, TaskError, Verdict};
+use critique_tasks::{
+    CritiqueForm, Judged, Problem, PromptStyle, Scale, Scorer, Split, Task, TaskError, Verdict,
+};
 use serde::Deserialize;
 
 use crate::rouge::Rouge;
@@ -125,6 +127,18 @@ impl Summarization {
         self
     }
 
+    /// `Correct` from the pass mark on; `Unparsed` for silence, whatever its score.
+    fn judged(&self, text: &str, score: f32) -> Result<Judged, TaskError> {
+        if !score.is_finite() {
+            return Err(misscored(format!("the score {score} is no number")));
+        }
+        let mut judged = Judged::by_score(score, self.pass_mark);
+        if text.trim().is_empty() {
+            judged.verdict = Verdict::Unparsed;
+        }
+        Ok(judged)
+    }
+
     fn cut(&self, problem: Problem) -> Problem {
         match self.article_words {
             Some(words) => Problem {
@@ -142,33 +156,26 @@ impl Task for Summarization {
         Ok(problems.into_iter().map(|one| self.cut(one)).collect())
     }
 
-    /// `Correct` from the pass mark on; `Unparsed` for silence, and where the scorer gives no
-    /// score.
-    fn verify(&self, problem: &Problem, text: &str) -> Verdict {
-        if text.trim().is_empty() {
-            return Verdict::Unparsed;
+    fn judge_one(&self, problem: &Problem, text: &str) -> Result<Judged, TaskError> {
+        let judged = self.judge(&[(problem, text)])?.pop();
+        judged.ok_or_else(|| miscounted(0, 1))
+    }
+
+    /// One call to the scorer for all texts.
+    fn judge(&self, items: &[(&Problem, &str)]) -> Result<Vec<Judged>, TaskError> {
+        let scores = self.scorer.scores(items)?;
+        if scores.len() != items.len() {
+            return Err(miscounted(scores.len(), items.len()));
         }
-        match self.score(problem, text) {
-            score if score.is_nan() => Verdict::Unparsed,
-            score if score >= self.pass_mark => Verdict::Correct,
-            _ => Verdict::Wrong,
-        }
+        let texts = items.iter().map(|(_, text)| text);
+        texts
+            .zip(scores)
+            .map(|(text, score)| self.judged(text, score))
+            .collect()
     }
 
     fn gold_response(&self, problem: &Problem) -> String {
         problem.answer.clone()
-    }
-
-    fn score(&self, problem: &Problem, text: &str) -> f32 {
-        let scores = self.scores(&[(problem, text)]);
-        scores
-            .ok()
-            .and_then(|scores| scores.first().copied())
-            .unwrap_or(f32::NAN)
-    }
-
-    fn scores(&self, items: &[(&Problem, &str)]) -> Result<Vec<f32>, TaskError> {
-        self.scorer.scores(items)
     }
 
     fn is_open_ended(&self) -> bool {
@@ -191,16 +198,18 @@ fn prompts() -> PromptStyle {
             .into(),
         response_prefill: String::new(),
         response_end: String::new(),
-        critique: "Below are an article and a summary of it. Judge the summary.\n\n\
-                   Use exactly this form:\n\
-                   Faithfulness: <does it say what the article says, and nothing else?>\n\
-                   Coverage: <does it hold the main points?>\n\
-                   Concision: <is it short, without repetition?>\n\
-                   Fluency: <does it read well?>\n\
-                   Score: <one number from 1, useless, to 10, perfect>\n\
-                   Suggestions: <what to change, point by point>\n\n\
-                   Article:\n{question}\n\nSummary:\n{response}"
-            .into(),
+        critique: format!(
+            "Below are an article and a summary of it. Judge the summary.\n\n\
+             Use exactly this form:\n\
+             Faithfulness: <does it say what the article says, and nothing else?>\n\
+             Coverage: <does it hold the main points?>\n\
+             Concision: <is it short, without repetition?>\n\
+             Fluency: <does it read well?>\n\
+             {}\n\
+             Suggestions: <what to change, point by point>\n\n\
+             Article:\n{{question}}\n\nSummary:\n{{response}}",
+            CritiqueForm::Score.asked()
+        ),
         refinement: "Here is a critique of your summary:\n\n{critique}\n\nFollow its suggestions \
                      and write a new summary of the article in three or four sentences. Write \
                      the summary alone."
@@ -269,6 +278,18 @@ fn http_scorer(_url: &str, _options: &ScorerOptions) -> Result<Box<dyn Scorer>, 
     ))
 }
 
+fn miscounted(scores: usize, texts: usize) -> TaskError {
+    misscored(format!("{scores} scores for {texts} texts"))
+}
+
+/// What a scorer of one's own may do wrong.
+fn misscored(message: String) -> TaskError {
+    TaskError::Scorer {
+        scorer: format!("of task {}", CNN_DAILYMAIL.name),
+        message,
+    }
+}
+
 fn misfit(message: &str) -> TaskError {
     TaskError::Options {
         task: CNN_DAILYMAIL.name,
@@ -312,21 +333,61 @@ mod tests {
         let task = task("sample = true").unwrap();
         let problem = &task.problems(Split::Test).unwrap()[0];
         let half: String = first_words(&problem.answer, 8);
-        let scores = task
-            .scores(&[
-                (problem, &problem.answer),
-                (problem, &half),
-                (problem, "No idea."),
-            ])
-            .unwrap();
+        let items =
+            [problem.answer.as_str(), half.as_str(), "No idea."].map(|text| (problem, text));
+        let judged = task.judge(&items).unwrap();
+        let scores: Vec<f32> = judged.iter().map(|judged| judged.score).collect();
         assert_eq!(scores[0], 10.0);
         assert!(scores[0] > scores[1] && scores[1] > scores[2], "{scores:?}");
         assert!(scores[2] < 1.5, "{scores:?}");
     }
 
+    /// Gives the same scores whatever it is asked.
+    struct Fixed(Vec<f32>);
+
+    impl Scorer for Fixed {
+        fn scores(&self, _: &[(&Problem, &str)]) -> Result<Vec<f32>, TaskError> {
+            Ok(self.0.clone())
+        }
+    }
+
+    #[test]
+    fn silence_has_a_score_and_no_verdict_and_the_pass_mark_divides_the_rest() {
+        let task = task("sample = true").unwrap();
+        let task = task.with_scorer(Box::new(Fixed(vec![5.5, 5.4, 9.0])));
+        let problem = &task.problems(Split::Test).unwrap()[0];
+        let items = ["a", "b", " \n"].map(|text| (problem, text));
+        let judged = task.judge(&items).unwrap();
+        let found = judged.iter().map(|one| (one.verdict, one.score));
+        let (correct, wrong, unparsed) = (Verdict::Correct, Verdict::Wrong, Verdict::Unparsed);
+        let wanted = [(correct, 5.5), (wrong, 5.4), (unparsed, 9.0)];
+        assert!(found.eq(wanted), "{judged:?}");
+    }
+
+    #[test]
+    fn a_scorer_without_a_score_is_an_error_and_no_score() {
+        for (scores, wanted) in [
+            (vec![f32::NAN], "the score NaN is no number"),
+            (vec![], "0 scores for 1 texts"),
+        ] {
+            let task = task("sample = true").unwrap();
+            let task = task.with_scorer(Box::new(Fixed(scores)));
+            let problem = &task.problems(Split::Test).unwrap()[0];
+            let alone = task.judge_one(problem, "x").unwrap_err().to_string();
+            let together = task.judge(&[(problem, "x")]).unwrap_err().to_string();
+            assert!(alone.ends_with(wanted), "{alone}");
+            assert_eq!(alone, together);
+        }
+    }
+
     #[test]
     fn the_critic_is_asked_for_one_score_line() {
         let prompts = task("sample = true").unwrap().prompts();
+        assert!(prompts.critique.contains(
+            "\nFluency: <does it read well?>\n\
+             Score: <one number from 1, useless, to 10, perfect>\n\
+             Suggestions: <what to change, point by point>\n\nArticle:\n{question}\n"
+        ));
         assert_eq!(prompts.critique.matches("\nScore:").count(), 1);
     }
 

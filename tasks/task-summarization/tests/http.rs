@@ -60,8 +60,9 @@ fn raw_values_become_scores_and_are_asked_for_once() {
     let task = task(&url, "");
     let problems = task.problems(Split::Test).unwrap();
     let items = [(&problems[0], "good"), (&problems[1], "bad")];
-    assert_eq!(task.scores(&items).unwrap(), [10.0, 1.0]);
-    assert_eq!(task.score(&problems[0], "good"), 10.0);
+    let judged = task.judge(&items).unwrap();
+    assert_eq!([judged[0].score, judged[1].score], [10.0, 1.0]);
+    assert_eq!(task.judge_one(&problems[0], "good").unwrap(), judged[0]);
     let body = bodies.recv().unwrap();
     assert!(
         body.contains(r#""labels""#) && body.contains("good"),
@@ -74,7 +75,7 @@ fn vllm_is_asked_with_a_chat() {
     let (url, bodies) = serve(vec![(200, r#"{"data": [{"data": [0.0]}]}"#)]);
     let task = task(&url, "protocol = \"vllm\"\nmodel = \"rm\"");
     let problem = &task.problems(Split::Test).unwrap()[0];
-    assert_eq!(task.score(problem, "so-so"), 5.5);
+    assert_eq!(task.judge_one(problem, "so-so").unwrap().score, 5.5);
     let body: serde_json::Value = serde_json::from_str(&bodies.recv().unwrap()).unwrap();
     assert_eq!(body["messages"][1]["content"], "so-so");
 }
@@ -84,12 +85,12 @@ fn a_server_that_fails_is_named() {
     let (url, _bodies) = serve(vec![(500, "{}"), (200, r#"{"reward": 1}"#), (500, "{}")]);
     let task = task(&url, "");
     let problem = &task.problems(Split::Test).unwrap()[0];
-    let message = || task.scores(&[(problem, "x")]).unwrap_err().to_string();
+    let message = || task.judge(&[(problem, "x")]).unwrap_err().to_string();
     assert!(message().starts_with(&format!("scorer `{url}`: ")));
     let odd = message();
     assert!(
         odd.contains(r#"answered `{"reward":1}`, expected `{"rewards": [..]}`"#),
         "{odd}"
     );
-    assert!(task.score(problem, "x").is_nan());
+    task.judge_one(problem, "x").unwrap_err();
 }

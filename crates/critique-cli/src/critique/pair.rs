@@ -4,12 +4,11 @@ use std::error::Error;
 use std::fmt::Write as _;
 
 use critique_core::{
-    Completion, FinishReason, Generate, GenerateError, Judgment, Problem, Prompt, Request,
-    Sampling, derive_seed,
+    Completion, FinishReason, Generate, Judgment, Problem, Prompt, Request, Sampling, derive_seed,
 };
 use critique_model::LanguageModel;
-use critique_rollout::{critique_for_actor, parse_judgment, parse_score};
-use critique_tasks::Task;
+use critique_tasks::data::choices_in;
+use critique_tasks::{CritiqueForm, Task};
 use serde::Serialize;
 
 /// A question and what the actor answered.
@@ -84,13 +83,8 @@ impl Session {
     }
 
     fn read(&self, critique: Completion) -> Answer {
-        let parse = if self.task.is_open_ended() {
-            parse_score
-        } else {
-            parse_judgment
-        };
         Answer {
-            judgment: parse(&critique.text),
+            judgment: CritiqueForm::of(&*self.task).judgment(&critique.text),
             truncated: critique.finish_reason == FinishReason::Length,
             critique: critique.text,
             refinement: None,
@@ -109,27 +103,45 @@ impl Session {
         let criticised = || cases.iter().zip(answers.iter());
         let asks = criticised()
             .filter_map(|((problem, response), answer)| {
-                let shown = critique_for_actor(&answer.as_ref().ok()?.critique);
+                let shown = CritiqueForm::for_actor(&answer.as_ref().ok()?.critique);
                 let prompt = style.refinement(problem, response, shown);
                 Some((prompt, self.seed_of("refinement", problem, response)))
             })
             .collect();
-        let mut refinements = actor.ask(asks).into_iter();
-        for ((problem, _), answer) in cases.iter().zip(answers) {
-            let Ok(answer) = answer else { continue };
-            match refinements.next() {
-                Some(Ok(said)) => {
-                    let text = format!("{}{}", style.refinement_prefill, said.text);
-                    answer.refinement = Some(Refinement {
-                        answer: self.task.answer(problem, &text),
-                        truncated: said.finish_reason == FinishReason::Length,
-                        text,
-                    });
-                }
-                Some(Err(why)) => answer.refinement_error = Some(why),
-                None => {}
+        let refined = actor.ask(asks);
+        let criticised = cases.iter().zip(answers);
+        let criticised =
+            criticised.filter_map(|((problem, _), answer)| Some((problem, answer.as_mut().ok()?)));
+        for ((problem, answer), refined) in criticised.zip(refined) {
+            let refined =
+                refined.and_then(|said| self.refinement(problem, &said, &style.refinement_prefill));
+            match refined {
+                Ok(refinement) => answer.refinement = Some(refinement),
+                Err(why) => answer.refinement_error = Some(why),
             }
         }
+    }
+
+    /// A refinement with its answer. A task that is open-ended finds none, so that its scorer need
+    /// not be asked.
+    fn refinement(
+        &self,
+        problem: &Problem,
+        said: &Completion,
+        prefill: &str,
+    ) -> Result<Refinement, String> {
+        let text = format!("{prefill}{}", said.text);
+        let answer = if self.task.is_open_ended() {
+            None
+        } else {
+            let judged = self.task.judge_one(problem, &text);
+            judged.map_err(|error| self::said(&error))?.answer
+        };
+        Ok(Refinement {
+            answer,
+            truncated: said.finish_reason == FinishReason::Length,
+            text,
+        })
     }
 
     /// Where a pair stands among others changes nothing.
@@ -187,16 +199,15 @@ impl Speaker {
 }
 
 fn problem(pair: &Pair) -> Problem {
+    let question = pair.question.trim();
     Problem {
-        id: "asked".into(),
-        question: pair.question.trim().to_owned(),
-        answer: String::new(),
-        solution: String::new(),
+        choices: choices_in(question),
+        ..Problem::new("asked", question, "")
     }
 }
 
 /// An error and its causes in one line.
-fn said(error: &GenerateError) -> String {
+fn said(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

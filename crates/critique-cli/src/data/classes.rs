@@ -5,9 +5,8 @@ use std::fmt;
 use std::path::Path;
 
 use critique_core::Judgment;
-use critique_rollout::parse_judgment;
-use critique_tasks::TaskError;
 use critique_tasks::data::read_records;
+use critique_tasks::{CritiqueForm, TaskError};
 use serde::Serialize;
 
 /// The share of one class from which on a file is called lopsided.
@@ -40,7 +39,7 @@ impl Classes {
                     line: record.line(),
                     message: fault.to_string(),
                 })?;
-            classes.count(parse_judgment(&text));
+            classes.count(CritiqueForm::Verdict.judgment(&text));
         }
         Ok(Some(classes))
     }

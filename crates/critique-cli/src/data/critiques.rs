@@ -384,6 +384,8 @@ fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use critique_tasks::CritiqueForm;
+
     use super::*;
 
     fn row(id: usize, verdict: Verdict) -> Row {
@@ -391,7 +393,7 @@ mod tests {
             id: id.to_string(),
             question: "1 + 1?".into(),
             response: "2".into(),
-            critique: "Correctness of the final answer: Correct".into(),
+            critique: CritiqueForm::claim(Judgment::Correct),
             verdict,
             judgment: Judgment::Correct,
             refinement: None,

@@ -17,12 +17,7 @@ fn attempt(verdict: Verdict) -> Attempt {
 
 fn rollout(response: Verdict, judgment: Judgment, refinements: &[Verdict]) -> Rollout {
     Rollout {
-        problem: Problem {
-            id: "p".into(),
-            question: String::new(),
-            answer: String::new(),
-            solution: String::new(),
-        },
+        problem: Problem::new("p", "", ""),
         response: attempt(response),
         critique: Critique {
             prompt: Vec::new(),

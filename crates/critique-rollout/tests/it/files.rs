@@ -109,12 +109,7 @@ fn marks_line_ends_and_gzip_change_no_response() {
     packed.write_all(lines.as_bytes()).unwrap();
     let mut packed = packed.finish().unwrap();
     packed.extend([0; 512]);
-    let problem = Problem {
-        id: "a".into(),
-        question: String::new(),
-        answer: String::new(),
-        solution: String::new(),
-    };
+    let problem = Problem::new("a", "", "");
     for (name, bytes) in [
         ("plain.jsonl", lines.as_bytes().to_vec()),
         ("mark.jsonl", format!("\u{feff}{lines}").into_bytes()),

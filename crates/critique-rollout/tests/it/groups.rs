@@ -1,7 +1,7 @@
 //! Which responses are criticised.
 
-use critique_core::Attempt;
-use critique_rollout::{Case, attempt, balanced, cases, split_by_verdict};
+use critique_core::{Attempt, Problem};
+use critique_rollout::{Case, attempts, balanced, cases, split_by_verdict};
 use proptest::prelude::*;
 
 use crate::scripted::{Sums, sum};
@@ -12,15 +12,16 @@ fn patterned(patterns: &[Vec<bool>]) -> Vec<Case> {
     let attempts: Vec<Vec<Attempt>> = problems
         .iter()
         .zip(patterns)
-        .map(|(problem, pattern)| {
-            let text = |right: &bool| format!("is {}", if *right { &problem.answer } else { "no" });
-            pattern
-                .iter()
-                .map(|right| attempt(&Sums, problem, text(right), None))
-                .collect()
-        })
+        .map(|(problem, pattern)| responses(problem, pattern))
         .collect();
     cases(&problems, attempts)
+}
+
+/// A right or wrong response for each element of a pattern.
+fn responses(problem: &Problem, pattern: &[bool]) -> Vec<Attempt> {
+    let text = |right: &bool| format!("is {}", if *right { &problem.answer } else { "no" });
+    let texts = pattern.iter().map(|right| (problem, text(right)));
+    attempts(&Sums, texts.collect()).unwrap()
 }
 
 #[test]
@@ -55,11 +56,7 @@ fn the_seed_chooses() {
 fn a_problem_that_stands_there_again_is_balanced_by_itself() {
     let pattern = [true, false, true, false];
     let (problem, other) = (sum(1), sum(2));
-    let attempts = |problem: &critique_core::Problem| -> Vec<Attempt> {
-        let text = |right| format!("is {}", if right { &problem.answer } else { "no" });
-        let of = |right| attempt(&Sums, problem, text(right), None);
-        pattern.into_iter().map(of).collect()
-    };
+    let attempts = |problem: &Problem| responses(problem, &pattern);
     let problems = [problem.clone(), other.clone(), problem.clone()];
     let all = cases(&problems, problems.iter().map(attempts).collect());
     let samples: Vec<usize> = all.iter().map(|case| case.sample).collect();

@@ -1,11 +1,14 @@
 //! Response, critique, refinement: prompts, seeds, order, and what does not fit.
 
+use std::error::Error;
+use std::sync::Mutex;
+
 use critique_core::{Judgment, Problem, Split, Verdict, derive_seed};
 use critique_rollout::{
     Alone, Case, Control, Phase, RolloutError, RolloutGroup, RolloutId, RolloutRecord, Scored,
     Seeds, cases, control_critiques, critique, drop_unrefined, refine, respond,
 };
-use critique_tasks::{PromptStyle, Task, TaskError};
+use critique_tasks::{Judged, PromptStyle, Task, TaskError};
 
 use crate::scripted::{Scripted, Sums, greedy, sum};
 
@@ -85,7 +88,8 @@ fn a_rollout_goes_through_all_three_phases() {
     for rollout in groups.iter().flat_map(RolloutGroup::rollouts) {
         let obeyed = rollout.critique.judgment == Judgment::Wrong;
         let answer = if obeyed { "4" } else { "2" };
-        let verdict = Sums.verify(&rollout.problem, &format!("is {answer}"));
+        let judged = Sums.judge_one(&rollout.problem, &format!("is {answer}"));
+        let verdict = judged.unwrap().verdict;
         assert_eq!(rollout.refinements.len(), 2);
         for refinement in &rollout.refinements {
             assert_eq!(refinement.answer.as_deref(), Some(answer));
@@ -260,8 +264,8 @@ impl Task for Silent {
         Ok(Vec::new())
     }
 
-    fn verify(&self, _: &Problem, _: &str) -> Verdict {
-        Verdict::Unparsed
+    fn judge_one(&self, _: &Problem, _: &str) -> Result<Judged, TaskError> {
+        Ok(Verdict::Unparsed.into())
     }
 
     fn gold_response(&self, _: &Problem) -> String {
@@ -282,4 +286,70 @@ fn perfect_critiques_must_come_from_the_task() {
     assert_eq!(possible(&Sums), Control::ALL);
     assert_eq!(possible(&Silent).len(), Control::ALL.len() - 1);
     assert!(!possible(&Silent).contains(&Control::Perfect));
+}
+
+/// Sums whose scorer takes some batches and is down for all after them.
+struct Scorer {
+    batches: Mutex<usize>,
+    /// Texts of each batch that it was asked for.
+    asked: Mutex<Vec<usize>>,
+}
+
+impl Scorer {
+    fn of(batches: usize) -> Self {
+        Self {
+            batches: Mutex::new(batches),
+            asked: Mutex::default(),
+        }
+    }
+}
+
+impl Task for Scorer {
+    fn problems(&self, split: Split) -> Result<Vec<Problem>, TaskError> {
+        Sums.problems(split)
+    }
+
+    fn judge_one(&self, problem: &Problem, text: &str) -> Result<Judged, TaskError> {
+        Sums.judge_one(problem, text)
+    }
+
+    fn judge(&self, items: &[(&Problem, &str)]) -> Result<Vec<Judged>, TaskError> {
+        self.asked.lock().unwrap().push(items.len());
+        let mut left = self.batches.lock().unwrap();
+        *left = left.checked_sub(1).ok_or_else(|| TaskError::Scorer {
+            scorer: "http://scores".into(),
+            message: "is down".into(),
+        })?;
+        Sums.judge(items)
+    }
+
+    fn gold_response(&self, problem: &Problem) -> String {
+        Sums.gold_response(problem)
+    }
+}
+
+#[test]
+fn a_phase_is_judged_at_once_and_a_scorer_that_is_down_is_an_error() {
+    let (actor, problems) = (actor(), [sum(1), sum(2), sum(3)]);
+    let said = |error: RolloutError| {
+        let cause = error.source().unwrap().to_string();
+        format!("{error}: {cause}")
+    };
+    let never = Scorer::of(0);
+    let error = respond(&actor, &never, &problems, 2, &greedy(), &SEEDS).unwrap_err();
+    assert_eq!(
+        said(error),
+        "judging responses failed: scorer `http://scores`: is down"
+    );
+
+    let once = Scorer::of(1);
+    let cases = answered(&actor, &once, &problems);
+    let critiques = critique(&critic(), &once, &cases, 2, &greedy(), &SEEDS).unwrap();
+    let mut groups = critiques.groups;
+    let error = refine(&actor, &once, &mut groups, 1, &greedy(), &SEEDS).unwrap_err();
+    assert_eq!(
+        said(error),
+        "judging refinements failed: scorer `http://scores`: is down"
+    );
+    assert_eq!(*once.asked.lock().unwrap(), [3, 6]);
 }

@@ -4,9 +4,8 @@ use std::sync::Mutex;
 
 use critique_core::{
     Completion, FinishReason, Generate, GenerateError, Problem, Prompt, Request, Sampling, Split,
-    Verdict,
 };
-use critique_tasks::{Task, TaskError};
+use critique_tasks::{CritiqueForm, Judged, Judgment, Task, TaskError};
 
 /// What it says to a prompt (as rendered text) under a seed.
 type Script = Box<dyn Fn(&str, u64) -> String + Send + Sync>;
@@ -86,41 +85,25 @@ impl Task for Sums {
         Ok((1..=3).map(sum).collect())
     }
 
-    fn verify(&self, problem: &Problem, text: &str) -> Verdict {
-        match text.rsplit_once("is ") {
-            Some((_, answer)) if answer == problem.answer => Verdict::Correct,
-            Some(_) => Verdict::Wrong,
-            None => Verdict::Unparsed,
-        }
+    fn judge_one(&self, problem: &Problem, text: &str) -> Result<Judged, TaskError> {
+        let answer = text.rsplit_once("is ").map(|(_, answer)| answer.to_owned());
+        Ok(Judged::by_answer(answer, |answer| answer == problem.answer))
     }
 
     fn gold_response(&self, problem: &Problem) -> String {
         format!("it is {}", problem.answer)
     }
 
-    fn answer(&self, _: &Problem, text: &str) -> Option<String> {
-        text.rsplit_once("is ").map(|(_, answer)| answer.to_owned())
-    }
-
     fn oracle_critique(&self, problem: &Problem, response: &str) -> Option<String> {
-        let verdict = match self.verify(problem, response) {
-            Verdict::Correct => "Correct",
-            _ => "Wrong",
-        };
-        Some(format!(
-            "Correctness of the final answer: {verdict}\nExplanation: it is {}",
-            problem.answer
-        ))
+        let right = self.judge_one(problem, response).ok()?.is_correct();
+        let help = format!("it is {}", problem.answer);
+        Some(CritiqueForm::conclusion(Judgment::of(right), &help))
     }
 }
 
 pub(crate) fn sum(n: u32) -> Problem {
-    Problem {
-        id: format!("sums/{n}"),
-        question: format!("{n} + {n}?"),
-        answer: (n + n).to_string(),
-        solution: String::new(),
-    }
+    let answer = (n + n).to_string();
+    Problem::new(format!("sums/{n}"), format!("{n} + {n}?"), answer)
 }
 
 pub(crate) fn greedy() -> Sampling {

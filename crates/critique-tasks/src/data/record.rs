@@ -5,7 +5,7 @@ use std::fmt;
 use critique_core::{Problem, Split};
 use serde_json::{Map, Value};
 
-use crate::data::digits;
+use crate::data::{choices, digits};
 
 /// What is wrong with a row: the field, what was found, and what would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,7 +139,8 @@ impl Record {
     }
 
     /// The row of a record in the uniform layout: `id`, `question`, `answer`, `solution`,
-    /// `meta`, and `split` where one file holds several.
+    /// `meta`, and `split` where one file holds several. Options stand in the question
+    /// ([`choices_in`](crate::data::choices_in)).
     ///
     /// # Errors
     ///
@@ -147,6 +148,7 @@ impl Record {
     pub fn uniform(&self) -> Result<Row, Fault> {
         let mut row = Row::new(self.text(&["question"])?, self.text(&["answer"])?);
         row.solution = self.text_or_empty(&["solution"])?;
+        row.choices = choices::choices_in(&row.question);
         self.complete(row.id(self, &["id"]))
     }
 
@@ -221,6 +223,8 @@ pub struct Row {
     pub answer: String,
     /// A worked solution, or empty.
     pub solution: String,
+    /// The options, which [`Row::choices`] puts here and into the question.
+    pub choices: Vec<String>,
     /// Everything else that is worth filtering by: level, subject, type.
     pub meta: Map<String, Value>,
     /// The split, where the row itself names it.
@@ -244,6 +248,18 @@ impl Row {
     pub fn solution(mut self, solution: impl Into<String>) -> Self {
         self.solution = solution.into();
         self
+    }
+
+    /// With options, which follow the question as `Answer Choices: (A) .. (B) ..` on a line of their
+    /// own. Letters that they already carry, as in `A)12`, are not repeated.
+    ///
+    /// # Errors
+    ///
+    /// When there is no option, or more than there are letters.
+    pub fn choices<S: AsRef<str>>(mut self, choices: &[S]) -> Result<Self, Fault> {
+        self.choices = choices::unlettered(choices)?;
+        self.question = choices::listed(&self.question, &self.choices);
+        Ok(self)
     }
 
     /// With the record's id, where it has one ([`Record::id`]).
@@ -272,39 +288,9 @@ impl Row {
             question: self.question,
             answer: self.answer,
             solution: self.solution,
+            choices: self.choices,
         }
     }
-}
-
-/// Letters of options.
-const LETTERS: std::ops::RangeInclusive<char> = 'A'..='Z';
-
-/// A question followed by its options as `Answer Choices: (A) .. (B) ..` on a line of their
-/// own. Letters that the options already carry, as in `A)12`, are not repeated.
-///
-/// # Errors
-///
-/// When there is no option, or more than there are letters.
-pub fn with_choices<S: AsRef<str>>(question: &str, choices: &[S]) -> Result<String, Fault> {
-    let most = LETTERS.count();
-    if choices.is_empty() || choices.len() > most {
-        let found = choices.len();
-        return Err(Fault::new(format!(
-            "found {found} options, expected 1 to {most}, a letter from `A` to `Z` each"
-        )));
-    }
-    let mut out = format!("{}\nAnswer Choices:", question.trim_end());
-    for (choice, letter) in choices.iter().zip(LETTERS) {
-        let choice = choice.as_ref().trim();
-        let text = [format!("{letter})"), format!("({letter})")]
-            .iter()
-            .find_map(|label| choice.strip_prefix(label.as_str()))
-            .unwrap_or(choice);
-        for piece in [" (", letter.encode_utf8(&mut [0; 4]), ") ", text.trim()] {
-            out.push_str(piece);
-        }
-    }
-    Ok(out)
 }
 
 /// What the last `\boxed{..}` or `\fbox{..}` of a text holds, braces balanced; for the rare
@@ -415,27 +401,6 @@ mod tests {
         assert_eq!(last_boxed(r"so $\boxed 7$ it is"), Some("7"));
         assert_eq!(last_boxed(r"\boxed{1"), None);
         assert_eq!(last_boxed("no box"), None);
-    }
-
-    #[test]
-    fn choices_carry_their_letter_once() {
-        assert_eq!(
-            with_choices("Which?\n", &["A)12", "(B) 13", "E"]).unwrap(),
-            "Which?\nAnswer Choices: (A) 12 (B) 13 (C) E"
-        );
-    }
-
-    #[test]
-    fn every_option_has_a_letter_or_the_row_is_refused() {
-        let all = with_choices("?", &["x"; 26]).unwrap();
-        assert!(all.ends_with(" (Z) x"), "{all}");
-        for count in [0, 27, 1000] {
-            let fault = with_choices("?", &vec!["x"; count]).unwrap_err();
-            assert_eq!(
-                fault.to_string(),
-                format!("found {count} options, expected 1 to 26, a letter from `A` to `Z` each")
-            );
-        }
     }
 
     #[test]

@@ -199,12 +199,8 @@ mod tests {
     use super::*;
 
     fn rows(prefix: &str, questions: &[&str]) -> Vec<Problem> {
-        let row = |(n, question): (usize, &&str)| Problem {
-            id: format!("{prefix}/{n}"),
-            question: (*question).to_owned(),
-            answer: "1".into(),
-            solution: String::new(),
-        };
+        let row =
+            |(n, question): (usize, &&str)| Problem::new(format!("{prefix}/{n}"), *question, "1");
         questions.iter().enumerate().map(row).collect()
     }
 

@@ -425,7 +425,7 @@ fn a_long_answer_is_right_by_its_digits_alone() {
     .unwrap();
     let task = at(&path, "");
     let problem = &task.problems(Split::Test).unwrap()[0];
-    let right = |text: &str| task.verify(problem, text).is_correct();
+    let right = |text: &str| task.judge_one(problem, text).unwrap().is_correct();
     assert!(right("#### 12345678901234567890123"));
     assert!(right("#### 12,345,678,901,234,567,890,123"));
     assert!(!right("#### 12345678901234567890124"));

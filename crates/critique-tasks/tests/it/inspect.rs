@@ -2,7 +2,7 @@
 
 use critique_tasks::check::{Check, check};
 use critique_tasks::inspect::{Likeness, compare, inspect};
-use critique_tasks::{Problem, Split, Task, TaskError, Verdict};
+use critique_tasks::{Judged, Problem, Split, Task, TaskError};
 
 const LONG: &str = "A farmer drives from the village to the market with 12 crates of apples and \
                     sells 7 of them before noon and the others in the rain after lunch";
@@ -15,21 +15,15 @@ impl Task for Questions {
         if split != Split::Test {
             return Ok(Vec::new());
         }
-        let problem = |(id, question): &(&str, String)| Problem {
-            id: (*id).to_owned(),
-            question: question.clone(),
-            answer: "5".into(),
-            solution: String::new(),
-        };
+        let problem = |(id, question): &(&str, String)| Problem::new(*id, question, "5");
         Ok(self.0.iter().map(problem).collect())
     }
 
-    fn verify(&self, problem: &Problem, text: &str) -> Verdict {
-        match text.trim() {
-            "" => Verdict::Unparsed,
-            text if text == problem.answer && problem.id != "odd" => Verdict::Correct,
-            _ => Verdict::Wrong,
-        }
+    fn judge_one(&self, problem: &Problem, text: &str) -> Result<Judged, TaskError> {
+        let answer = Some(text.trim()).filter(|text| !text.is_empty());
+        Ok(Judged::by_answer(answer.map(str::to_owned), |answer| {
+            answer == problem.answer && problem.id != "odd"
+        }))
     }
 
     fn gold_response(&self, problem: &Problem) -> String {

@@ -5,7 +5,9 @@
 )]
 
 mod files;
+mod hacks;
 mod inspect;
+mod judgment;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod scaffold;

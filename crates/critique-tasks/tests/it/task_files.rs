@@ -47,7 +47,8 @@ fn a_task_file_keeps_the_contract() {
     let problem = &task.problems(Split::Test).unwrap()[0];
     assert_eq!(problem.id, "sums/test/0");
     assert_eq!(problem.solution, "Add.");
-    assert_eq!(task.verify(problem, "The answer is 4."), Verdict::Correct);
+    let judged = task.judge_one(problem, "The answer is 4.").unwrap();
+    assert_eq!(judged.verdict, Verdict::Correct);
 }
 
 #[test]
@@ -56,9 +57,30 @@ fn choices_join_the_question() {
     let task = TASK
         .replace("answer_after", "choices = \"options\"\nanswer_after")
         .replace("gsm8k", "multiple_choice");
-    let task = file_task::load(&write(folder.path(), &task)).unwrap();
-    let problem = &task.problems(Split::Train).unwrap()[0];
+    let lettered = file_task::load(&write(folder.path(), &task)).unwrap();
+    let problem = &lettered.problems(Split::Train).unwrap()[0];
     assert_eq!(problem.question, "1 + 1?\nAnswer Choices: (A) 2 (B) 3");
+    assert_eq!(problem.choices, ["2", "3"]);
+    // Where the answer is a number, no letter stands for it.
+    let task = task.replace("multiple_choice", "gsm8k");
+    let numbers = file_task::load(&write(folder.path(), &task)).unwrap();
+    let plain = &numbers.problems(Split::Train).unwrap()[0];
+    assert_eq!(plain.question, problem.question);
+    assert!(plain.choices.is_empty());
+}
+
+#[test]
+fn an_option_that_holds_a_letter_stays_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let row = r#"{"question": "Which?", "options": ["2 (B) ", "as (C) says", "3"], "answer": "B"}"#;
+    fs::write(folder.path().join("test.jsonl"), row).unwrap();
+    let task = "name = 'own'\nverifier = 'multiple_choice'\npath = '.'\n\
+                [columns]\nchoices = 'options'";
+    let path = folder.path().join("own.toml");
+    fs::write(&path, task).unwrap();
+    let task = file_task::load(&path).unwrap();
+    let problem = &task.problems(Split::Test).unwrap()[0];
+    assert_eq!(problem.choices, ["2 (B)", "as (C) says", "3"]);
 }
 
 #[test]

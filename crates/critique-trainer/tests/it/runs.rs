@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use critique_core::{Problem, Split, Verdict};
+use critique_core::{Problem, Split};
 use critique_eval::Summary;
-use critique_tasks::{Demonstration, PromptStyle, Task, TaskError, Vocabulary};
+use critique_tasks::{Demonstration, Judged, PromptStyle, Task, TaskError, Vocabulary};
 use critique_trainer::{Gate, Measure, Resume, RunConfig, Silent, StageConfig, TrainError, run};
 
 use crate::toy::{Notes, RUN, SFT_STEPS, after_sft, config, files, finish, go, stop_after, task};
@@ -252,8 +252,8 @@ impl Task for WithoutOracle {
         self.0.problems(split)
     }
 
-    fn verify(&self, problem: &Problem, text: &str) -> Verdict {
-        self.0.verify(problem, text)
+    fn judge_one(&self, problem: &Problem, text: &str) -> Result<Judged, TaskError> {
+        self.0.judge_one(problem, text)
     }
 
     fn gold_response(&self, problem: &Problem) -> String {

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use critique_core::{Attempt, Judgment, Rollout};
 use critique_rewards::RewardPart;
-use critique_rollout::{RolloutGroup, read_judgment, read_score};
+use critique_rollout::RolloutGroup;
 use critique_run::Metrics;
+use critique_tasks::CritiqueForm;
 use serde_json::json;
 
 use super::update::Update;
@@ -35,7 +36,7 @@ impl RlContext<'_> {
         figures.put("rollouts", figures.rollouts.len() as f64);
         figures.put("dropped", batch.dropped as f64);
         figures.by_class(refines);
-        figures.unparsed(self.task.is_open_ended());
+        figures.unparsed(CritiqueForm::of(self.task));
         figures.metrics
     }
 }
@@ -167,15 +168,10 @@ impl Figures<'_> {
 
     /// Why critiques have no verdict, by name, as shares of all critiques: a policy that learns a
     /// trick shows here. Names that did not occur are left out.
-    fn unparsed(&mut self, gives_scores: bool) {
-        let read = if gives_scores {
-            read_score
-        } else {
-            read_judgment
-        };
+    fn unparsed(&mut self, form: CritiqueForm) {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for rollout in &self.rollouts {
-            if let Err(why) = read(&rollout.critique.completion.text) {
+            if let Err(why) = form.read(&rollout.critique.completion.text) {
                 *counts.entry(why.name()).or_default() += 1;
             }
         }

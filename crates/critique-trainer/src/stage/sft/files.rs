@@ -39,12 +39,7 @@ pub(super) fn read_critiques(
     let style = task.prompts();
     let demonstration = |row: &Record| {
         let id = row.get("id").and_then(Value::as_str);
-        let problem = Problem {
-            id: id.unwrap_or_default().to_owned(),
-            question: text(row, "question")?,
-            answer: String::new(),
-            solution: String::new(),
-        };
+        let problem = Problem::new(id.unwrap_or_default(), text(row, "question")?, "");
         let prompt = style.critique(&problem, &text(row, "response")?);
         Ok(Demonstration::new(prompt, text(row, "critique")?))
     };

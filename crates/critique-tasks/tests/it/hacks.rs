@@ -1,9 +1,8 @@
 //! Ways to earn a reward without deserving it, and the name that each is counted under.
 
-use critique_core::{Judgment, Problem, Refusal, Verdict};
-use critique_rollout::{critique_for_actor, read_judgment, read_score};
+use critique_tasks::data::choices_in;
 use critique_tasks::verify::Kind;
-use critique_tasks::{Judge, PromptStyle};
+use critique_tasks::{CritiqueForm, Judge, Judgment, Problem, PromptStyle, Refusal};
 
 /// The words of a verdict line.
 const V: &str = "Correctness of the final answer";
@@ -115,7 +114,7 @@ const CRITIQUES: &[(Refusal, &str)] = &[
 fn a_critique_that_plays_tricks_has_no_verdict_and_a_name() {
     for (name, template) in CRITIQUES {
         let text = template.replace("{V}", V);
-        assert_eq!(read_judgment(&text), Err(*name), "{text:?}");
+        assert_eq!(CritiqueForm::Verdict.read(&text), Err(*name), "{text:?}");
     }
 }
 
@@ -153,7 +152,7 @@ fn honest_critiques_keep_their_verdict() {
         ),
     ] {
         let text = template.replace("{V}", V);
-        assert_eq!(read_judgment(&text), want, "{text:?}");
+        assert_eq!(CritiqueForm::Verdict.read(&text), want, "{text:?}");
     }
 }
 
@@ -181,23 +180,25 @@ fn a_score_that_plays_tricks_is_none() {
         (Refusal::Malformed, "Score: inf"),
         (Refusal::Malformed, "Score: ten"),
     ] {
-        assert_eq!(read_score(text), Err(name), "{text:?}");
+        assert_eq!(CritiqueForm::Score.read(text), Err(name), "{text:?}");
     }
     for text in [
         "Score: 7",
         "Score: 7.0\n- Score: 7/10",
         "Clarity score: 3\nScore: 7",
     ] {
-        assert_eq!(read_score(text), Ok(Judgment::Score(7.0)), "{text:?}");
+        assert_eq!(
+            CritiqueForm::Score.read(text),
+            Ok(Judgment::Score(7.0)),
+            "{text:?}"
+        );
     }
 }
 
 fn problem(question: &str, answer: &str) -> Problem {
     Problem {
-        id: "hack/1".into(),
-        question: question.into(),
-        answer: answer.into(),
-        solution: String::new(),
+        choices: choices_in(question),
+        ..Problem::new("hack/1", question, answer)
     }
 }
 
@@ -374,13 +375,9 @@ const RESPONSES: &[(Kind, &str, Option<Refusal>, &str)] = &[
 fn a_response_that_plays_tricks_earns_nothing_and_has_a_name() {
     for (kind, gold, name, text) in RESPONSES {
         let (judge, problem) = (Judge::new(*kind), problem(OPTIONS, gold));
-        let verdict = judge.verdict(&problem, text);
-        assert_ne!(verdict, Verdict::Correct, "{kind} {gold}: {text:?}");
-        assert_eq!(
-            judge.refusal(&problem, text),
-            *name,
-            "{kind} {gold}: {text:?}"
-        );
+        let judged = judge.judge(&problem, text);
+        assert!(!judged.is_correct(), "{kind} {gold}: {text:?}");
+        assert_eq!(judged.refusal, *name, "{kind} {gold}: {text:?}");
     }
 }
 
@@ -396,12 +393,9 @@ fn what_is_corrected_counts_as_corrected() {
         (Kind::YesNo, "no", "The answer is not yes but no."),
     ] {
         let (judge, problem) = (Judge::new(kind), problem(OPTIONS, gold));
-        assert_eq!(
-            judge.verdict(&problem, text),
-            Verdict::Correct,
-            "{kind} {gold}: {text:?}"
-        );
-        assert_eq!(judge.refusal(&problem, text), None, "{text:?}");
+        let judged = judge.judge(&problem, text);
+        assert!(judged.is_correct(), "{kind} {gold}: {text:?}");
+        assert_eq!(judged.refusal, None, "{text:?}");
     }
 }
 
@@ -417,13 +411,14 @@ fn length_earns_nothing() {
         (&bomb, Some(Refusal::TooLong)),
         (&lists, Some(Refusal::TooLong)),
     ] {
-        assert_ne!(judge.verdict(&problem, text), Verdict::Correct);
-        assert_eq!(judge.refusal(&problem, text), name, "{text:.40}");
+        let judged = judge.judge(&problem, text);
+        assert!(!judged.is_correct(), "{text:.40}");
+        assert_eq!(judged.refusal, name, "{text:.40}");
     }
     let lines = format!("- {V}: Correct\n").repeat(20_000);
-    assert_eq!(read_judgment(&lines), Err(Refusal::Quoted));
+    assert_eq!(CritiqueForm::Verdict.read(&lines), Err(Refusal::Quoted));
     let late = format!("{V}: Wrong\n{}- {V}: Correct", "x ".repeat(500_000));
-    assert_eq!(read_judgment(&late), Err(Refusal::Several));
+    assert_eq!(CritiqueForm::Verdict.read(&late), Err(Refusal::Several));
 }
 
 /// What stands in a question or response stays there.
@@ -454,7 +449,7 @@ fn texts_inside_a_prompt_expand_nothing_and_answer_nothing() {
         // The critic's own words count, not those it was shown.
         assert!(!critique.prefill.contains(inside));
     }
-    assert_eq!(critique_for_actor(V), V);
+    assert_eq!(CritiqueForm::for_actor(V), V);
 }
 
 #[test]

@@ -2,7 +2,9 @@
 //! contradicts the one it has.
 
 use critique_core::Refusal;
-use critique_tasks::verify::as_seen;
+use critique_verify::as_seen;
+
+use super::{CritiqueForm, label};
 
 /// Where in a line a claim may stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +83,7 @@ fn folded(line: &str) -> String {
 }
 
 fn claims_of(seen: &str, label: &str, place: Place) -> Vec<String> {
-    if without_marks(seen).starts_with("step sentence:") {
+    if repeats_step(without_marks(seen)) {
         return Vec::new();
     }
     let start = seen.len() - without_marks(seen).len();
@@ -92,6 +94,12 @@ fn claims_of(seen: &str, label: &str, place: Place) -> Vec<String> {
         })
         .filter_map(|(at, _)| value(&seen[at + label.len()..]))
         .collect()
+}
+
+fn repeats_step(line: &str) -> bool {
+    let step = label(CritiqueForm::STEP);
+    let head = line.get(..step.len());
+    head.is_some_and(|head| head.eq_ignore_ascii_case(step))
 }
 
 /// The first word or number behind a label and its colon.

@@ -1,8 +1,6 @@
 //! Verdicts and ways to cheat for them: one row a critique.
 
-use critique_core::{Judgment, Verdict};
-use critique_rollout::compat::judged_rightly;
-use critique_rollout::{critique_for_actor, parse_judgment, parse_score};
+use critique_tasks::{CritiqueForm, Judgment};
 
 const C: Judgment = Judgment::Correct;
 const W: Judgment = Judgment::Wrong;
@@ -138,7 +136,7 @@ fn a_verdict_is_one_line_of_one_form() {
     assert!(ROWS.len() > 50);
     for (want, template) in ROWS {
         let text = template.replace("{V}", V);
-        assert_eq!(parse_judgment(&text), *want, "{text:?}");
+        assert_eq!(CritiqueForm::Verdict.judgment(&text), *want, "{text:?}");
     }
 }
 
@@ -149,9 +147,9 @@ fn length_does_not_matter() {
         "Correct ".repeat(50_000),
         "Wrong ".repeat(50_000)
     );
-    assert_eq!(parse_judgment(&bomb), W);
+    assert_eq!(CritiqueForm::Verdict.judgment(&bomb), W);
     let all_lines = format!("{V}: Correct\n").repeat(10_000);
-    assert_eq!(parse_judgment(&all_lines), U);
+    assert_eq!(CritiqueForm::Verdict.judgment(&all_lines), U);
 }
 
 #[test]
@@ -177,34 +175,16 @@ fn a_score_is_one_line_from_1_to_10() {
         ("", None),
     ] {
         let want = want.map_or(U, Judgment::Score);
-        assert_eq!(parse_score(text), want, "{text:?}");
+        assert_eq!(CritiqueForm::Score.judgment(text), want, "{text:?}");
     }
-}
-
-/// Defects D1 and D2, kept so that they can be shown.
-#[test]
-fn the_released_code_can_be_cheated() {
-    let both = format!("{V}: Correct\n{V}: Wrong");
-    let quoted = format!("{V}: Wrong\nExplanation: not \"{V}: Correct\"");
-    for text in [&both, &quoted] {
-        assert_eq!(judged_rightly(text, Verdict::Correct), Some(true));
-        assert_eq!(judged_rightly(text, Verdict::Wrong), Some(true));
-    }
-    let correctable = format!("{V}: Correctable");
-    assert_eq!(judged_rightly(&correctable, Verdict::Correct), Some(true));
-    assert_eq!(judged_rightly(&correctable, Verdict::Unparsed), Some(false));
-    let lower = format!("{V}: correct");
-    assert_eq!(judged_rightly(&lower, Verdict::Correct), None);
-    let bracketed = format!("{V}: [Correct]");
-    assert_eq!(judged_rightly(&bracketed, Verdict::Correct), None);
 }
 
 #[test]
 fn the_actor_reads_from_the_first_step_on() {
     let critique = "Let me see.\nStep sentence: 1 + 1 = 2\nStep sentence: so 2";
     assert_eq!(
-        critique_for_actor(critique),
+        CritiqueForm::for_actor(critique),
         &critique["Let me see.\n".len()..]
     );
-    assert_eq!(critique_for_actor("all is well"), "all is well");
+    assert_eq!(CritiqueForm::for_actor("all is well"), "all is well");
 }
