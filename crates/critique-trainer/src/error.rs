@@ -94,6 +94,12 @@ impl From<TextError> for TrainError {
 }
 
 impl TrainError {
+    /// Whether a step failed before it changed anything: texts were not sampled or not judged.
+    pub(crate) fn is_before_update(&self) -> bool {
+        use critique_rollout::RolloutError::{Generate, Judge};
+        matches!(self, Self::Rollout(Generate { .. } | Judge { .. }))
+    }
+
     /// Whether an engine was asked to stop while it sampled.
     pub(crate) fn is_stop(&self) -> bool {
         let mut cause = std::error::Error::source(self);

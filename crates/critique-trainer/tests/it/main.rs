@@ -8,4 +8,5 @@ mod leftovers;
 mod replay;
 mod rl_settings;
 mod runs;
+mod scorer;
 mod toy;

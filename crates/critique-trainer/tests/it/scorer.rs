@@ -1,0 +1,99 @@
+//! A run whose scorer goes down.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use critique_core::{Problem, Split};
+use critique_run::{RunDir, read_metrics};
+use critique_tasks::{Demonstration, Judged, PromptStyle, Task, TaskError, Vocabulary};
+use critique_trainer::{Resume, Silent, TrainError, run};
+
+use crate::toy::{SFT_STEPS, after_sft, files, finish, task};
+
+/// A task whose scorer answers so many batches, and is down then.
+struct Down {
+    task: Box<dyn Task>,
+    left: AtomicUsize,
+}
+
+impl Task for Down {
+    fn problems(&self, split: Split) -> Result<Vec<Problem>, TaskError> {
+        self.task.problems(split)
+    }
+
+    fn judge_one(&self, problem: &Problem, text: &str) -> Result<Judged, TaskError> {
+        self.task.judge_one(problem, text)
+    }
+
+    fn judge(&self, items: &[(&Problem, &str)]) -> Result<Vec<Judged>, TaskError> {
+        let less = |left: usize| left.checked_sub(1);
+        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+        if self.left.fetch_update(set, fetch, less).is_err() {
+            let message = "the scorer is down".to_owned();
+            return Err(TaskError::Data { message });
+        }
+        self.task.judge(items)
+    }
+
+    fn gold_response(&self, problem: &Problem) -> String {
+        self.task.gold_response(problem)
+    }
+
+    fn prompts(&self) -> PromptStyle {
+        self.task.prompts()
+    }
+
+    fn vocabulary(&self) -> Option<Vocabulary> {
+        self.task.vocabulary()
+    }
+
+    fn demonstration_kinds(&self) -> &'static [&'static str] {
+        self.task.demonstration_kinds()
+    }
+
+    fn demonstrations(
+        &self,
+        kind: &str,
+        count: usize,
+        seed: u64,
+    ) -> Result<Vec<Demonstration>, TaskError> {
+        self.task.demonstrations(kind, count, seed)
+    }
+}
+
+#[test]
+fn a_scorer_that_goes_down_costs_no_step_that_was_taken() {
+    let whole = tempfile::tempdir().unwrap();
+    let broken = tempfile::tempdir().unwrap();
+    let [unbroken, config] = [&whole, &broken].map(|dir| after_sft(dir.path()));
+    finish(&unbroken);
+    let stop = Arc::new(AtomicBool::new(false));
+    // A batch more each time, so that it goes down in each step and between them.
+    let mut taken = 0;
+    for batches in 1..100 {
+        let task = Down {
+            task: task(&config),
+            left: AtomicUsize::new(batches),
+        };
+        let Err(error) = run(&config, &task, &Resume::Auto, &stop, &mut Silent) else {
+            break;
+        };
+        if !matches!(error, TrainError::Rollout(_)) {
+            continue;
+        }
+        let causes = format!("{error:?}");
+        assert!(causes.contains("the scorer is down"), "{causes}");
+        let dir = RunDir::existing(broken.path()).unwrap();
+        let steps = read_metrics(&dir.metrics()).unwrap().len();
+        assert!(steps >= taken, "{steps} steps, {taken} before");
+        assert_eq!(dir.checkpoints().unwrap().last(), Some(&steps));
+        taken = steps;
+    }
+    assert!(taken > SFT_STEPS, "{taken}");
+    let (whole, broken) = (files(whole.path()), files(broken.path()));
+    assert_eq!(whole["metrics.jsonl"], broken["metrics.jsonl"]);
+    for (name, bytes) in &whole {
+        let same = name.ends_with(".toml") || broken.get(name) == Some(bytes);
+        assert!(same, "{name} differs");
+    }
+}
