@@ -263,7 +263,7 @@ pub(crate) fn notes(
     if stage.rewards.pays_nothing() {
         note("`rewards` gives no reward a weight, so all rollouts earn the same".to_owned());
     }
-    if stage.rewards.delta_is_refinement(&stage.advantage) {
+    if stage.rewards.delta_is_refinement(&*stage.advantage) {
         note(format!(
             "`rewards.delta` teaches what `rewards.refinement` teaches: the critiques of a group \
              share a response, and `advantage = \"{}\"` takes off what is the same in a group; the \

@@ -27,7 +27,7 @@ fn one_stage(out: &Path, change: impl Fn(&mut RlStage)) -> RunConfig {
     config.stages.truncate(3);
     let stage = rl(&mut config, 2);
     (stage.eval_as, stage.validate_every) = (None, 0);
-    stage.advantage = toml::from_str::<BTreeMap<String, _>>("a = \"rloo\"").unwrap()["a"];
+    stage.advantage = toml::from_str::<BTreeMap<String, _>>("a = \"rloo\"").unwrap()["a"].clone();
     change(stage);
     config
 }
@@ -426,7 +426,8 @@ fn cut_off_critiques_can_be_masked() {
             stage.advantage = toml::from_str::<BTreeMap<String, _>>(
                 "a = { reinforce = { baseline = \"none\" } }",
             )
-            .unwrap()["a"];
+            .unwrap()["a"]
+                .clone();
             stage.whiten = Some(Whiten::No);
         });
         run.rollout.critique.max_new_tokens = longest;
