@@ -54,7 +54,10 @@ pub use critique_run::{
 };
 pub use error::TrainError;
 pub use observer::{Event, Observer, Silent};
-pub use plan::{Models, PromptLengths, check, measure_prompts, notes_of};
+pub use plan::{
+    ModelPlan, Models, Moment, PlannedModel, PromptLengths, Root, StageModels, State, Version,
+    check, measure_prompts, notes_of,
+};
 pub use replay::{Difference, Replay, TokenTexts, models_after, replay, replay_evaluation};
 pub use resume::Resume;
 pub use run::run;
