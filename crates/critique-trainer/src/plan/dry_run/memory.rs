@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use critique_core::{Problem, Prompt, Split};
-use critique_model::{CpuMemory, DeviceSpec, Group, KeptMemory, Sampled, SamplingMemory};
+use critique_model::{
+    CpuMemory, DeviceSpec, Group, KeptMemory, ModelConfig, Sampled, SamplingMemory,
+};
 use critique_run::{Measure, RlStage, RunConfig, StageConfig};
 use critique_tasks::Task;
 use serde::Serialize;
@@ -34,7 +36,7 @@ pub struct MemoryForecast {
     pub activations: usize,
     /// Keys and values of sampling, which the system gets back after each call.
     pub sampling: usize,
-    /// Copies of weights or of the optimizer's moments while they are written.
+    /// The copy of a tensor while it is written.
     pub saving: usize,
 }
 
@@ -107,12 +109,7 @@ impl<'a> Forecast<'a> {
             program: self.program,
             weights: self.weights.training(stage, planned),
             optimizer: plan.optimizer(),
-            // Weights are written first, then both moments.
-            saving: if self.config.save.every > 0 {
-                plan.optimizer() / 3 * 2
-            } else {
-                plan.optimizer() / 3
-            },
+            saving: largest_tensor(&model.shape),
             ..MemoryForecast::default()
         };
         if self.on_cpu {
@@ -314,6 +311,13 @@ impl<'a> Forecast<'a> {
         let lora = self.config.models[model].lora.as_ref();
         Some(CpuMemory::new(&plan.shape, lora, self.threads).sampling(&of))
     }
+}
+
+/// Bytes of the largest tensor of a model in `f32`: they are written one after the other.
+fn largest_tensor(shape: &ModelConfig) -> usize {
+    let values = |(_, shape): (String, Vec<usize>)| shape.iter().product::<usize>();
+    let most = shape.expected_tensors().into_iter().map(values).max();
+    size_of::<f32>() * most.unwrap_or(0)
 }
 
 /// Tokens of the longest prompt among the first problems.
