@@ -25,11 +25,14 @@ use crate::reward::Options;
 /// # Ok::<(), String>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Advantage {
+pub struct Advantage(Arc<Chosen>);
+
+#[derive(Debug)]
+struct Chosen {
     name: &'static str,
     /// All of them, those that the run file leaves out, too.
     settings: Options,
-    estimator: Arc<dyn Estimator>,
+    estimator: Box<dyn Estimator>,
 }
 
 impl Advantage {
@@ -64,16 +67,17 @@ impl Advantage {
         let estimator = (plugin.build)(options).map_err(|why| format!("`{name}`: {why}"))?;
         let mut settings = options.clone();
         settings.extend(estimator.settings());
-        Ok(Self {
+        let chosen = Chosen {
             name: plugin.name,
             settings,
-            estimator: estimator.into(),
-        })
+            estimator,
+        };
+        Ok(Self(Arc::new(chosen)))
     }
 
     /// The word in run files.
     pub fn name(&self) -> &'static str {
-        self.name
+        self.0.name
     }
 }
 
@@ -87,11 +91,12 @@ fn plugins() -> Vec<&'static EstimatorPlugin> {
 /// RLOO, the paper's choice.
 impl Default for Advantage {
     fn default() -> Self {
-        Self {
+        let chosen = Chosen {
             name: "rloo",
             settings: Options::new(),
-            estimator: Arc::new(super::Rloo),
-        }
+            estimator: Box::new(super::Rloo),
+        };
+        Self(Arc::new(chosen))
     }
 }
 
@@ -99,22 +104,23 @@ impl Deref for Advantage {
     type Target = dyn Estimator;
 
     fn deref(&self) -> &Self::Target {
-        &*self.estimator
+        &*self.0.estimator
     }
 }
 
 impl PartialEq for Advantage {
     fn eq(&self, other: &Self) -> bool {
-        (self.name, &self.settings) == (other.name, &other.settings)
+        (self.0.name, &self.0.settings) == (other.0.name, &other.0.settings)
     }
 }
 
 impl Serialize for Advantage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.settings.is_empty() {
-            serializer.serialize_str(self.name)
+        let Chosen { name, settings, .. } = &*self.0;
+        if settings.is_empty() {
+            serializer.serialize_str(name)
         } else {
-            serializer.collect_map([(self.name, &self.settings)])
+            serializer.collect_map([(name, settings)])
         }
     }
 }

@@ -36,7 +36,7 @@ pub struct MemoryForecast {
     pub activations: usize,
     /// Keys and values of sampling, which the system gets back after each call.
     pub sampling: usize,
-    /// The copy of a tensor while it is written.
+    /// The copy of a tensor, or of an adapter, while it is written.
     pub saving: usize,
 }
 
@@ -109,7 +109,11 @@ impl<'a> Forecast<'a> {
             program: self.program,
             weights: self.weights.training(stage, planned),
             optimizer: plan.optimizer(),
-            saving: largest_tensor(&model.shape),
+            // An adapter is written in one piece, a model tensor by tensor.
+            saving: match lora {
+                Some(_) => plan.optimizer() / 3,
+                None => largest_tensor(&model.shape),
+            },
             ..MemoryForecast::default()
         };
         if self.on_cpu {
@@ -313,7 +317,7 @@ impl<'a> Forecast<'a> {
     }
 }
 
-/// Bytes of the largest tensor of a model in `f32`: they are written one after the other.
+/// Bytes of the largest tensor of a model in `f32`.
 fn largest_tensor(shape: &ModelConfig) -> usize {
     let values = |(_, shape): (String, Vec<usize>)| shape.iter().product::<usize>();
     let most = shape.expected_tensors().into_iter().map(values).max();
