@@ -3,14 +3,11 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use critique_model::{LanguageModel, SaveDtype, copy_model_files, save_weights};
+use critique_model::SaveDtype;
 
 use crate::failure::Failure;
 use crate::model::{RuntimeArgs, load};
 use crate::out;
-
-/// Largest weight file; larger models are cut into shards.
-const SHARD_BYTES: u64 = 5_000_000_000;
 
 /// Writes a model in Hugging Face layout, its adapter merged or not.
 ///
@@ -62,30 +59,17 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     };
     match model.lora() {
         Some(_) if !args.merge => model.save(&args.out)?,
-        _ => write(&model, args)?,
+        _ => model.save_merged(&args.out, args.dtype.into())?,
     }
     out::say(args.out.display().to_string())
 }
 
-fn write(model: &LanguageModel, args: &Args) -> Result<(), Failure> {
-    std::fs::create_dir_all(&args.out).map_err(|error| {
-        Failure::failed(format!("cannot write `{}`: {error}", args.out.display()))
-    })?;
-    if let Some(source) = model.source() {
-        copy_model_files(source, &args.out)?;
-    } else {
-        model.config().save(&args.out)?;
-        model.codec().save(&args.out)?;
+impl From<Dtype> for SaveDtype {
+    fn from(dtype: Dtype) -> Self {
+        match dtype {
+            Dtype::F32 => Self::F32,
+            Dtype::F16 => Self::F16,
+            Dtype::Bf16 => Self::Bf16,
+        }
     }
-    let dtype = match args.dtype {
-        Dtype::F32 => SaveDtype::F32,
-        Dtype::F16 => SaveDtype::F16,
-        Dtype::Bf16 => SaveDtype::Bf16,
-    };
-    Ok(save_weights(
-        &args.out,
-        &model.merged_weights(),
-        dtype,
-        SHARD_BYTES,
-    )?)
 }

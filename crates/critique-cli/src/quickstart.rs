@@ -111,8 +111,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 /// stops nothing.
 fn page(root: &Path) -> Option<PathBuf> {
     let path = root.join("report.html");
-    let written = Report::of(&[root.to_owned()], &Options::default())
-        .and_then(|report| report.write(&path));
+    let written =
+        Report::of(&[root.to_owned()], &Options::default()).and_then(|report| report.write(&path));
     if let Err(error) = written {
         out::tell(format!("note: no page of the run: {error}"));
         return None;

@@ -18,12 +18,12 @@
 //! ```
 
 pub mod files;
-pub mod threads;
 mod generate;
 mod problem;
 mod refusal;
 mod rollout;
 mod seed;
+pub mod threads;
 mod training;
 
 pub use generate::{Completion, FinishReason, Generate, GenerateError, Request, Sampling};

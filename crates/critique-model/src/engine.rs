@@ -1,12 +1,15 @@
 //! What runs a decoder: the interface of the CPU engine and of the burn engine.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use critique_core::{AdamW, Completion, LoraConfig, Request};
 
 use crate::error::ModelError;
+use crate::weights::{Listed, SaveDtype};
 
 /// A tensor in host memory, row-major, `f32`.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,6 +91,17 @@ impl<F: Fn(TokenRun, &[f32], &mut [f32]) + Sync> TokenLoss for F {
     }
 }
 
+/// Kinds of tensors that an engine holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// Weights by Hugging Face name; with an adapter, those of the base under it.
+    Weights,
+    /// The adapter's tensors by PEFT name.
+    Adapter,
+    /// The optimizer's moments, as `m.NAME` and `v.NAME` of each trained parameter.
+    Moments,
+}
+
 /// What of a model is trained.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Training {
@@ -141,17 +155,63 @@ pub trait Engine: Send + Sync {
         ends: &Ends<'_>,
     ) -> Result<Vec<Vec<Completion>>, ModelError>;
 
+    /// Names and shapes of the tensors of a kind, in any order; none where the engine holds none.
+    fn shapes(&self, kind: Held) -> Vec<(String, Vec<usize>)>;
+
+    /// The values of one of them, row-major: a copy where they do not lie in host memory so.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such tensor.
+    fn values(&self, kind: Held, name: &str) -> Cow<'_, [f32]>;
+
+    /// All tensors of a kind, copied into host memory. [`Engine::save`] needs less.
+    fn tensors(&self, kind: Held) -> NamedTensors {
+        let copy = |(name, shape): (String, Vec<usize>)| {
+            let data = self.values(kind, &name).into_owned();
+            (name, HostTensor { shape, data })
+        };
+        self.shapes(kind).into_iter().map(copy).collect()
+    }
+
     /// Weights by Hugging Face name; with an adapter, those of the base under it.
-    fn weights(&self) -> NamedTensors;
+    fn weights(&self) -> NamedTensors {
+        self.tensors(Held::Weights)
+    }
 
     /// The adapter's tensors by PEFT name; empty without one.
-    fn adapter(&self) -> NamedTensors;
+    fn adapter(&self) -> NamedTensors {
+        self.tensors(Held::Adapter)
+    }
+
+    /// Writes the weights into a folder as [`save_weights`](crate::save_weights) does, one tensor
+    /// after the other, so that no more than one of them is copied at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`save_weights`](crate::save_weights).
+    fn save(&self, dir: &Path, dtype: SaveDtype, max_shard_bytes: u64) -> Result<(), ModelError> {
+        let values = |name: &str| self.values(Held::Weights, name);
+        Listed::new(self.shapes(Held::Weights), &values).save(dir, dtype, max_shard_bytes)
+    }
+
+    /// Writes the tensors of a kind into one safetensors file, in `f32`, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// As [`save_tensors`](crate::save_tensors).
+    fn save_in_one(&self, kind: Held, path: &Path) -> Result<(), ModelError> {
+        let values = |name: &str| self.values(kind, name);
+        Listed::new(self.shapes(kind), &values).save_in_one(path)
+    }
 
     /// Optimizer steps taken.
     fn optimizer_steps(&self) -> u64;
 
     /// Optimizer state: steps taken, and the moments as `m.NAME` and `v.NAME`.
-    fn optimizer_state(&self) -> (u64, NamedTensors);
+    fn optimizer_state(&self) -> (u64, NamedTensors) {
+        (self.optimizer_steps(), self.tensors(Held::Moments))
+    }
 
     /// Puts back what [`Engine::optimizer_state`] gave.
     ///

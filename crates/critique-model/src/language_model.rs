@@ -1,5 +1,6 @@
 //! A decoder with its tokenizer and chat template: what `critique-core` calls [`Generate`].
 
+use std::borrow::Cow;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,10 +14,10 @@ use crate::burn_engine::BurnEngine;
 use crate::config::ModelConfig;
 use crate::cpu::CpuEngine;
 use crate::device::DeviceSpec;
-use crate::engine::{Ends, Engine, NamedTensors, Training};
+use crate::engine::{Ends, Engine, Held, NamedTensors, Training};
 use crate::error::ModelError;
 use crate::files::copy_model_files;
-use crate::weights::{SaveDtype, WeightFiles, Weights, save_weights};
+use crate::weights::{Listed, SaveDtype, WeightFiles, Weights};
 use critique_core::Dtype;
 use critique_core::LoraConfig;
 
@@ -237,30 +238,6 @@ impl LanguageModel {
         &mut *self.engine
     }
 
-    /// Weights with the adapter's part added in, by Hugging Face name.
-    pub fn merged_weights(&self) -> NamedTensors {
-        let mut weights = self.engine().weights();
-        let Some(lora) = &self.lora else {
-            return weights;
-        };
-        let adapter = self.engine().adapter();
-        for (name, a) in adapter
-            .iter()
-            .filter(|(name, _)| name.ends_with(".lora_A.weight"))
-        {
-            let b = &adapter[&name.replace(".lora_A.", ".lora_B.")];
-            let target = name
-                .trim_start_matches("base_model.model.")
-                .replace(".lora_A.", ".");
-            let layer = target.trim_end_matches(".weight");
-            let (rank, scale) = (lora.rank_of(layer), lora.scale_of(layer));
-            if let Some(weight) = weights.get_mut(&target) {
-                add_product(&mut weight.data, &b.data, &a.data, rank, scale);
-            }
-        }
-        weights
-    }
-
     /// Writes what was trained into a folder: a PEFT adapter where there is one, else a model in
     /// Hugging Face layout. Tokenizer files of a loaded model are copied byte for byte.
     ///
@@ -270,7 +247,8 @@ impl LanguageModel {
     pub fn save(&self, dir: &Path) -> Result<(), ModelError> {
         create_dir(dir)?;
         let Some(lora) = &self.lora else {
-            return self.save_full(dir, &self.engine().weights());
+            self.save_rest(dir)?;
+            return self.engine.save(dir, SaveDtype::F32, SHARD_BYTES);
         };
         let base_model = self.source.as_ref().map(|dir| dir.display().to_string());
         save_adapter(
@@ -283,24 +261,49 @@ impl LanguageModel {
         )
     }
 
-    /// Writes a model in Hugging Face layout, an adapter merged into it.
+    /// Writes a model in Hugging Face layout, an adapter merged into it, with weights in `dtype`.
     ///
     /// # Errors
     ///
-    /// When a file cannot be written.
-    pub fn save_merged(&self, dir: &Path) -> Result<(), ModelError> {
+    /// When a file cannot be written, or a finite weight would become infinite in `dtype`.
+    pub fn save_merged(&self, dir: &Path, dtype: SaveDtype) -> Result<(), ModelError> {
         create_dir(dir)?;
-        self.save_full(dir, &self.merged_weights())
+        self.save_rest(dir)?;
+        let Some(lora) = &self.lora else {
+            return self.engine.save(dir, dtype, SHARD_BYTES);
+        };
+        let values = |name: &str| {
+            let mut weight = self.engine.values(Held::Weights, name);
+            self.add_adapter(lora, name, &mut weight);
+            weight
+        };
+        let shapes = self.engine.shapes(Held::Weights);
+        Listed::new(shapes, &values).save(dir, dtype, SHARD_BYTES)
     }
 
-    fn save_full(&self, dir: &Path, weights: &NamedTensors) -> Result<(), ModelError> {
+    /// Adds to a weight what the adapter adds to its layer, where it adapts that.
+    fn add_adapter(&self, lora: &LoraConfig, name: &str, weight: &mut Cow<'_, [f32]>) {
+        let Some(layer) = name.strip_suffix(".weight") else {
+            return;
+        };
+        if !lora.adapts(layer) {
+            return;
+        }
+        let part = |part| format!("base_model.model.{layer}.lora_{part}.weight");
+        let a = self.engine.values(Held::Adapter, &part("A"));
+        let b = self.engine.values(Held::Adapter, &part("B"));
+        let (rank, scale) = (lora.rank_of(layer), lora.scale_of(layer));
+        add_product(weight.to_mut(), &b, &a, rank, scale);
+    }
+
+    /// Configuration and tokenizer.
+    fn save_rest(&self, dir: &Path) -> Result<(), ModelError> {
         if let Some(source) = &self.source {
             copy_model_files(source, dir)?;
-        } else {
-            self.config.save(dir)?;
-            self.codec.save(dir)?;
+            return Ok(());
         }
-        save_weights(dir, weights, SaveDtype::F32, SHARD_BYTES)
+        self.config.save(dir)?;
+        Ok(self.codec.save(dir)?)
     }
 }
 

@@ -23,7 +23,7 @@ pub use critique_core::{AdamW, Dtype, LayerLora, LoraConfig};
 pub use critique_text::TextCodec;
 pub use device::{DeviceInfo, DeviceSpec, available};
 pub use engine::{
-    Ends, Engine, Group, HostTensor, NamedTensors, PerToken, TokenLoss, TokenRun, Training,
+    Ends, Engine, Group, Held, HostTensor, NamedTensors, PerToken, TokenLoss, TokenRun, Training,
 };
 pub use error::ModelError;
 pub use files::copy_model_files;

@@ -6,6 +6,7 @@ mod spare;
 mod write;
 
 pub use read::{WeightFiles, load_tensors, load_weights};
+pub(crate) use write::Listed;
 pub use write::{SaveDtype, save_tensors, save_weights};
 
 use crate::engine::NamedTensors;

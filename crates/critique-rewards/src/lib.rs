@@ -1,6 +1,6 @@
 //! Rewards, advantages and losses of critic training: numbers in, numbers out, no tensors.
 //!
-//! A [`RewardMix`] scores each rollout; an [`Advantage`] turns the scores of a group into
+//! A [`RewardMix`] scores each rollout; an [`Estimator`] turns the scores of a group into
 //! advantages; a [`TokenCredit`] spreads these, with the KL penalty, over tokens; a
 //! [`PolicyLoss`] gives the loss of one token and its derivative, which an engine turns into
 //! a gradient of the weights.
@@ -19,8 +19,11 @@ mod reward;
 mod settings;
 pub mod token;
 
-pub use advantage::{Advantage, Advantages, Baseline, BaselineState, GroupStats, Scale};
-/// Registers a [`RewardPlugin`] of a crate of one's own.
+pub use advantage::{
+    Advantage, Advantages, Baseline, BaselineState, DrGrpo, Estimator, EstimatorPlugin, GroupStats,
+    Grpo, Reinforce, ReinforcePlusPlus, ReinforcePlusPlusBaseline, Rloo, Scale,
+};
+/// Registers a [`RewardPlugin`] or an [`EstimatorPlugin`] of a crate of one's own.
 pub use inventory::submit;
 pub use loss::{
     Aggregation, BatchCounts, Clip, KlPenalty, LossSettings, LossStats, PolicyLoss, TokenInput,

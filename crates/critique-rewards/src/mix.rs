@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::SettingError;
-use crate::advantage::Advantage;
+use crate::advantage::Estimator;
 use crate::reward::{
     Correction, Delta, DisValues, Discriminability, Options, Refinement, Reward, Unparsed,
     registered,
@@ -171,7 +171,7 @@ impl RewardMix {
     /// mean is taken off, and rewards are added up. A gate tells
     /// the two apart, since the reward of a wrong verdict does not move with the response's
     /// score; so does a baseline over the batch.
-    pub fn delta_is_refinement(&self, advantage: &Advantage) -> bool {
+    pub fn delta_is_refinement(&self, advantage: &dyn Estimator) -> bool {
         self.delta != 0.0 && self.mode == Mode::Additive && advantage.compares_siblings()
     }
 

@@ -11,7 +11,6 @@ mod recipe;
 mod rollout;
 mod stage;
 
-pub use self::check::origin;
 pub use self::gate::{Gate, Measure};
 pub use self::lengths::{EvalLengths, Lengths};
 pub use self::model::{ModelSource, NewModel};

@@ -44,7 +44,7 @@ mod state;
 
 pub use config::{
     EvalConfig, EvalLengths, Gate, Lengths, Measure, ModelSource, NewModel, RlStage, RolloutConfig,
-    RunConfig, SaveConfig, SftData, SftStage, StageCommon, StageConfig, StagePlace, TrackConfig, origin,
+    RunConfig, SaveConfig, SftData, SftStage, StageCommon, StageConfig, StagePlace, TrackConfig,
 };
 pub use dir::RunDir;
 pub use error::{KeyPath, Misfit, RunError};

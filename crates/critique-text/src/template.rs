@@ -158,7 +158,9 @@ impl ChatTemplate {
 
     fn skeletons(&self) -> MutexGuard<'_, HashMap<ChatShape, Arc<Skeleton>>> {
         // What is in it is whole, whoever panicked.
-        self.skeletons.lock().unwrap_or_else(PoisonError::into_inner)
+        self.skeletons
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -14,7 +14,9 @@ pub enum TrackError {
     #[error(transparent)]
     File(#[from] FileError),
     /// A server cannot be reached, or broke off.
-    #[error("{url}: {call}: {cause}; expected the address of an MLflow server that runs, such as http://127.0.0.1:5000")]
+    #[error(
+        "{url}: {call}: {cause}; expected the address of an MLflow server that runs, such as http://127.0.0.1:5000"
+    )]
     Link {
         /// Its address, without a password.
         url: String,

@@ -126,7 +126,10 @@ impl Follower {
         file.seek(SeekFrom::Start(self.read)).map_err(fail)?;
         let mut text = Vec::new();
         file.read_to_end(&mut text).map_err(fail)?;
-        let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        let whole = text
+            .iter()
+            .rposition(|&byte| byte == b'\n')
+            .map_or(0, |at| at + 1);
         let lines = text[..whole].split(|&byte| byte == b'\n');
         // A damaged line costs itself; the trainer is who names it.
         let steps = lines.filter_map(|line| serde_json::from_slice(line).ok());
@@ -170,7 +173,8 @@ impl Follower {
         if !path.exists() {
             return Ok(());
         }
-        let rows = Summary::read(&path).map_err(|error| FileError::content(&path, error.to_string()))?;
+        let rows =
+            Summary::read(&path).map_err(|error| FileError::content(&path, error.to_string()))?;
         let rows = rows.rows;
         if rows == self.rows {
             return Ok(());

@@ -305,16 +305,17 @@ impl Tracker for MLflow {
     /// behind the old.
     fn again_from(&mut self, step: usize) -> Result<(), TrackError> {
         match self.kept.clone() {
-            Some(kept) if kept.steps > step => self.keep(Kept { steps: step, ..kept }),
+            Some(kept) if kept.steps > step => self.keep(Kept {
+                steps: step,
+                ..kept
+            }),
             _ => Ok(()),
         }
     }
 
     fn scalars(&mut self, scalars: &[Scalar]) -> Result<(), TrackError> {
         let time = now();
-        let metric = |it: &Scalar| {
-            json!({ "key": it.name, "value": it.value, "step": it.step, "timestamp": time })
-        };
+        let metric = |it: &Scalar| json!({ "key": it.name, "value": it.value, "step": it.step, "timestamp": time });
         // Whole steps: what was told when a request fails must be known.
         let mut by_step: BTreeMap<usize, Vec<Value>> = BTreeMap::new();
         for scalar in scalars {
@@ -354,7 +355,10 @@ impl MLflow {
             self.log("metrics", some)?;
         }
         match self.kept.clone() {
-            Some(kept) if kept.steps < last => self.keep(Kept { steps: last, ..kept }),
+            Some(kept) if kept.steps < last => self.keep(Kept {
+                steps: last,
+                ..kept
+            }),
             _ => Ok(()),
         }
     }
@@ -379,7 +383,10 @@ fn checked(url: &str) -> Result<String, TrackError> {
         })
     };
     let Some((scheme, rest)) = url.split_once("://") else {
-        return wrong(url, "one that begins with http://, such as http://127.0.0.1:5000");
+        return wrong(
+            url,
+            "one that begins with http://, such as http://127.0.0.1:5000",
+        );
     };
     if rest.split('/').next().unwrap_or("").contains('@') {
         return wrong(
@@ -390,8 +397,18 @@ fn checked(url: &str) -> Result<String, TrackError> {
     match scheme {
         "http" => {}
         "https" if cfg!(feature = "tls") => {}
-        "https" => return wrong(url, "http:// (this build has no TLS; build with `--features tls`)"),
-        _ => return wrong(url, "one that begins with http://, such as http://127.0.0.1:5000"),
+        "https" => {
+            return wrong(
+                url,
+                "http:// (this build has no TLS; build with `--features tls`)",
+            );
+        }
+        _ => {
+            return wrong(
+                url,
+                "one that begins with http://, such as http://127.0.0.1:5000",
+            );
+        }
     }
     Ok(url.trim_end_matches('/').to_owned())
 }
@@ -408,7 +425,9 @@ mod tests {
 
     #[test]
     fn an_address_with_a_password_is_refused_and_not_repeated() {
-        let error = checked("http://me:hunter2@host:5000").unwrap_err().to_string();
+        let error = checked("http://me:hunter2@host:5000")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("MLFLOW_TRACKING_PASSWORD"), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
         assert!(!format!("{:?}", Login::Token("hunter2".into())).contains("hunter2"));

@@ -164,7 +164,11 @@ fn shown(record: &RolloutRecord) -> String {
         record.reward,
         parts.join(", "),
         record.advantage,
-        if record.judged_rightly { "rightly" } else { "wrongly" },
+        if record.judged_rightly {
+            "rightly"
+        } else {
+            "wrongly"
+        },
     );
     let refinements = record.refinements.iter().map(|it| ("Refinement", &it.text));
     let texts = [

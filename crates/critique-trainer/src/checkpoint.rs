@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use critique_core::files::{remove_folder, write_folder};
-use critique_model::{LanguageModel, load_tensors, save_tensors};
+use critique_model::{Held, LanguageModel, load_tensors};
 use critique_run::{OPTIMIZER, RunDir, TrainerState, write_state};
 
 use crate::error::TrainError;
@@ -22,8 +22,8 @@ pub(crate) fn save(
         &dir.checkpoint(state.global_step),
         |folder| -> Result<(), TrainError> {
             model.save(folder)?;
-            let (_, moments) = model.engine().optimizer_state();
-            save_tensors(&folder.join(OPTIMIZER), &moments)?;
+            let optimizer = folder.join(OPTIMIZER);
+            model.engine().save_in_one(Held::Moments, &optimizer)?;
             Ok(write_state(folder, &state)?)
         },
     )?;

@@ -250,8 +250,8 @@ pub(crate) fn check_gates(
     gauge: &mut Gauge<'_>,
     observer: &mut dyn Observer,
 ) -> Result<(), TrainError> {
-    for gate in stage.gates() {
-        let (actor, model) = models.of_gate(gate, stage);
+    let planned = models.plan().stage(stage.name()).gates.clone();
+    for (gate, (actor, model)) in stage.gates().iter().zip(&planned) {
         // Without an actor, a model is measured by itself and differs from stage to stage.
         let frozen = actor == "actor";
         let (actor, model) = models.pair(actor, model)?;

@@ -54,9 +54,11 @@ pub use critique_run::{
 };
 pub use error::TrainError;
 pub use observer::{Event, Observer, Silent};
-pub use plan::{Models, PromptLengths, check, measure_prompts, notes_of};
+pub use plan::{
+    DryRun, MemoryForecast, ModelHeader, ModelPlan, Models, Moment, PlannedModel, PromptForecast,
+    Root, StageForecast, StageModels, State, Version, check, notes_of,
+};
 pub use replay::{Difference, Replay, TokenTexts, models_after, replay, replay_evaluation};
 pub use resume::Resume;
 pub use run::run;
 pub use stage::rl::{SampleGroup, TrainingSample, add_gradients};
-pub use stage::sft::sft_examples;

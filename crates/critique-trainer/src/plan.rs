@@ -1,12 +1,15 @@
-//! What a run will need: which model comes from where, and whether settings, files and splits are
-//! there.
+//! What a run will need: which model comes from where and as of which stage, whether settings,
+//! files and splits are there, and what it will take.
 
 mod check;
+mod dry_run;
+mod model_plan;
 mod models;
 mod prompts;
 
 pub(crate) use self::check::notes;
-pub use self::check::{check, measure_prompts, notes_of};
+pub use self::check::{check, notes_of};
+pub use self::dry_run::{DryRun, MemoryForecast, ModelHeader, PromptForecast, StageForecast};
+pub use self::model_plan::{ModelPlan, Moment, PlannedModel, Root, StageModels, State, Version};
 pub use self::models::Models;
-pub use self::prompts::PromptLengths;
-pub(crate) use self::prompts::prompts_fit;
+pub(crate) use self::prompts::{PromptLengths, prompts_fit};

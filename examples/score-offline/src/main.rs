@@ -12,7 +12,7 @@
 use std::error::Error;
 
 use critique_core::{Completion, Critique, FinishReason, Problem, Rollout};
-use critique_rewards::{Advantage, BaselineState, RewardMix};
+use critique_rewards::{BaselineState, Estimator, RewardMix, Rloo};
 use critique_rollout::attempts;
 use critique_tasks::{CritiqueForm, Task, TaskError};
 use serde::Deserialize;
@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let totals: Vec<Vec<f32>> = groups
         .map(|group| group.iter().map(|r| rewards.score(r).total).collect())
         .collect();
-    let advantages = Advantage::Rloo.of_groups(&totals, &mut BaselineState::default());
+    let advantages = Rloo.of_groups(&totals, &mut BaselineState::default());
     println!("reward advantage  judgment  response -> refinement");
     let numbers = totals
         .iter()

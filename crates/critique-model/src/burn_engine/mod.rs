@@ -20,6 +20,7 @@ mod optimizer;
 mod rope;
 mod score;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -35,7 +36,8 @@ use crate::adapter::adapter_tensors;
 use crate::config::ModelConfig;
 use crate::cpu::fresh_adapter;
 use crate::engine::{
-    Ends, Engine, Group, HostTensor, NamedTensors, PerToken, TokenLoss, Training, check_finite,
+    Ends, Engine, Group, Held, HostTensor, NamedTensors, PerToken, TokenLoss, Training,
+    check_finite,
 };
 use crate::error::ModelError;
 use critique_core::{AdamW, LoraConfig};
@@ -307,32 +309,39 @@ impl Engine for BurnEngine {
         Ok(completions)
     }
 
-    fn weights(&self) -> NamedTensors {
-        names::read(&self.decoder, false)
+    fn shapes(&self, kind: Held) -> Vec<(String, Vec<usize>)> {
+        let moments = |(name, shape): (String, Vec<usize>)| {
+            ["m", "v"].map(|kind| (format!("{kind}.{name}"), shape.clone()))
+        };
+        match kind {
+            Held::Weights => names::shapes(&self.decoder, false),
+            Held::Adapter => names::shapes(&self.decoder, true),
+            Held::Moments => self
+                .trained_shapes()
+                .into_iter()
+                .flat_map(moments)
+                .collect(),
+        }
     }
 
-    fn adapter(&self) -> NamedTensors {
-        names::read(&self.decoder, true)
+    fn values(&self, kind: Held, name: &str) -> Cow<'_, [f32]> {
+        if kind != Held::Moments {
+            let found = names::read(&self.decoder, name);
+            return found.unwrap_or_else(|| panic!("no tensor `{name}`")).into();
+        }
+        let (kind, of) = name.split_once('.').unwrap_or_default();
+        let state = self.moments.get(of);
+        let moment = state.map(|it| if kind == "m" { &it.m } else { &it.v });
+        match (moment, self.trained_shapes().get(of)) {
+            (Some(moment), _) => to_host(moment.clone()).into(),
+            // There is none before the first step.
+            (None, Some(shape)) => vec![0.0; shape.iter().product()].into(),
+            (None, None) => panic!("no moment `{name}`"),
+        }
     }
 
     fn optimizer_steps(&self) -> u64 {
         self.steps
-    }
-
-    fn optimizer_state(&self) -> (u64, NamedTensors) {
-        let mut moments = NamedTensors::new();
-        for (name, shape) in self.trained_shapes() {
-            let state = self.moments.get(&name);
-            for (kind, data) in [("m", state.map(|it| &it.m)), ("v", state.map(|it| &it.v))] {
-                let data = match data {
-                    Some(data) => to_host(data.clone()),
-                    None => vec![0.0; shape.iter().product()],
-                };
-                let shape = shape.clone();
-                moments.insert(format!("{kind}.{name}"), HostTensor { shape, data });
-            }
-        }
-        (self.steps, moments)
     }
 
     fn load_optimizer_state(

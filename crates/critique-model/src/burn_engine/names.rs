@@ -7,7 +7,6 @@ use burn::tensor::{Gradients, Tensor, TensorData};
 
 use super::decoder::Decoder;
 use super::optimizer::{Moments, Step};
-use crate::engine::{HostTensor, NamedTensors};
 
 /// Tensors on the device, flattened, by parameter name.
 pub(super) type Flat = BTreeMap<String, Tensor<1>>;
@@ -65,33 +64,57 @@ macro_rules! follow_path {
     };
 }
 
-/// Copies the base's tensors (`adapter` false) or the adapter's to the host.
-pub(super) fn read(decoder: &Decoder, adapter: bool) -> NamedTensors {
-    let mut reader = Reader {
+/// Names and shapes of the base's tensors (`adapter` false) or of the adapter's.
+pub(super) fn shapes(decoder: &Decoder, adapter: bool) -> Vec<(String, Vec<usize>)> {
+    let mut lister = Lister {
         path: Path::default(),
         adapter,
-        tensors: NamedTensors::new(),
+        shapes: Vec::new(),
     };
-    decoder.visit(&mut reader);
-    reader.tensors
+    decoder.visit(&mut lister);
+    lister.shapes
 }
 
-struct Reader {
+struct Lister {
     path: Path,
     adapter: bool,
-    tensors: NamedTensors,
+    shapes: Vec<(String, Vec<usize>)>,
 }
 
-impl ModuleVisitor for Reader {
+impl ModuleVisitor for Lister {
     follow_path!();
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if self.path.is_adapter() == self.adapter {
-            let tensor = param.val();
-            let shape = tensor.dims().to_vec();
-            let data = to_host(tensor);
-            self.tensors
-                .insert(self.path.name(), HostTensor { shape, data });
+            let shape = param.val().dims().to_vec();
+            self.shapes.push((self.path.name(), shape));
+        }
+    }
+}
+
+/// Copies the tensor of this name to the host.
+pub(super) fn read(decoder: &Decoder, name: &str) -> Option<Vec<f32>> {
+    let mut reader = Reader {
+        path: Path::default(),
+        name,
+        values: None,
+    };
+    decoder.visit(&mut reader);
+    reader.values
+}
+
+struct Reader<'a> {
+    path: Path,
+    name: &'a str,
+    values: Option<Vec<f32>>,
+}
+
+impl ModuleVisitor for Reader<'_> {
+    follow_path!();
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if self.path.name() == self.name {
+            self.values = Some(to_host(param.val()));
         }
     }
 }

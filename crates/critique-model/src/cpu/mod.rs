@@ -29,6 +29,7 @@ pub(crate) mod simd;
 mod sums;
 mod team;
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
@@ -43,7 +44,8 @@ use self::team::{Team, each};
 use crate::adapter::adapter_tensors;
 use crate::config::ModelConfig;
 use crate::engine::{
-    Ends, Engine, Group, HostTensor, NamedTensors, PerToken, TokenLoss, Training, check_finite,
+    Ends, Engine, Group, Held, HostTensor, NamedTensors, PerToken, TokenLoss, Training,
+    check_finite,
 };
 use crate::error::ModelError;
 use crate::weights::Weights;
@@ -523,35 +525,49 @@ impl Engine for CpuEngine {
         Ok(completions)
     }
 
-    fn weights(&self) -> NamedTensors {
-        self.decoder.tensors(false)
+    fn shapes(&self, kind: Held) -> Vec<(String, Vec<usize>)> {
+        let params = self.decoder.params.iter();
+        let named = |param: &Param| (param.name.clone(), param.shape.clone());
+        match kind {
+            Held::Weights => params.filter(|it| !it.is_adapter()).map(named).collect(),
+            Held::Adapter => params.filter(|it| it.is_adapter()).map(named).collect(),
+            Held::Moments => {
+                // Moments are there from the first step or from a checkpoint on.
+                let trained = self.decoder.trained.iter().zip(&self.moments);
+                let both = |(&param, _): (&usize, &Moments)| {
+                    let param = &self.decoder.params[param];
+                    ["m", "v"].map(|kind| (format!("{kind}.{}", param.name), param.shape.clone()))
+                };
+                trained.flat_map(both).collect()
+            }
+        }
     }
 
-    fn adapter(&self) -> NamedTensors {
-        self.decoder.tensors(true)
+    fn values(&self, kind: Held, name: &str) -> Cow<'_, [f32]> {
+        if kind != Held::Moments {
+            let mut params = self.decoder.params.iter();
+            let found = params.find(|param| param.name == name);
+            return found.unwrap_or_else(|| panic!("no tensor `{name}`")).rows();
+        }
+        let trained = self.decoder.trained.iter().zip(&self.moments);
+        let found = trained.into_iter().find_map(|(&param, state)| {
+            let param = &self.decoder.params[param];
+            let (kind, of) = name.split_once('.')?;
+            let data = if kind == "m" { &state.m } else { &state.v };
+            (of == param.name).then_some((data, param.len()))
+        });
+        let (data, len) = found.unwrap_or_else(|| panic!("no moment `{name}`"));
+        if data.len() == len {
+            return Cow::Borrowed(data);
+        }
+        // They are made when they are first written to.
+        let mut data = data.clone();
+        data.resize(len, 0.0);
+        Cow::Owned(data)
     }
 
     fn optimizer_steps(&self) -> u64 {
         self.steps
-    }
-
-    fn optimizer_state(&self) -> (u64, NamedTensors) {
-        let mut moments = NamedTensors::new();
-        for (&param, state) in self.decoder.trained.iter().zip(&self.moments) {
-            let param = &self.decoder.params[param];
-            for (kind, data) in [("m", &state.m), ("v", &state.v)] {
-                let mut data = data.clone();
-                data.resize(param.len(), 0.0);
-                moments.insert(
-                    format!("{kind}.{}", param.name),
-                    HostTensor {
-                        shape: param.shape.clone(),
-                        data,
-                    },
-                );
-            }
-        }
-        (self.steps, moments)
     }
 
     fn load_optimizer_state(

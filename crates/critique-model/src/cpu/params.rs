@@ -3,6 +3,7 @@
 //! A weight that takes part in products is kept in panels alone, from the moment it is read. It
 //! is kept in rows too once it is trained.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::{Deref, Range};
 use std::sync::{Arc, OnceLock};
@@ -17,7 +18,7 @@ use super::gemm::{
 use super::region::Region;
 use super::team::{Cuts, Team};
 use crate::config::ModelConfig;
-use crate::engine::{HostTensor, NamedTensors};
+use crate::engine::NamedTensors;
 use crate::error::ModelError;
 use crate::weights::Weights;
 use critique_core::Dtype;
@@ -148,7 +149,7 @@ impl Param {
         }
     }
 
-    fn is_adapter(&self) -> bool {
+    pub(crate) fn is_adapter(&self) -> bool {
         self.name.starts_with("base_model.")
     }
 
@@ -185,7 +186,7 @@ impl Param {
 
     /// Copies the values into rows of its own.
     fn unshare(&mut self) {
-        self.values = Values::in_rows(self.to_rows());
+        self.values = Values::in_rows(self.rows().into_owned());
     }
 
     /// Panels for `x Wᵀ`.
@@ -213,10 +214,10 @@ impl Param {
                 |rows: &[f32]| Packed::of(Matrix::rows(rows, dtype.words(out), input, input));
             match (dtype, self.values.rows.get()) {
                 (Dtype::F32, Some(rows)) => pack(rows),
-                (Dtype::F32, None) => pack(&self.to_rows()),
+                (Dtype::F32, None) => pack(&self.rows()),
                 (Dtype::Bf16, _) => {
                     let mut words = vec![0.0; dtype.words(out) * input];
-                    pair_columns(&self.to_rows(), input, &mut words);
+                    pair_columns(&self.rows(), input, &mut words);
                     pack(&words)
                 }
             }
@@ -229,17 +230,17 @@ impl Param {
         }
     }
 
-    /// A copy of the values in rows.
-    fn to_rows(&self) -> Vec<f32> {
+    /// The values in rows: a copy where they lie in panels alone.
+    pub(crate) fn rows(&self) -> Cow<'_, [f32]> {
         if let Some(rows) = self.values.rows.get() {
-            return rows.clone();
+            return Cow::Borrowed(rows);
         }
         let (out, input) = (self.shape[0], self.shape[1]);
         let panels = self.forward();
         let wide = panels.dtype.words(input);
         let mut words = vec![0.0; out * wide];
         unpack(panels, wide, &mut words);
-        match panels.dtype {
+        Cow::Owned(match panels.dtype {
             Dtype::F32 => words,
             Dtype::Bf16 => {
                 let mut rows = Vec::with_capacity(self.len());
@@ -248,14 +249,7 @@ impl Param {
                 }
                 rows
             }
-        }
-    }
-
-    fn tensor(&self) -> HostTensor {
-        HostTensor {
-            shape: self.shape.clone(),
-            data: self.to_rows(),
-        }
+        })
     }
 }
 
@@ -479,12 +473,6 @@ impl Decoder {
         self.trained = if train { added } else { Vec::new() };
         self.number_slots();
         Ok(())
-    }
-
-    /// Tensors of the base (`adapter` false) or of the adapter.
-    pub(crate) fn tensors(&self, adapter: bool) -> NamedTensors {
-        let chosen = self.params.iter().filter(|p| p.is_adapter() == adapter);
-        chosen.map(|p| (p.name.clone(), p.tensor())).collect()
     }
 
     /// Bytes of values in all layouts.

@@ -1,5 +1,7 @@
-//! Writing: the header follows from the shapes, then values are narrowed and written in pieces.
+//! Writing: the header follows from the shapes, then values are asked for tensor by tensor, narrowed
+//! and written in pieces. No more than one tensor is copied at a time.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
@@ -89,23 +91,7 @@ pub fn save_weights(
     dtype: SaveDtype,
     max_shard_bytes: u64,
 ) -> Result<(), ModelError> {
-    let shards = split(tensors, dtype, max_shard_bytes);
-    let names: Vec<_> = match shards.len() {
-        0 | 1 => vec![SINGLE.to_owned()],
-        n => (1..=n)
-            .map(|i| format!("model-{i:05}-of-{n:05}.safetensors"))
-            .collect(),
-    };
-    for (name, shard) in names.iter().zip(&shards) {
-        write_tensors(&dir.join(name), shard, dtype)?;
-    }
-    if shards.is_empty() {
-        write_tensors(&dir.join(SINGLE), &[], dtype)?;
-    }
-    if names.len() > 1 {
-        write_index(dir, &names, &shards, dtype)?;
-    }
-    remove_stale(dir, &names)
+    Listed::of(tensors, &|name| values(tensors, name)).save(dir, dtype, max_shard_bytes)
 }
 
 /// Writes all tensors into one safetensors file, in `f32`.
@@ -114,32 +100,90 @@ pub fn save_weights(
 ///
 /// As [`save_weights`].
 pub fn save_tensors(path: &Path, tensors: &NamedTensors) -> Result<(), ModelError> {
-    let tensors: Vec<_> = tensors.iter().collect();
-    write_tensors(path, &tensors, SaveDtype::F32)
+    Listed::of(tensors, &|name| values(tensors, name)).save_in_one(path)
 }
 
-type Named<'a> = (&'a String, &'a HostTensor);
+fn values<'a>(tensors: &'a NamedTensors, name: &str) -> Cow<'a, [f32]> {
+    Cow::Borrowed(&tensors[name].data)
+}
 
-fn size(tensor: &HostTensor, dtype: SaveDtype) -> u64 {
-    (tensor.data.len() * dtype.bytes()) as u64
+/// A tensor by its name and shape.
+type Named = (String, Vec<usize>);
+
+/// Gives the values of a tensor by its name, row-major.
+type Values<'a> = &'a dyn Fn(&str) -> Cow<'a, [f32]>;
+
+/// Tensors whose values are asked for as they are written.
+pub(crate) struct Listed<'a> {
+    /// In the order of names.
+    tensors: Vec<Named>,
+    values: Values<'a>,
+}
+
+impl<'a> Listed<'a> {
+    pub(crate) fn new(mut tensors: Vec<Named>, values: Values<'a>) -> Self {
+        tensors.sort();
+        Self { tensors, values }
+    }
+
+    fn of(tensors: &NamedTensors, values: Values<'a>) -> Self {
+        let shape = |(name, tensor): (&String, &HostTensor)| (name.clone(), tensor.shape.clone());
+        Self::new(tensors.iter().map(shape).collect(), values)
+    }
+
+    /// [`save_weights`].
+    pub(crate) fn save(
+        &self,
+        dir: &Path,
+        dtype: SaveDtype,
+        max_shard_bytes: u64,
+    ) -> Result<(), ModelError> {
+        let shards = split(&self.tensors, dtype, max_shard_bytes);
+        let names: Vec<_> = match shards.len() {
+            0 | 1 => vec![SINGLE.to_owned()],
+            n => (1..=n)
+                .map(|i| format!("model-{i:05}-of-{n:05}.safetensors"))
+                .collect(),
+        };
+        for (name, shard) in names.iter().zip(&shards) {
+            write_tensors(&dir.join(name), shard, self.values, dtype)?;
+        }
+        if shards.is_empty() {
+            write_tensors(&dir.join(SINGLE), &[], self.values, dtype)?;
+        }
+        if names.len() > 1 {
+            write_index(dir, &names, &shards, dtype)?;
+        }
+        remove_stale(dir, &names)
+    }
+
+    /// [`save_tensors`].
+    pub(crate) fn save_in_one(&self, path: &Path) -> Result<(), ModelError> {
+        write_tensors(path, &self.tensors, self.values, SaveDtype::F32)
+    }
+}
+
+fn len(shape: &[usize]) -> usize {
+    shape.iter().product()
+}
+
+fn size(shape: &[usize], dtype: SaveDtype) -> u64 {
+    (len(shape) * dtype.bytes()) as u64
 }
 
 /// Fills shard after shard in the order of names.
-fn split(tensors: &NamedTensors, dtype: SaveDtype, max_shard_bytes: u64) -> Vec<Vec<Named<'_>>> {
-    let mut shards: Vec<Vec<Named<'_>>> = Vec::new();
-    let mut filled = 0;
-    for named in tensors {
-        let bytes = size(named.1, dtype);
-        match shards.last_mut() {
-            Some(shard) if filled + bytes <= max_shard_bytes => {
-                shard.push(named);
-                filled += bytes;
-            }
-            _ => {
-                shards.push(vec![named]);
-                filled = bytes;
-            }
+fn split(tensors: &[Named], dtype: SaveDtype, max_shard_bytes: u64) -> Vec<&[Named]> {
+    let (mut shards, mut first, mut filled) = (Vec::new(), 0, 0);
+    for (at, (_, shape)) in tensors.iter().enumerate() {
+        let bytes = size(shape, dtype);
+        if at > first && filled + bytes > max_shard_bytes {
+            shards.push(&tensors[first..at]);
+            (first, filled) = (at, 0);
         }
+        filled += bytes;
+    }
+    if first < tensors.len() {
+        shards.push(&tensors[first..]);
     }
     shards
 }
@@ -147,16 +191,16 @@ fn split(tensors: &NamedTensors, dtype: SaveDtype, max_shard_bytes: u64) -> Vec<
 fn write_index(
     dir: &Path,
     names: &[String],
-    shards: &[Vec<Named<'_>>],
+    shards: &[&[Named]],
     dtype: SaveDtype,
 ) -> Result<(), ModelError> {
-    let all = || shards.iter().flatten();
-    let bytes: u64 = all().map(|(_, tensor)| size(tensor, dtype)).sum();
-    let values: usize = all().map(|(_, tensor)| tensor.data.len()).sum();
+    let all = || shards.iter().copied().flatten();
+    let bytes: u64 = all().map(|(_, shape)| size(shape, dtype)).sum();
+    let values: usize = all().map(|(_, shape)| len(shape)).sum();
     let weight_map: BTreeMap<_, _> = names
         .iter()
         .zip(shards)
-        .flat_map(|(name, shard)| shard.iter().map(move |(tensor, _)| (*tensor, name)))
+        .flat_map(|(name, shard)| shard.iter().map(move |(tensor, _)| (tensor, name)))
         .collect();
     let index = json!({
         "metadata": { "total_parameters": values, "total_size": bytes },
@@ -189,61 +233,121 @@ fn is_shard(name: &str) -> bool {
         .is_some_and(|(i, n)| number(i) && number(n))
 }
 
-fn write_tensors(path: &Path, tensors: &[Named<'_>], dtype: SaveDtype) -> Result<(), ModelError> {
-    check(path, tensors, dtype)?;
+fn write_tensors(
+    path: &Path,
+    tensors: &[Named],
+    values: Values<'_>,
+    dtype: SaveDtype,
+) -> Result<(), ModelError> {
     let header = header(tensors, dtype);
-    Ok(write_with(path, |out| {
+    let mut misfit = None;
+    let written = write_with(path, |out| {
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(&header)?;
         let mut bytes = Vec::new();
-        for (_, tensor) in tensors {
-            for values in tensor.data.chunks(1 << 16) {
+        for named in tensors {
+            let values = values(&named.0);
+            if let Some(message) = wrong(named, &values, dtype) {
+                misfit = Some(message);
+                return Err(io::Error::other("a tensor cannot be written"));
+            }
+            for values in values.chunks(1 << 16) {
                 dtype.narrow(values, &mut bytes);
                 out.write_all(&bytes)?;
             }
         }
         io::Result::Ok(())
-    })?)
+    });
+    match misfit {
+        Some(message) => Err(ModelError::Tensors {
+            path: path.to_path_buf(),
+            message,
+        }),
+        None => Ok(written?),
+    }
 }
 
-fn check(path: &Path, tensors: &[Named<'_>], dtype: SaveDtype) -> Result<(), ModelError> {
-    let wrong = |message| ModelError::Tensors {
-        path: path.to_path_buf(),
-        message,
-    };
-    for (name, HostTensor { shape, data }) in tensors {
-        if shape.iter().product::<usize>() != data.len() {
-            let values = data.len();
-            return Err(wrong(format!(
-                "tensor `{name}` of shape {shape:?} has {values} values"
-            )));
-        }
-        let limit = dtype.limit();
-        if let Some(value) = data.iter().find(|it| it.is_finite() && it.abs() > limit) {
-            return Err(wrong(format!(
-                "tensor `{name}` holds {value}, which is infinite in {}; bf16 or f32 would do",
-                dtype.tag()
-            )));
-        }
+/// Why values cannot be written as those of a tensor.
+fn wrong((name, shape): &Named, values: &[f32], dtype: SaveDtype) -> Option<String> {
+    if len(shape) != values.len() {
+        let values = values.len();
+        return Some(format!(
+            "tensor `{name}` of shape {shape:?} has {values} values"
+        ));
     }
-    Ok(())
+    let limit = dtype.limit();
+    let infinite = |it: &&f32| it.is_finite() && it.abs() > limit;
+    let value = values.iter().find(infinite)?;
+    Some(format!(
+        "tensor `{name}` holds {value}, which is infinite in {}; bf16 or f32 would do",
+        dtype.tag()
+    ))
 }
 
 /// The JSON header, padded with blanks so that the values are aligned to 8 bytes.
-fn header(tensors: &[Named<'_>], dtype: SaveDtype) -> Vec<u8> {
+fn header(tensors: &[Named], dtype: SaveDtype) -> Vec<u8> {
     let mut fields = Map::new();
     // transformers reads `format` to see which framework's layout the tensors are in.
     fields.insert("__metadata__".to_owned(), json!({ "format": "pt" }));
     let mut start = 0;
-    for (name, tensor) in tensors {
-        let end = start + size(tensor, dtype);
+    for (name, shape) in tensors {
+        let end = start + size(shape, dtype);
         let info = json!({
-            "dtype": dtype.tag(), "shape": tensor.shape, "data_offsets": [start, end],
+            "dtype": dtype.tag(), "shape": shape, "data_offsets": [start, end],
         });
-        fields.insert((*name).clone(), info);
+        fields.insert(name.clone(), info);
         start = end;
     }
     let mut header = Value::Object(fields).to_string().into_bytes();
     header.resize(header.len().next_multiple_of(8), b' ');
     header
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    /// Values of a tensor: 4 MiB, more than what is kept before it goes to the file.
+    const VALUES: usize = 1 << 20;
+
+    #[test]
+    fn a_tensor_lies_in_the_file_before_the_next_is_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let asked = RefCell::new(Vec::new());
+        let in_folder = || {
+            let files = fs::read_dir(dir.path()).unwrap();
+            files.map(|it| it.unwrap().metadata().unwrap().len()).sum()
+        };
+        let values = |name: &str| {
+            asked.borrow_mut().push((name.to_owned(), in_folder()));
+            Cow::Owned(vec![1.0; VALUES])
+        };
+        let named = ["b", "c", "a"].map(|name| (name.to_owned(), vec![VALUES]));
+        let listed = Listed::new(named.to_vec(), &values);
+        listed.save(dir.path(), SaveDtype::F32, 1 << 40).unwrap();
+        let asked: Vec<(String, u64)> = asked.take();
+        let names: Vec<_> = asked.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["a", "b", "c"], "each once, in order");
+        for (before, (name, bytes)) in asked.iter().enumerate() {
+            let written = (4 * VALUES * before) as u64;
+            // What is kept before it goes to the file is 1 MiB.
+            assert!(bytes + (1 << 20) >= written, "`{name}` after {bytes} bytes");
+        }
+    }
+
+    #[test]
+    fn values_that_do_not_fit_leave_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let few = |_: &str| Cow::Owned(vec![1.0; 3]);
+        let listed = Listed::new(vec![("a".to_owned(), vec![2, 2])], &few);
+        let told = listed.save(dir.path(), SaveDtype::F32, 1 << 40);
+        let told = told.unwrap_err().to_string();
+        assert!(
+            told.contains("tensor `a` of shape [2, 2] has 3 values"),
+            "{told}"
+        );
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
 }

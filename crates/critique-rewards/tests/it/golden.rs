@@ -1,6 +1,6 @@
 //! Advantages, KL estimates, returns and losses equal TRL's (`tests/golden/rl.json`).
 
-use critique_rewards::advantage::{Advantage, BaselineState, Scale};
+use critique_rewards::advantage::{BaselineState, DrGrpo, Estimator, Grpo, Rloo, Scale};
 use critique_rewards::{
     Aggregation, BatchCounts, KlEstimator, KlPenalty, LossSettings, LossStats, PolicyLoss,
     Sequence, TokenCredit, TokenInput, Whiten,
@@ -53,14 +53,14 @@ fn assert_rows_close(got: &[Vec<f32>], want: &[Vec<f32>]) {
     }
 }
 
-fn estimators() -> [(&'static str, Advantage); 4] {
-    let grpo = |scale| Advantage::Grpo {
-        std_eps: 1e-4,
-        scale,
+fn estimators() -> [(&'static str, Box<dyn Estimator>); 4] {
+    let grpo = |scale| {
+        let std_eps = 1e-4;
+        Box::new(Grpo { std_eps, scale })
     };
     [
-        ("rloo", Advantage::Rloo),
-        ("grpo_none", Advantage::DrGrpo),
+        ("rloo", Box::new(Rloo)),
+        ("grpo_none", Box::new(DrGrpo)),
         ("grpo_group", grpo(Scale::Group)),
         ("grpo_batch", grpo(Scale::Batch)),
     ]
@@ -132,7 +132,7 @@ fn kl_estimates_equal_trl() {
 }
 
 fn credit(golden: &Value, kl_coef: f32, whiten: Whiten) -> critique_rewards::TokenAdvantages {
-    let advantages = Advantage::Rloo.of_groups(&groups(golden), &mut BaselineState::default());
+    let advantages = Rloo.of_groups(&groups(golden), &mut BaselineState::default());
     let (old, reference) = (
         rows(&golden["old_log_probs"]),
         rows(&golden["ref_log_probs"]),
@@ -230,7 +230,7 @@ fn assert_loss(golden: &Value, name: &str, settings: LossSettings, advantages: &
 
 /// The `rloo` advantage of a rollout at each of its tokens.
 fn spread(golden: &Value) -> Vec<Vec<f32>> {
-    let advantages = Advantage::Rloo.of_groups(&groups(golden), &mut BaselineState::default());
+    let advantages = Rloo.of_groups(&groups(golden), &mut BaselineState::default());
     let lengths = rows(&golden["old_log_probs"]);
     let pairs = advantages.values.concat().into_iter().zip(lengths);
     pairs.map(|(a, tokens)| vec![a; tokens.len()]).collect()

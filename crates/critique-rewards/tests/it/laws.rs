@@ -1,7 +1,8 @@
 //! What holds for all numbers.
 
 use critique_rewards::advantage::{
-    Advantage, Baseline, BaselineState, leave_one_out, less_mean, normalized,
+    Baseline, BaselineState, DrGrpo, Estimator, Grpo, Reinforce, ReinforcePlusPlus,
+    ReinforcePlusPlusBaseline, Rloo, leave_one_out, less_mean, normalized,
 };
 use critique_rewards::token::returns;
 use critique_rewards::{
@@ -167,7 +168,7 @@ fn clips_hold_the_tokens_that_went_too_far() {
 
 #[test]
 fn a_running_baseline_looks_back_only() {
-    let advantage = Advantage::Reinforce {
+    let advantage = Reinforce {
         baseline: Baseline::RunningMean { decay: 0.5 },
     };
     let mut state = BaselineState::default();
@@ -187,17 +188,15 @@ fn a_running_baseline_looks_back_only() {
 fn baselines_without_groups_ignore_them() {
     let groups = [vec![1.0, 0.0], vec![3.0], vec![]];
     let mut state = BaselineState::default();
-    let none = Advantage::Reinforce {
+    let none = Reinforce {
         baseline: Baseline::None,
     };
     assert_eq!(none.of_groups(&groups, &mut state).values, groups);
     assert_eq!(
-        Advantage::ReinforcePlusPlus
-            .of_groups(&groups, &mut state)
-            .values,
+        ReinforcePlusPlus.of_groups(&groups, &mut state).values,
         groups
     );
-    let mean = Advantage::Reinforce {
+    let mean = Reinforce {
         baseline: Baseline::BatchMean,
     };
     let got = mean.of_groups(&groups, &mut state);
@@ -218,11 +217,11 @@ fn baselines_without_groups_ignore_them() {
 #[test]
 fn reinforce_plus_plus_always_whitens() {
     use Whiten::{No, Std, Yes};
-    assert_eq!(Advantage::ReinforcePlusPlus.whitens(No), Yes);
-    assert_eq!(Advantage::ReinforcePlusPlusBaseline.whitens(No), Yes);
-    assert_eq!(Advantage::ReinforcePlusPlus.whitens(Std), Std);
-    assert_eq!(Advantage::Rloo.whitens(No), No);
-    assert_eq!(Advantage::Rloo.whitens(Yes), Yes);
+    assert_eq!(ReinforcePlusPlus.whitens(No), Yes);
+    assert_eq!(ReinforcePlusPlusBaseline.whitens(No), Yes);
+    assert_eq!(ReinforcePlusPlus.whitens(Std), Std);
+    assert_eq!(Rloo.whitens(No), No);
+    assert_eq!(Rloo.whitens(Yes), Yes);
 }
 
 /// Four critiques of two tokens; the last two are of a flat group.
@@ -290,15 +289,15 @@ fn whitening_by_the_deviation_alone_keeps_0_and_signs() {
 
 #[test]
 fn groups_that_teach_nothing_are_flat_or_alone() {
-    assert!(Advantage::Rloo.learns_nothing(&[0.5, 0.5, 0.5]));
-    assert!(Advantage::DrGrpo.learns_nothing(&[0.5]));
-    assert!(!Advantage::Rloo.learns_nothing(&[0.5, 0.4]));
-    assert!(!Advantage::ReinforcePlusPlus.learns_nothing(&[0.5, 0.5]));
+    assert!(Rloo.learns_nothing(&[0.5, 0.5, 0.5]));
+    assert!(DrGrpo.learns_nothing(&[0.5]));
+    assert!(!Rloo.learns_nothing(&[0.5, 0.4]));
+    assert!(!ReinforcePlusPlus.learns_nothing(&[0.5, 0.5]));
 }
 
 #[test]
 fn names_stand_for_whole_recipes() {
-    let recipe = |advantage: Advantage| {
+    let recipe = |advantage: &dyn Estimator| {
         let recipe = advantage.recipe(80);
         let Some(aggregation) = [
             Aggregation::PerSequenceMean,
@@ -315,22 +314,21 @@ fn names_stand_for_whole_recipes() {
             aggregation,
         )
     };
-    let grpo = Advantage::Grpo {
-        std_eps: 1e-4,
-        scale: critique_rewards::Scale::Group,
-    };
     assert_eq!(
-        recipe(Advantage::Rloo),
+        recipe(&Rloo),
         (Whiten::Yes, KlIn::Reward, KlEstimator::K1, 0)
     );
-    assert_eq!(recipe(grpo), (Whiten::No, KlIn::Loss, KlEstimator::K3, 0));
     assert_eq!(
-        recipe(Advantage::DrGrpo),
+        recipe(&Grpo::default()),
+        (Whiten::No, KlIn::Loss, KlEstimator::K3, 0)
+    );
+    assert_eq!(
+        recipe(&DrGrpo),
         (Whiten::No, KlIn::Loss, KlEstimator::K3, 1)
     );
-    let plain = recipe(Advantage::ReinforcePlusPlus);
+    let plain = recipe(&ReinforcePlusPlus);
     assert_eq!(plain, (Whiten::Yes, KlIn::Reward, KlEstimator::K1, 0));
-    let with_baseline = recipe(Advantage::ReinforcePlusPlusBaseline);
+    let with_baseline = recipe(&ReinforcePlusPlusBaseline);
     assert_eq!(with_baseline, (Whiten::Yes, KlIn::Loss, KlEstimator::K2, 0));
 }
 

@@ -1,7 +1,8 @@
 //! Settings as run files write them.
 
 use critique_rewards::{
-    Advantage, Aggregation, Baseline, DisValues, LossSettings, Mode, RewardMix, Scale, Whiten,
+    Advantage, Aggregation, BaselineState, DisValues, Estimator, EstimatorPlugin, LossSettings,
+    Mode, Options, RewardMix, Whiten,
 };
 use serde::Deserialize;
 
@@ -47,23 +48,16 @@ fn a_choice_is_a_name_or_a_table() {
         Mode::Gated { wrong: -0.5 }
     );
     let advantage = |text: &str| run(&format!("advantage = {text}")).advantage.unwrap();
-    assert_eq!(advantage("\"rloo\""), Advantage::Rloo);
-    let grpo = Advantage::Grpo {
-        std_eps: 1e-4,
-        scale: Scale::Group,
-    };
-    assert_eq!(advantage("\"grpo\""), grpo);
-    let batch = Advantage::Grpo {
-        std_eps: 1e-4,
-        scale: Scale::Batch,
-    };
-    assert_eq!(advantage("{ grpo = { scale = \"batch\" } }"), batch);
-    let running = Advantage::Reinforce {
-        baseline: Baseline::RunningMean { decay: 0.95 },
-    };
+    assert_eq!(advantage("\"rloo\""), Advantage::default());
+    let shown = |text: &str| format!("{:?}", &*advantage(text));
+    assert_eq!(shown("\"grpo\""), "Grpo { std_eps: 0.0001, scale: Group }");
     assert_eq!(
-        advantage("{ reinforce = { baseline = \"running_mean\" } }"),
-        running
+        shown("{ grpo = { scale = \"batch\" } }"),
+        "Grpo { std_eps: 0.0001, scale: Batch }"
+    );
+    assert_eq!(
+        shown("{ reinforce = { baseline = \"running_mean\" } }"),
+        "Reinforce { baseline: RunningMean { decay: 0.95 } }"
     );
     assert_eq!(
         run("rewards = { dis_values = \"plus_minus_one\" }")
@@ -84,24 +78,26 @@ fn a_choice_is_a_name_or_a_table() {
 
 #[test]
 fn every_choice_survives_being_written() {
-    for advantage in [
-        Advantage::Rloo,
-        Advantage::DrGrpo,
-        Advantage::ReinforcePlusPlusBaseline,
-        Advantage::Grpo {
-            std_eps: 0.5,
-            scale: Scale::Batch,
-        },
-        Advantage::Reinforce {
-            baseline: Baseline::None,
-        },
+    for (read, written) in [
+        ("\"rloo\"", "\"rloo\""),
+        ("{\"dr_grpo\":{}}", "\"dr_grpo\""),
+        (
+            "\"grpo\"",
+            "{\"grpo\":{\"std_eps\":0.0001,\"scale\":\"group\"}}",
+        ),
+        (
+            "{\"reinforce\":{\"baseline\":{\"running_mean\":{}}}}",
+            "{\"reinforce\":{\"baseline\":{\"running_mean\":{\"decay\":0.95}}}}",
+        ),
+        ("{\"above\":{\"least\":0.5}}", "{\"above\":{\"least\":0.5}}"),
     ] {
-        let text = serde_json::to_string(&advantage).unwrap();
-        assert_eq!(
-            serde_json::from_str::<Advantage>(&text).unwrap(),
-            advantage,
-            "{text}"
-        );
+        let advantage: Advantage = serde_json::from_str(read).unwrap();
+        assert_eq!(serde_json::to_string(&advantage).unwrap(), written);
+        let again: Advantage = serde_json::from_str(written).unwrap();
+        assert_eq!(again, advantage, "{written}");
+        let table = std::collections::BTreeMap::from([("advantage", &advantage)]);
+        let text = toml::to_string(&table).unwrap();
+        assert_eq!(run(&text).advantage, Some(advantage), "{text}");
     }
     for whiten in [Whiten::Yes, Whiten::No, Whiten::Std] {
         let text = serde_json::to_string(&whiten).unwrap();
@@ -121,12 +117,17 @@ fn what_is_unknown_is_refused_by_name() {
         refusal("rewards = { discriminabilty = 1.0 }").contains("unknown field `discriminabilty`")
     );
     assert!(refusal("rewards = { mode = { gated = { wrongg = 1.0 } } }").contains("wrongg"));
-    assert!(
-        refusal("advantage = \"ppo\"")
-            .contains("unknown variant `ppo`, expected one of `rloo`, `grpo`")
+    assert_eq!(
+        refusal("advantage = \"ppo\""),
+        "unknown advantage `ppo`; registered are `above`, `dr_grpo`, `grpo`, `reinforce`, \
+         `reinforce_plus_plus`, `reinforce_plus_plus_baseline`, `rloo`, `twice`"
     );
+    assert!(refusal("advantage = { grpo = { eps = 1 } }").contains("`grpo`: unknown field `eps`"));
+    assert!(refusal("advantage = { rloo = { eps = 1 } }").contains("`rloo`: unknown field `eps`"));
+    assert!(refusal("advantage = {}").contains("expected one of above, dr_grpo"));
+    assert!(refusal("advantage = { rloo = {}, grpo = {} }").contains("length 2"));
     assert!(refusal("whiten = \"mean\"").contains("expected `true`, `false` or `\"std\"`"));
-    assert!(refusal("advantage = 3").contains("one of rloo, grpo"));
+    assert!(refusal("advantage = 3").contains("one of above, dr_grpo, grpo"));
 }
 
 #[test]
@@ -166,4 +167,53 @@ fn numbers_out_of_range_are_refused_by_name() {
         "`dual_clip` is 1.1; it must be above 1 + clip_high"
     );
     assert!(LossSettings::default().check().is_ok());
+}
+
+/// 1 for rewards of at least this, 0 for others.
+#[derive(Debug)]
+struct Above(f32);
+
+impl Estimator for Above {
+    fn estimate(&self, groups: &[Vec<f32>], _: &mut BaselineState) -> Vec<Vec<f32>> {
+        let of = |reward: &f32| f32::from(u8::from(*reward >= self.0));
+        let group = |group: &Vec<f32>| group.iter().map(of).collect();
+        groups.iter().map(group).collect()
+    }
+}
+
+fn above(options: &Options) -> Result<Box<dyn Estimator>, String> {
+    let least = options.get("least").and_then(serde_json::Value::as_f64);
+    let least = least.ok_or("`least` is missing; expected a number")?;
+    Ok(Box::new(Above(least as f32)))
+}
+
+critique_rewards::submit! { EstimatorPlugin { name: "above", build: above } }
+critique_rewards::submit! { EstimatorPlugin { name: "twice", build: above } }
+critique_rewards::submit! { EstimatorPlugin { name: "twice", build: above } }
+
+#[test]
+fn an_estimator_of_another_crate_is_named_like_those_here() {
+    let advantage = run("advantage = { above = { least = 0.5 } }").advantage;
+    let advantage = advantage.unwrap();
+    let got = advantage.of_groups(&[vec![0.4, 0.6], vec![1.0]], &mut BaselineState::default());
+    assert_eq!(got.values, [vec![0.0, 1.0], vec![1.0]]);
+    assert_eq!((advantage.name(), got.stats.groups), ("above", 2));
+    assert_eq!(
+        refusal("advantage = \"above\""),
+        "`above`: `least` is missing; expected a number"
+    );
+    assert!(refusal("advantage = \"twice\"").contains("two linked crates register"));
+}
+
+#[test]
+#[should_panic(expected = "gave advantages to groups of [1] for rewards in groups of [2]")]
+fn an_estimator_gives_as_many_advantages_as_rewards() {
+    #[derive(Debug)]
+    struct First;
+    impl Estimator for First {
+        fn estimate(&self, groups: &[Vec<f32>], _: &mut BaselineState) -> Vec<Vec<f32>> {
+            groups.iter().map(|group| group[..1].to_vec()).collect()
+        }
+    }
+    First.of_groups(&[vec![1.0, 0.0]], &mut BaselineState::default());
 }

@@ -3,7 +3,10 @@
 use critique_core::{
     Attempt, Completion, Critique, FinishReason, Judgment, Problem, Rollout, Verdict,
 };
-use critique_rewards::{Advantage, Baseline, BaselineState, DisValues, Mode, RewardMix, Scale};
+use critique_rewards::{
+    Baseline, BaselineState, DisValues, DrGrpo, Estimator, Grpo, Mode, Reinforce,
+    ReinforcePlusPlus, ReinforcePlusPlusBaseline, RewardMix, Rloo,
+};
 
 fn attempt(verdict: Verdict) -> Attempt {
     Attempt {
@@ -264,7 +267,7 @@ fn delta_equals_refinement_under_baselines_of_the_group() {
         delta: 1.0,
         ..refinement.clone()
     };
-    let advantages = |mix: &RewardMix, advantage: Advantage| -> Vec<f32> {
+    let advantages = |mix: &RewardMix, advantage: &dyn Estimator| -> Vec<f32> {
         let rewards: Vec<Vec<f32>> = groups()
             .iter()
             .map(|group| {
@@ -277,16 +280,16 @@ fn delta_equals_refinement_under_baselines_of_the_group() {
         let got = advantage.of_groups(&rewards, &mut BaselineState::default());
         got.values.concat()
     };
-    let same = |advantage: Advantage, gate: Mode| {
+    let same = |advantage: &dyn Estimator, gate: Mode| {
         let [left, right] = [&refinement, &delta].map(|mix| {
             let mix = RewardMix {
                 mode: gate,
                 ..mix.clone()
             };
-            assert!(!refinement.delta_is_refinement(&advantage));
+            assert!(!refinement.delta_is_refinement(advantage));
             (
                 advantages(&mix, advantage),
-                mix.delta_is_refinement(&advantage),
+                mix.delta_is_refinement(advantage),
             )
         });
         let pairs = left.0.iter().zip(&right.0);
@@ -294,24 +297,17 @@ fn delta_equals_refinement_under_baselines_of_the_group() {
         assert_eq!(right.1, same, "{advantage:?} {gate:?}");
         same
     };
-    let grpo = Advantage::Grpo {
-        std_eps: 1e-4,
-        scale: Scale::Group,
-    };
-    let siblings = [
-        Advantage::Rloo,
-        Advantage::DrGrpo,
-        Advantage::ReinforcePlusPlusBaseline,
-        grpo,
-    ];
+    let siblings: [&dyn Estimator; 4] =
+        [&Rloo, &DrGrpo, &ReinforcePlusPlusBaseline, &Grpo::default()];
     for advantage in siblings {
         assert!(same(advantage, Mode::Additive));
         assert!(!same(advantage, Mode::Gated { wrong: -1.0 }));
     }
-    let mean = Advantage::Reinforce {
+    let mean = Reinforce {
         baseline: Baseline::BatchMean,
     };
-    for advantage in [mean, Advantage::ReinforcePlusPlus] {
+    let others: [&dyn Estimator; 2] = [&mean, &ReinforcePlusPlus];
+    for advantage in others {
         assert!(!same(advantage, Mode::Additive));
     }
 }

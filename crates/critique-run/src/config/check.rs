@@ -1,23 +1,10 @@
 //! What must hold in a run file beyond its types: names that must exist, and settings that need
 //! one another.
 
-use std::collections::BTreeMap;
-
 use critique_core::Dtype;
 
 use super::{Gate, ModelSource, RlStage, RunConfig, SftStage, StageConfig, StagePlace};
 use crate::error::{KeyPath, Misfit};
-
-/// The model that gives another its weights, once names are checked.
-pub fn origin<'a>(
-    models: &'a BTreeMap<String, ModelSource>,
-    source: &'a ModelSource,
-) -> &'a ModelSource {
-    let from = |source: &&'a ModelSource| source.from.as_ref().map(|from| &models[from]);
-    std::iter::successors(Some(source), from)
-        .last()
-        .unwrap_or(source)
-}
 
 /// The place of a model's key.
 fn of_model(name: &str, key: &str) -> KeyPath {
@@ -151,9 +138,12 @@ impl RunConfig {
         Ok(())
     }
 
-    /// The model that gives another its weights, through any number of `from`.
+    /// The model that gives another its weights, through any number of `from`. A run file that
+    /// was not checked may name models that are not there, or go round in a circle.
     pub fn origin<'a>(&'a self, source: &'a ModelSource) -> &'a ModelSource {
-        origin(&self.models, source)
+        let from = |source: &&'a ModelSource| self.models.get(source.from.as_ref()?);
+        let chain = std::iter::successors(Some(source), from);
+        chain.take(self.models.len() + 1).last().unwrap_or(source)
     }
 
     fn check_stage(&self, index: usize, stage: &StageConfig) -> Result<(), Misfit> {

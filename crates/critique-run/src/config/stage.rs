@@ -204,8 +204,8 @@ pub struct RlStage {
     pub steps: usize,
     /// What is paid.
     pub rewards: RewardMix,
-    /// How rewards become advantages.
-    #[serde(default = "rloo")]
+    /// How rewards become advantages: an estimator by its name.
+    #[serde(default)]
     pub advantage: Advantage,
     /// `true` whitens advantages over all tokens of a batch, `"std"` divides them by their
     /// deviation and takes no mean off, `false` does nothing.
@@ -286,9 +286,6 @@ pub struct RlStage {
 
 fn critic() -> String {
     "critic".into()
-}
-fn rloo() -> Advantage {
-    Advantage::Rloo
 }
 fn start() -> String {
     "start".into()

@@ -83,7 +83,9 @@ fn text_length(text: &str, quote: char) -> Option<usize> {
 
 fn is_plain_block(tokens: &[Token<'_>], statement: bool) -> bool {
     // `-` and `+` at the edges are about blanks.
-    let inner = tokens.iter().skip_while(|it| matches!(it, Token::Sign('-' | '+')));
+    let inner = tokens
+        .iter()
+        .skip_while(|it| matches!(it, Token::Sign('-' | '+')));
     let first = inner.clone().next();
     let known = ["for", "endfor", "if", "elif", "else", "endif"];
     if statement && !matches!(first, Some(Token::Name(name)) if known.contains(name)) {
@@ -93,7 +95,9 @@ fn is_plain_block(tokens: &[Token<'_>], statement: bool) -> bool {
     inner.copied().all(|token| {
         let plain = match token {
             Token::Literal => true,
-            Token::Name(name) => name != "recursive" && (before != Token::Sign('|') || name == "trim"),
+            Token::Name(name) => {
+                name != "recursive" && (before != Token::Sign('|') || name == "trim")
+            }
             // A place in a list, no list.
             Token::Sign('[') => is_operand(before),
             // Brackets, no call.

@@ -25,7 +25,9 @@ fn records(path: &Path) -> Vec<Vec<u8>> {
         let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
         let check = |bytes: &[u8]| {
             let plain = crc32c::crc32c(bytes);
-            (plain.rotate_right(15)).wrapping_add(0xa282_ead8).to_le_bytes()
+            (plain.rotate_right(15))
+                .wrapping_add(0xa282_ead8)
+                .to_le_bytes()
         };
         assert_eq!(bytes[8..12], check(&bytes[..8]));
         let content = &bytes[12..12 + length];

@@ -71,10 +71,16 @@ fn answer(call: &str) -> (u16, Value) {
 
 /// Name, step and value of every metric that a server was told.
 fn metrics(calls: &[Call]) -> Vec<(String, u64, f64)> {
-    let batches = calls.iter().filter_map(|(_, _, body)| body["metrics"].as_array());
+    let batches = calls
+        .iter()
+        .filter_map(|(_, _, body)| body["metrics"].as_array());
     let of = |it: &Value| {
         let name = it["key"].as_str().unwrap().to_owned();
-        (name, it["step"].as_u64().unwrap(), it["value"].as_f64().unwrap())
+        (
+            name,
+            it["step"].as_u64().unwrap(),
+            it["value"].as_f64().unwrap(),
+        )
     };
     batches.flatten().map(of).collect()
 }
@@ -97,17 +103,34 @@ fn a_run_and_its_going_on_are_one_run_of_the_server() {
     follower.end(true).unwrap();
 
     let calls = calls.lock().unwrap();
-    assert!(calls.iter().all(|it| it.1.as_deref() == Some("Bearer s3cret")));
+    assert!(
+        calls
+            .iter()
+            .all(|it| it.1.as_deref() == Some("Bearer s3cret"))
+    );
     let made = calls.iter().filter(|it| it.0 == "runs/create").count();
     assert_eq!(made, 1);
-    assert!(calls.iter().any(|it| it.2["params"].to_string().contains("stages.teacher.lr")));
-    let losses: Vec<_> = metrics(&calls).into_iter().filter(|it| it.0 == "train/loss").collect();
+    assert!(
+        calls
+            .iter()
+            .any(|it| it.2["params"].to_string().contains("stages.teacher.lr"))
+    );
+    let losses: Vec<_> = metrics(&calls)
+        .into_iter()
+        .filter(|it| it.0 == "train/loss")
+        .collect();
     let wanted = [(1, 0.5), (2, 1.0), (3, 1.5)];
-    assert_eq!(losses, wanted.map(|(step, value)| ("train/loss".to_owned(), step, value)));
+    assert_eq!(
+        losses,
+        wanted.map(|(step, value)| ("train/loss".to_owned(), step, value))
+    );
     let refined = ("eval/acc_refined".to_owned(), 3, 0.5);
     assert!(metrics(&calls).contains(&refined), "{:?}", metrics(&calls));
     let last = calls.last().unwrap();
-    assert_eq!((last.0.as_str(), &last.2["status"]), ("runs/update", &json!("FINISHED")));
+    assert_eq!(
+        (last.0.as_str(), &last.2["status"]),
+        ("runs/update", &json!("FINISHED"))
+    );
     // The token is nowhere in the run.
     let kept = std::fs::read_to_string(root.join("mlflow.json")).unwrap();
     assert!(kept.contains("r1") && !kept.contains("s3cret"), "{kept}");
@@ -120,17 +143,32 @@ fn what_a_server_misses_while_it_is_down_it_is_told_later() {
     let dir = run(root);
     add(root, &step(1));
     // A port that nobody listens on any more.
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let url = format!("http://{gone}");
     let down = MLflow::new(&url, Login::None, "critics", root).unwrap();
     let mut follower = Follower::new(dir.clone(), down, 1).unwrap();
     let error = follower.poll().unwrap_err().to_string();
-    assert!(error.starts_with(&format!("{url}: experiments/create: ")), "{error}");
-    assert!(error.contains("expected the address of an MLflow server"), "{error}");
+    assert!(
+        error.starts_with(&format!("{url}: experiments/create: ")),
+        "{error}"
+    );
+    assert!(
+        error.contains("expected the address of an MLflow server"),
+        "{error}"
+    );
     let (url, calls) = server();
     let up = MLflow::new(&url, Login::None, "critics", root).unwrap();
     Follower::new(dir, up, 1).unwrap().end(false).unwrap();
     let calls = calls.lock().unwrap();
-    assert_eq!(metrics(&calls).iter().filter(|it| it.0 == "train/loss").count(), 1);
+    assert_eq!(
+        metrics(&calls)
+            .iter()
+            .filter(|it| it.0 == "train/loss")
+            .count(),
+        1
+    );
     assert_eq!(calls.last().unwrap().2["status"], "KILLED");
 }

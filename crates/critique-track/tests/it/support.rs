@@ -33,7 +33,11 @@ pub(crate) fn run(root: &Path) -> RunDir {
 /// Adds text to the metrics.
 pub(crate) fn add(root: &Path, text: &str) {
     let path = root.join("metrics.jsonl");
-    let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .unwrap();
     file.write_all(text.as_bytes()).unwrap();
 }
 
@@ -49,7 +53,11 @@ pub(crate) fn step(number: usize) -> String {
 pub(crate) fn record(root: &Path) {
     let folder = root.join("rollouts/stage-teacher");
     fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("step-000000.jsonl"), format!("{ROLLOUT}\n{ROLLOUT}\n")).unwrap();
+    fs::write(
+        folder.join("step-000000.jsonl"),
+        format!("{ROLLOUT}\n{ROLLOUT}\n"),
+    )
+    .unwrap();
 }
 
 /// Writes the evaluation of the stage.

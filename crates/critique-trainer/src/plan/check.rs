@@ -2,7 +2,7 @@
 //! and not after the first ones: files, splits, and what the task can do.
 
 use critique_core::files::FileError;
-use critique_core::{Problem, Prompt, Split};
+use critique_core::{Problem, Split};
 use critique_rollout::{Control, FixedResponses};
 use critique_run::rows::NO_CRITIC;
 use critique_run::{
@@ -11,7 +11,7 @@ use critique_run::{
 };
 use critique_tasks::Task;
 
-use super::prompts::{PromptLengths, prompts_fit};
+use super::prompts::{self, PromptLengths, prompts_fit};
 use crate::error::TrainError;
 use crate::stage::rl::{fixed_responses, problems_of};
 use crate::stage::sft;
@@ -195,13 +195,12 @@ fn reinforced(
 /// # Errors
 ///
 /// When none of a phase fits its model, when problems cannot be read, or as `measure`.
-#[expect(clippy::type_complexity, reason = "a closure, named nowhere else")]
-pub fn measure_prompts<E: From<TrainError> + From<Misfit>>(
+pub(super) fn measure_prompts(
     config: &RunConfig,
     task: &dyn Task,
-    measure: &mut dyn FnMut(&str, &Prompt) -> Result<(usize, usize), E>,
-) -> Result<Vec<(String, PromptLengths)>, E> {
-    let train = task.problems(Split::Train).map_err(TrainError::from)?;
+    measure: prompts::Measure<'_>,
+) -> Result<Vec<(String, PromptLengths)>, TrainError> {
+    let train = task.problems(Split::Train)?;
     let mut all = Vec::new();
     for (index, stage) in config.stages.iter().enumerate() {
         let StageConfig::Rl(stage) = stage else {
@@ -263,7 +262,7 @@ pub(crate) fn notes(
     if stage.rewards.pays_nothing() {
         note("`rewards` gives no reward a weight, so all rollouts earn the same".to_owned());
     }
-    if stage.rewards.delta_is_refinement(&stage.advantage) {
+    if stage.rewards.delta_is_refinement(&*stage.advantage) {
         note(format!(
             "`rewards.delta` teaches what `rewards.refinement` teaches: the critiques of a group \
              share a response, and `advantage = \"{}\"` takes off what is the same in a group; the \

@@ -1,4 +1,4 @@
-//! The models of a run, loaded, made or copied when they are first needed.
+//! The models of a run, loaded, made or copied when the plan first needs them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,21 +7,23 @@ use std::sync::atomic::AtomicBool;
 
 use critique_core::derive_seed;
 use critique_model::{
-    Architecture, CpuEngine, DeviceSpec, Dtype, LanguageModel, ModelConfig, Rope, Runtime, Training,
+    Architecture, CpuEngine, DeviceSpec, Dtype, LanguageModel, LoraConfig, ModelConfig, Rope,
+    Runtime, Training,
 };
-use critique_run::rows::stage_and_best;
-use critique_run::{
-    Gate, Misfit, ModelSource, NewModel, RunConfig, RunDir, RunError, StageConfig, origin,
-};
+use critique_run::rows::best_of;
+use critique_run::{Misfit, NewModel, RunConfig, RunDir, RunError, StageConfig};
 use critique_tasks::{Task, Vocabulary};
 use critique_text::{SpecialTokens, TextCodec, phrase_tokenizer};
 
+use super::model_plan::{ModelPlan, PlannedModel, Root, State, Version};
 use crate::error::TrainError;
 
 /// Models by name.
 pub struct Models {
     runtime: Runtime,
-    sources: BTreeMap<String, ModelSource>,
+    plan: Arc<ModelPlan>,
+    /// Adapters that are trained.
+    lora: BTreeMap<String, LoraConfig>,
     loaded: BTreeMap<String, LanguageModel>,
     vocabulary: Option<Vocabulary>,
     /// Ends sampling when it is set.
@@ -44,14 +46,23 @@ impl Models {
             dtype: Dtype::F32,
             seed: config.seed,
         };
+        let lora = config.models.iter();
+        let lora = lora.filter_map(|(name, source)| Some((name.clone(), source.lora.clone()?)));
+        let lora = lora.collect();
         Ok(Self {
             runtime,
-            sources: config.models.clone(),
+            plan: Arc::new(ModelPlan::of(config)),
+            lora,
             loaded: BTreeMap::new(),
             vocabulary: task.vocabulary(),
             stop: None,
             time: None,
         })
+    }
+
+    /// Which model comes from where.
+    pub fn plan(&self) -> &ModelPlan {
+        &self.plan
     }
 
     /// Sampling with models that are loaded from here on ends with an error once this is set.
@@ -107,7 +118,7 @@ impl Models {
     ///
     /// When it cannot be loaded, or has an adapter of another kind.
     pub fn trainable(&mut self, name: &str) -> Result<LanguageModel, TrainError> {
-        let training = match &self.sources[name].lora {
+        let training = match self.lora.get(name) {
             Some(lora) => Training::Lora(lora.clone()),
             None => Training::Full,
         };
@@ -120,64 +131,62 @@ impl Models {
         self.loaded.insert(name.to_owned(), model);
     }
 
-    /// Puts in place what a stage begins as, where it names an earlier stage.
+    /// Has everything there that a stage needs to begin, its model as what it begins as. For a
+    /// stage that has ended it is the same as for one that begins now.
     ///
     /// # Errors
     ///
-    /// When that stage left no such model, or it cannot be loaded.
+    /// When a stage that it names left no such model, or a model cannot be loaded.
     pub(crate) fn begin(&mut self, stage: &StageConfig, dir: &RunDir) -> Result<(), TrainError> {
-        let Some(start) = stage.start() else {
-            return Ok(());
-        };
-        let of = (stage.name(), stage.model());
-        let model = self.left_by(start, "start", of, dir)?;
-        self.put(stage.model(), model);
-        Ok(())
+        let plan = Arc::clone(&self.plan);
+        let planned = plan.stage(stage.name());
+        self.ensure(planned.trains())?;
+        if stage.start().is_some() {
+            let model = self.left(&planned.start, "start", stage.name(), dir)?;
+            self.put(planned.trains(), model);
+        }
+        match &planned.actor {
+            Some(actor) => self.ensure(&actor.model),
+            None => Ok(()),
+        }
     }
 
-    /// The model that an earlier stage left, or its best step, which `key` of a stage names;
-    /// the stage goes by its name and its model.
+    /// The model that an earlier stage left, or its best step, which `key` of a stage names.
     ///
     /// # Errors
     ///
     /// When that stage left no such model, or it cannot be loaded.
-    pub(crate) fn left_by(
+    pub(crate) fn left(
         &mut self,
-        earlier: &str,
+        version: &Version,
         key: &str,
-        (stage, model): (&str, &str),
+        stage: &str,
         dir: &RunDir,
     ) -> Result<LanguageModel, TrainError> {
-        let folder = dir.stage(earlier);
+        let (folder, earlier, why) = match &version.state {
+            State::AsGiven => return Ok(self.get(&version.model)?.fork(&Training::Frozen)?),
+            State::LeftBy(of) => (dir.stage(of), of.clone(), String::new()),
+            State::BestOf(of) => {
+                let why = format!("; stage `{of}` may have ended before its first validation");
+                (dir.best(of), best_of(of), why)
+            }
+        };
         if !folder.is_dir() {
-            let why = match stage_and_best(earlier) {
-                (of, true) => format!("; stage `{of}` may have ended before its first validation"),
-                _ => String::new(),
-            };
             let message = format!(
                 "stage `{stage}`: `{key}` is `{earlier}`, and `{}` is not there{why}",
                 folder.display()
             );
             return Err(RunError::Folder { message }.into());
         }
-        // Models that share its folder must be loaded before it is anything else.
-        self.ensure(model)?;
-        self.read(model, &folder)
+        self.read(&version.model, &folder)
     }
 
-    /// Takes up what a finished stage left in its folder. The models that the stage looked at
-    /// while it ran are those from before it, as if it ran now.
+    /// Takes up what a finished stage left in its folder.
     ///
     /// # Errors
     ///
-    /// When a model cannot be loaded.
+    /// When the model cannot be loaded.
     pub(crate) fn take_up(&mut self, stage: &StageConfig, folder: &Path) -> Result<(), TrainError> {
-        self.ensure(stage.model())?;
-        // A critic in SFT is measured with the actor.
-        let measured = stage.model() == "critic" && stage.gates_every() > 0;
-        if matches!(stage, StageConfig::Rl(_)) || measured {
-            self.ensure("actor")?;
-        }
         let model = self.read(stage.model(), folder)?;
         self.put(stage.model(), model);
         Ok(())
@@ -190,27 +199,11 @@ impl Models {
     ///
     /// When a model cannot be loaded.
     pub(crate) fn need_after(&mut self, stage: &StageConfig) -> Result<(), TrainError> {
-        for gate in stage.gates() {
-            let (actor, model) = self.of_gate(gate, stage);
-            self.ensure(actor)?;
-            self.ensure(model)?;
-        }
-        if stage.eval_as().is_some() {
-            self.ensure("actor")?;
-            self.ensure(stage.model())?;
+        let plan = Arc::clone(&self.plan);
+        for name in &plan.stage(stage.name()).after {
+            self.ensure(name)?;
         }
         Ok(())
-    }
-
-    /// Names of the actor and of the model that a gate measures.
-    pub(crate) fn of_gate<'a>(&self, gate: &'a Gate, stage: &'a StageConfig) -> (&'a str, &'a str) {
-        let model = gate.model.as_deref().unwrap_or(stage.model());
-        let actor = if self.sources.contains_key("actor") {
-            "actor"
-        } else {
-            model
-        };
-        (actor, model)
     }
 
     /// Reads the model of this name from a folder that [`LanguageModel::save`] wrote.
@@ -222,31 +215,28 @@ impl Models {
         if dir.join("config.json").is_file() {
             let mut model = LanguageModel::load(dir, &self.runtime)?;
             // The folder may go, as those of checkpoints do.
-            model.set_source(self.origin(name).and_then(|origin| origin.path.clone()));
+            model.set_source(match self.planned(name)?.root {
+                Root::Folder { path, .. } => Some(path),
+                Root::New(_) | Root::Nothing => None,
+            });
             return Ok(self.prepared(model));
         }
-        let source = self.sources[name].clone();
-        let base = match (&source.path, &source.from) {
-            (Some(path), _) => path.clone(),
-            (None, Some(from)) => self
-                .get(from)?
-                .source()
-                .map(Path::to_owned)
-                .unwrap_or_default(),
-            (None, None) => {
-                let message = format!("`models.{name}.lora` needs a model with a folder");
-                return Err(Misfit::new("models", message).into());
-            }
+        let Root::Folder { path, dtype, .. } = self.planned(name)?.root else {
+            let message = format!("`models.{name}.lora` needs a model with a folder");
+            return Err(Misfit::new("models", message).into());
         };
-        let dtype = self.origin(name).map_or(Dtype::F32, |origin| origin.dtype);
         let runtime = self.runtime_with(dtype);
-        let model = LanguageModel::load_with_adapter(&base, dir, &runtime)?;
+        let model = LanguageModel::load_with_adapter(&path, dir, &runtime)?;
         Ok(self.prepared(model))
     }
 
-    /// What a model came from in the first place.
-    fn origin(&self, name: &str) -> Option<&ModelSource> {
-        Some(origin(&self.sources, self.sources.get(name)?))
+    fn planned(&self, name: &str) -> Result<PlannedModel, TrainError> {
+        self.plan.models.get(name).cloned().ok_or_else(|| {
+            let known: Vec<_> = self.plan.models.keys().map(String::as_str).collect();
+            let known = known.join(", ");
+            let message = format!("`{name}` is no model of this run; models: {known}");
+            Misfit::new("models", message).into()
+        })
     }
 
     fn runtime_with(&self, dtype: Dtype) -> Runtime {
@@ -260,36 +250,25 @@ impl Models {
         if self.loaded.contains_key(name) {
             return Ok(());
         }
-        let Some(source) = self.sources.get(name).cloned() else {
-            let known = self
-                .sources
-                .keys()
-                .map(String::as_str)
-                .collect::<Vec<_>>()
-                .join(", ");
-            let message = format!("`{name}` is no model of this run; models: {known}");
-            return Err(Misfit::new("models", message).into());
-        };
-        let model = match source {
-            ModelSource {
-                path: Some(path),
+        let PlannedModel { root, copy_of, .. } = self.planned(name)?;
+        if let Some(copied) = copy_of {
+            self.ensure(&copied.model)?;
+            let copy = self.loaded[&copied.model].fork(&Training::Frozen)?;
+            self.put(name, copy);
+            return Ok(());
+        }
+        let model = match root {
+            Root::Folder {
+                path,
                 adapter: Some(adapter),
                 dtype,
-                ..
             } => LanguageModel::load_with_adapter(&path, &adapter, &self.runtime_with(dtype))?,
-            ModelSource {
-                path: Some(path),
-                dtype,
-                ..
-            } => self.load_for_all(name, &path, dtype)?,
-            ModelSource {
-                from: Some(from), ..
-            } => {
-                self.ensure(&from)?;
-                self.loaded[&from].fork(&Training::Frozen)?
+            Root::Folder { path, dtype, .. } => self.load_for_all(name, &path, dtype)?,
+            Root::New(new) => self.make(name, &new)?,
+            Root::Nothing => {
+                let message = format!("`models.{name}` has no source");
+                return Err(Misfit::new("models", message).into());
             }
-            ModelSource { new: Some(new), .. } => self.make(name, &new)?,
-            _ => unreachable!("RunConfig::check asks for one source"),
         };
         self.put(name, model);
         Ok(())
@@ -304,16 +283,12 @@ impl Models {
         dtype: Dtype,
     ) -> Result<LanguageModel, TrainError> {
         let model = LanguageModel::load(path, &self.runtime_with(dtype))?;
-        let same = |(_, source): &(&String, &ModelSource)| {
-            source.path.as_deref() == Some(path)
-                && source.adapter.is_none()
-                && source.dtype == dtype
-        };
-        for (other, _) in self.sources.iter().filter(same) {
+        let plan = Arc::clone(&self.plan);
+        for other in plan.sharing(name) {
             if other != name && !self.loaded.contains_key(other) {
                 let fork = model.fork(&Training::Frozen)?;
                 let fork = self.prepared(fork);
-                self.loaded.insert(other.clone(), fork);
+                self.loaded.insert(other.to_owned(), fork);
             }
         }
         Ok(model)

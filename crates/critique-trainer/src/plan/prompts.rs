@@ -5,6 +5,8 @@ use critique_rollout::Phase;
 use critique_run::{Misfit, RlStage, RolloutConfig, StagePlace};
 use critique_tasks::Task;
 
+use crate::error::TrainError;
+
 /// Problems whose prompts are measured.
 const MEASURED: usize = 64;
 
@@ -12,25 +14,26 @@ const MEASURED: usize = 64;
 /// will write stands in as the problem's worked solution, or its answer where it has none, so
 /// real prompts may be longer or shorter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PromptLengths {
+pub(crate) struct PromptLengths {
     /// What is prompted for.
-    pub phase: Phase,
+    pub(crate) phase: Phase,
     /// The model that is prompted.
-    pub model: String,
+    pub(crate) model: String,
     /// Tokens that it takes, with those that it writes.
-    pub context: usize,
+    pub(crate) context: usize,
     /// The median.
-    pub median: usize,
+    pub(crate) median: usize,
     /// The longest.
-    pub longest: usize,
+    pub(crate) longest: usize,
     /// Prompts that leave room for a token.
-    pub fit: usize,
+    pub(crate) fit: usize,
     /// Prompts that were measured.
-    pub measured: usize,
+    pub(crate) measured: usize,
 }
 
 /// Tokens of a prompt, and the context, of the model of a name.
-pub(crate) type Measure<'a, E> = &'a mut dyn FnMut(&str, &Prompt) -> Result<(usize, usize), E>;
+pub(crate) type Measure<'a> =
+    &'a mut dyn FnMut(&str, &Prompt) -> Result<(usize, usize), TrainError>;
 
 /// Measures the prompts of a stage of RL on its problems.
 ///
@@ -38,13 +41,13 @@ pub(crate) type Measure<'a, E> = &'a mut dyn FnMut(&str, &Prompt) -> Result<(usi
 ///
 /// When none of a phase fits: the stage would run to its end without a rollout. Names the phase,
 /// the model and its context.
-pub(crate) fn prompts_fit<E: From<Misfit>>(
+pub(crate) fn prompts_fit(
     place: StagePlace<'_>,
     stage: &RlStage,
     rollout: &RolloutConfig,
     (task, problems): (&dyn Task, &[Problem]),
-    measure: Measure<'_, E>,
-) -> Result<Vec<PromptLengths>, E> {
+    measure: Measure<'_>,
+) -> Result<Vec<PromptLengths>, TrainError> {
     let mut phases = Vec::new();
     if rollout.responses_file.is_none() {
         phases.push((Phase::Response, "actor"));
@@ -65,13 +68,13 @@ pub(crate) fn prompts_fit<E: From<Misfit>>(
     Ok(all)
 }
 
-fn lengths<E>(
+fn lengths(
     phase: Phase,
     model: &str,
     task: &dyn Task,
     problems: &[Problem],
-    measure: Measure<'_, E>,
-) -> Result<PromptLengths, E> {
+    measure: Measure<'_>,
+) -> Result<PromptLengths, TrainError> {
     let style = task.prompts();
     let (mut tokens, mut context) = (Vec::new(), 0);
     for problem in problems {

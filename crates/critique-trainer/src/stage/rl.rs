@@ -92,12 +92,10 @@ impl<'a> RlContext<'a> {
             let message = format!("stage `{}`: {why}", stage.name);
             Misfit::new("stages", message)
         })?;
-        let named = match stage.reference.as_str() {
-            "start" | "none" => None,
-            earlier => {
-                let of = (stage.name.as_str(), stage.model.as_str());
-                Some(models.left_by(earlier, "reference", of, setting.dir)?)
-            }
+        let other = models.plan().stage(&stage.name).other_reference().cloned();
+        let named = match other {
+            Some(other) => Some(models.left(&other, "reference", &stage.name, setting.dir)?),
+            None => None,
         };
         // The model among `models` stays as it was when the stage began.
         let (actor, start) = models.pair("actor", &stage.model)?;

@@ -9,7 +9,7 @@ use critique_model::{Group, LanguageModel, TokenLoss, TokenRun};
 use critique_run::{Metrics, SftStage};
 use serde_json::json;
 
-pub use self::feed::sft_examples;
+pub(crate) use self::feed::sft_examples;
 pub(crate) use self::files::check_file;
 
 use self::feed::{Example, SftFeed};
@@ -46,9 +46,10 @@ impl<'a> SftStep<'a> {
             );
             observer.on(&Event::Note { text: &text });
         }
-        let actor = match stage.model.as_str() {
-            "critic" if stage.gates_every > 0 => Some(models.get("actor")?),
-            _ => None,
+        let actor = models.plan().stage(&stage.name).actor.clone();
+        let actor = match actor {
+            Some(actor) => Some(models.get(&actor.model)?),
+            None => None,
         };
         Ok(Self { stage, feed, actor })
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use critique_rewards::{Aggregation, FlatGroups, KlEstimator, KlIn, Whiten};
+use critique_rewards::{Advantage, Aggregation, FlatGroups, KlEstimator, KlIn, Whiten};
 use critique_rollout::record::{self, RolloutRecord};
 use critique_trainer::{
     Lengths, RlStage, RunConfig, Silent, StageConfig, TrainError, notes_of, replay,
@@ -27,7 +27,7 @@ fn one_stage(out: &Path, change: impl Fn(&mut RlStage)) -> RunConfig {
     config.stages.truncate(3);
     let stage = rl(&mut config, 2);
     (stage.eval_as, stage.validate_every) = (None, 0);
-    stage.advantage = toml::from_str::<BTreeMap<String, _>>("a = \"rloo\"").unwrap()["a"];
+    stage.advantage = Advantage::named("rloo").unwrap();
     change(stage);
     config
 }
@@ -423,10 +423,11 @@ fn cut_off_critiques_can_be_masked() {
             stage.steps = 1;
             stage.mask_truncated = mask;
             // Without a baseline even critiques that all earn the same are learnt from.
-            stage.advantage = toml::from_str::<BTreeMap<String, _>>(
+            stage.advantage = toml::from_str::<BTreeMap<String, Advantage>>(
                 "a = { reinforce = { baseline = \"none\" } }",
             )
-            .unwrap()["a"];
+            .unwrap()["a"]
+                .clone();
             stage.whiten = Some(Whiten::No);
         });
         run.rollout.critique.max_new_tokens = longest;

@@ -38,7 +38,7 @@ impl Example {
 /// # Errors
 ///
 /// When a file cannot be read, or nothing of it fits `context` tokens.
-pub fn sft_examples(
+pub(crate) fn sft_examples(
     stage: &SftStage,
     task: &dyn Task,
     codec: &TextCodec,

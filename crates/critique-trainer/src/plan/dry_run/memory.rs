@@ -4,65 +4,47 @@
 //! stay from one to the next.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use critique_core::{Problem, Prompt, Split};
-use critique_model::{CpuMemory, DeviceSpec, Group, KeptMemory, Sampled, SamplingMemory};
+use critique_model::{
+    CpuMemory, DeviceSpec, Group, KeptMemory, ModelConfig, Sampled, SamplingMemory,
+};
+use critique_run::{Measure, RlStage, RunConfig, StageConfig};
 use critique_tasks::Task;
-use critique_trainer::{Measure, RlStage, RunConfig, StageConfig, memory, sft_examples};
 use serde::Serialize;
 
-use super::ModelPlan;
+use super::ModelHeader;
 use super::weights::Weights;
-use crate::failure::Failure;
+use crate::error::TrainError;
+use crate::memory;
+use crate::plan::model_plan::{ModelPlan, StageModels};
+use crate::stage::sft::sft_examples;
 
 /// Problems whose prompts are measured.
 const MEASURED: usize = 64;
 
 /// Bytes by what they are for. On a GPU only weights, gradients and optimizer state are known.
 #[derive(Debug, Default, Clone, Serialize)]
-pub(super) struct Memory {
+pub struct MemoryForecast {
     /// The program itself, its task and tables.
-    program: usize,
+    pub program: usize,
     /// Weights of all models, and their copies in the order in which products read them.
-    weights: usize,
+    pub weights: usize,
     /// Gradients and the two moments of `AdamW`.
-    optimizer: usize,
+    pub optimizer: usize,
     /// Work memory of training, scoring and sampling, which is kept from one to the next.
-    activations: usize,
+    pub activations: usize,
     /// Keys and values of sampling, which the system gets back after each call.
-    sampling: usize,
-    /// Copies of weights or of the optimizer's moments while they are written.
-    saving: usize,
+    pub sampling: usize,
+    /// The copy of a tensor, or of an adapter, while it is written.
+    pub saving: usize,
 }
 
-impl Memory {
-    pub(super) fn total(&self) -> usize {
+impl MemoryForecast {
+    /// All of it; of what passes, what takes more.
+    pub fn total(&self) -> usize {
         let passing = self.sampling.max(self.saving);
         self.program + self.weights + self.optimizer + self.activations + passing
-    }
-
-    pub(super) fn text(&self) -> String {
-        let mib = |bytes: usize| super::grouped(bytes >> 20);
-        let mut text = format!("memory: about {} MiB at most", mib(self.total()));
-        let passing = if self.sampling >= self.saving {
-            ("keys and values", self.sampling)
-        } else {
-            ("copies while saving", self.saving)
-        };
-        for (what, bytes) in [
-            ("program", self.program),
-            ("weights", self.weights),
-            ("gradients and optimizer", self.optimizer),
-            ("activations and logits", self.activations),
-            passing,
-        ] {
-            if bytes > 0 {
-                let _ = write!(text, ", {what} {}", mib(bytes));
-            }
-        }
-        text.push('\n');
-        text
     }
 }
 
@@ -70,7 +52,7 @@ impl Memory {
 pub(super) struct Forecast<'a> {
     config: &'a RunConfig,
     task: &'a dyn Task,
-    models: &'a BTreeMap<String, ModelPlan>,
+    models: &'a BTreeMap<String, ModelHeader>,
     threads: usize,
     on_cpu: bool,
     program: usize,
@@ -93,9 +75,10 @@ struct Phases<'m> {
 impl<'a> Forecast<'a> {
     pub(super) fn new(
         config: &'a RunConfig,
+        plan: &'a ModelPlan,
         task: &'a dyn Task,
-        models: &'a BTreeMap<String, ModelPlan>,
-    ) -> Result<Self, Failure> {
+        models: &'a BTreeMap<String, ModelHeader>,
+    ) -> Result<Self, TrainError> {
         let threads = match config.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
@@ -107,38 +90,41 @@ impl<'a> Forecast<'a> {
             threads,
             on_cpu: DeviceSpec::parse(&config.device)? == DeviceSpec::Cpu,
             program: memory::resident() + CpuMemory::OVERHEAD,
-            weights: Weights::new(config, models, threads),
+            weights: Weights::new(config, plan, models, threads),
             kept: KeptMemory::default(),
         })
     }
 
     /// The next stage, and the gates and the evaluation after it, where there are any.
-    pub(super) fn stage(&mut self, stage: &StageConfig) -> Result<(Memory, Memory), Failure> {
+    pub(super) fn stage(
+        &mut self,
+        stage: &StageConfig,
+        planned: &StageModels,
+    ) -> Result<(MemoryForecast, MemoryForecast), TrainError> {
         let name = stage.model();
         let model = &self.models[name];
         let lora = self.config.models[name].lora.as_ref();
         let plan = CpuMemory::new(&model.shape, lora, self.threads);
-        let mut held = Memory {
+        let mut held = MemoryForecast {
             program: self.program,
-            weights: self.weights.training(stage),
+            weights: self.weights.training(stage, planned),
             optimizer: plan.optimizer(),
-            // Weights are written first, then both moments.
-            saving: if self.config.save.every > 0 {
-                plan.optimizer() / 3 * 2
-            } else {
-                plan.optimizer() / 3
+            // An adapter is written in one piece, a model tensor by tensor.
+            saving: match lora {
+                Some(_) => plan.optimizer() / 3,
+                None => largest_tensor(&model.shape),
             },
-            ..Memory::default()
+            ..MemoryForecast::default()
         };
         if self.on_cpu {
-            held.sampling = self.steps(stage, &plan)?;
+            held.sampling = self.steps(stage, planned, &plan)?;
             held.activations = self.kept.total();
         }
-        let after = Memory {
-            weights: self.weights.after(stage),
+        let after = MemoryForecast {
+            weights: self.weights.after(stage, planned),
             optimizer: 0,
             saving: 0,
-            sampling: self.after(stage)?,
+            sampling: self.after(stage, planned)?,
             activations: self.kept.total(),
             ..held
         };
@@ -146,7 +132,12 @@ impl<'a> Forecast<'a> {
     }
 
     /// The steps of a stage: what its passes keep is counted, what sampling gives back returned.
-    fn steps(&mut self, stage: &StageConfig, plan: &CpuMemory<'_>) -> Result<usize, Failure> {
+    fn steps(
+        &mut self,
+        stage: &StageConfig,
+        planned: &StageModels,
+        plan: &CpuMemory<'_>,
+    ) -> Result<usize, TrainError> {
         let model = &self.models[stage.model()];
         match stage {
             StageConfig::Sft(sft) => {
@@ -171,17 +162,17 @@ impl<'a> Forecast<'a> {
             most = self.sampling(&self.rollouts(rl))?;
         }
         if stage.gates_every() > 0 {
-            most = most.max(self.gates(stage)?);
+            most = most.max(self.gates(stage, planned)?);
         }
         Ok(most)
     }
 
     /// Gates and the evaluation after a stage.
-    fn after(&mut self, stage: &StageConfig) -> Result<usize, Failure> {
+    fn after(&mut self, stage: &StageConfig, planned: &StageModels) -> Result<usize, TrainError> {
         if !self.on_cpu {
             return Ok(0);
         }
-        let mut most = self.gates(stage)?;
+        let mut most = self.gates(stage, planned)?;
         if stage.eval_as().is_some() {
             let eval = &self.config.eval;
             let all = self.task.problems(eval.split)?.len();
@@ -195,11 +186,10 @@ impl<'a> Forecast<'a> {
         Ok(most)
     }
 
-    fn gates(&mut self, stage: &StageConfig) -> Result<usize, Failure> {
+    fn gates(&mut self, stage: &StageConfig, planned: &StageModels) -> Result<usize, TrainError> {
         let mut most = 0;
         let validation = self.task.problems(Split::Validation)?.len();
-        for gate in stage.gates() {
-            let (actor, model) = self.weights.of_gate(gate, stage);
+        for (gate, (actor, model)) in stage.gates().iter().zip(&planned.gates) {
             let problems = gate.problems.min(validation);
             let mut phases = self.greedy(actor, model, problems);
             match gate.measure {
@@ -257,7 +247,7 @@ impl<'a> Forecast<'a> {
     }
 
     /// Counts what the phases keep; gives what the one that needs most gives back.
-    fn sampling(&mut self, of: &Phases<'_>) -> Result<usize, Failure> {
+    fn sampling(&mut self, of: &Phases<'_>) -> Result<usize, TrainError> {
         let style = self.task.prompts();
         let problems = self.task.problems(Split::Train)?;
         let longest =
@@ -327,12 +317,19 @@ impl<'a> Forecast<'a> {
     }
 }
 
+/// Bytes of the largest tensor of a model in `f32`.
+fn largest_tensor(shape: &ModelConfig) -> usize {
+    let values = |(_, shape): (String, Vec<usize>)| shape.iter().product::<usize>();
+    let most = shape.expected_tensors().into_iter().map(values).max();
+    size_of::<f32>() * most.unwrap_or(0)
+}
+
 /// Tokens of the longest prompt among the first problems.
 fn longest(
-    model: &ModelPlan,
+    model: &ModelHeader,
     problems: &[Problem],
     prompt: &dyn Fn(&Problem) -> Prompt,
-) -> Result<usize, Failure> {
+) -> Result<usize, TrainError> {
     let mut most = 0;
     for problem in problems.iter().take(MEASURED) {
         most = most.max(model.codec.encode_prompt(&prompt(problem))?.len());
@@ -345,8 +342,8 @@ fn critiques(
     config: &RunConfig,
     stage: &RlStage,
     task: &dyn Task,
-    critic: &ModelPlan,
-) -> Result<Vec<Group>, Failure> {
+    critic: &ModelHeader,
+) -> Result<Vec<Group>, TrainError> {
     let rollout = &config.rollout;
     let style = task.prompts();
     let problems = task.problems(Split::Train)?;

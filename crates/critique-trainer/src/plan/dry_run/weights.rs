@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use critique_model::{CpuMemory, Dtype};
-use critique_trainer::{Gate, RunConfig, StageConfig};
+use critique_run::{RunConfig, StageConfig};
 
-use super::ModelPlan;
+use super::ModelHeader;
+use crate::plan::model_plan::{ModelPlan, PlannedModel, Root, StageModels};
 
 /// Models of a run by the weights that they read.
 pub(super) struct Weights<'a> {
     config: &'a RunConfig,
-    models: &'a BTreeMap<String, ModelPlan>,
+    plan: &'a ModelPlan,
+    models: &'a BTreeMap<String, ModelHeader>,
     threads: usize,
     /// The weights of each model that is loaded, by their place among `sets`.
     of: BTreeMap<&'a str, usize>,
@@ -33,11 +35,13 @@ struct Set<'a> {
 impl<'a> Weights<'a> {
     pub(super) fn new(
         config: &'a RunConfig,
-        models: &'a BTreeMap<String, ModelPlan>,
+        plan: &'a ModelPlan,
+        models: &'a BTreeMap<String, ModelHeader>,
         threads: usize,
     ) -> Self {
         Self {
             config,
+            plan,
             models,
             threads,
             of: BTreeMap::new(),
@@ -46,31 +50,27 @@ impl<'a> Weights<'a> {
     }
 
     /// Bytes while a stage trains.
-    pub(super) fn training(&mut self, stage: &StageConfig) -> usize {
-        let (name, _) = self.source(stage.model());
+    pub(super) fn training(&mut self, stage: &StageConfig, planned: &StageModels) -> usize {
+        let (name, _) = self.planned(planned.trains());
         let own = self.load(name);
         let measured = matches!(stage, StageConfig::Sft(_)) && stage.gates_every() > 0;
         if measured {
-            self.run_gates(stage);
+            self.run_gates(planned);
         }
         let mut more = 0;
-        if let StageConfig::Rl(rl) = stage {
+        if matches!(stage, StageConfig::Rl(_)) {
             self.run("actor");
-            match rl.reference.as_str() {
-                "none" => {}
-                "start" => self.run(name),
-                _ => more += self.plan(name).weights(false),
-            }
         }
-        let plan = self.plan(name);
+        if planned.other_reference().is_some() {
+            more += self.memory(name).weights(false);
+        } else if planned.reference.is_some() {
+            self.run(name);
+        }
+        let plan = self.memory(name);
         if self.config.models[name].lora.is_some() {
             // The base is there already; the backward pass wants its copies too.
             (self.sets[own].ran, self.sets[own].backward) = (true, true);
-            let adapters = if matches!(stage, StageConfig::Rl(rl) if rl.reference != "none") {
-                2
-            } else {
-                1
-            };
+            let adapters = 1 + usize::from(planned.reference.is_some());
             more += adapters * plan.adapter();
         } else {
             more += plan.weights(true);
@@ -79,8 +79,8 @@ impl<'a> Weights<'a> {
     }
 
     /// Bytes while the gates and the evaluation after a stage run.
-    pub(super) fn after(&mut self, stage: &StageConfig) -> usize {
-        let (name, _) = self.source(stage.model());
+    pub(super) fn after(&mut self, stage: &StageConfig, planned: &StageModels) -> usize {
+        let (name, _) = self.planned(planned.trains());
         if self.config.models[name].lora.is_none() {
             self.sets.push(Set {
                 model: name,
@@ -90,28 +90,16 @@ impl<'a> Weights<'a> {
             });
             self.of.insert(name, self.sets.len() - 1);
         }
-        self.run_gates(stage);
+        self.run_gates(planned);
         if stage.eval_as().is_some() {
             self.run("actor");
             self.run(name);
         }
-        self.held() + self.plan(name).adapter()
+        self.held() + self.memory(name).adapter()
     }
 
-    /// Names of the actor and of the model that a gate measures.
-    pub(super) fn of_gate<'g>(&self, gate: &'g Gate, stage: &'g StageConfig) -> (&'g str, &'g str) {
-        let model = gate.model.as_deref().unwrap_or(stage.model());
-        let actor = if self.models.contains_key("actor") {
-            "actor"
-        } else {
-            model
-        };
-        (actor, model)
-    }
-
-    fn run_gates(&mut self, stage: &StageConfig) {
-        for gate in stage.gates() {
-            let (actor, model) = self.of_gate(gate, stage);
+    fn run_gates(&mut self, planned: &StageModels) {
+        for (actor, model) in &planned.gates {
             self.run(actor);
             self.run(model);
         }
@@ -140,14 +128,17 @@ impl<'a> Weights<'a> {
         sets.into_iter().map(bytes).sum()
     }
 
-    fn plan(&self, name: &str) -> CpuMemory<'a> {
+    fn memory(&self, name: &str) -> CpuMemory<'a> {
         let lora = self.config.models[name].lora.as_ref();
         CpuMemory::new(&self.models[name].shape, lora, self.threads).with_dtype(self.dtype(name))
     }
 
     /// The type of the weights that a model reads.
     fn dtype(&self, name: &str) -> Dtype {
-        self.config.origin(&self.config.models[name]).dtype
+        match self.plan.models[name].root {
+            Root::Folder { dtype, .. } => dtype,
+            Root::New(_) | Root::Nothing => Dtype::F32,
+        }
     }
 
     /// Products read the weights of this model.
@@ -156,14 +147,14 @@ impl<'a> Weights<'a> {
         self.sets[set].ran = true;
     }
 
-    /// The weights of this model, loaded as `Models` of the trainer loads them.
+    /// The weights of this model, loaded as [`Models`](crate::Models) loads them.
     fn load(&mut self, name: &str) -> usize {
-        let (name, source) = self.source(name);
+        let (name, planned) = self.planned(name);
         if let Some(&set) = self.of.get(name) {
             return set;
         }
-        let set = if let Some(from) = &source.from {
-            self.load(from)
+        let set = if let Some(copied) = &planned.copy_of {
+            self.load(&copied.model)
         } else {
             self.sets.push(Set {
                 model: name,
@@ -174,23 +165,16 @@ impl<'a> Weights<'a> {
             self.sets.len() - 1
         };
         self.of.insert(name, set);
-        if source.path.is_some() && source.adapter.is_none() {
-            for (other, of) in &self.config.models {
-                if of.path == source.path && of.adapter.is_none() && of.dtype == source.dtype {
-                    self.of.entry(other).or_insert(set);
-                }
-            }
+        for other in self.plan.sharing(name) {
+            self.of.entry(other).or_insert(set);
         }
         set
     }
 
-    /// A model's name, as long as the run file lives, and where it comes from.
-    fn source(&self, name: &str) -> (&'a str, &'a critique_trainer::ModelSource) {
-        let (name, source) = self
-            .config
-            .models
-            .get_key_value(name)
-            .expect("`check` has seen that models of stages are there");
-        (name, source)
+    /// A model's name, as long as the plan lives, and where it comes from.
+    fn planned(&self, name: &str) -> (&'a str, &'a PlannedModel) {
+        let found = self.plan.models.get_key_value(name);
+        let (name, planned) = found.expect("`check` has seen that models of stages are there");
+        (name, planned)
     }
 }

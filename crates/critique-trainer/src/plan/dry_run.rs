@@ -1,0 +1,294 @@
+//! What a run would do and take, from its settings, its task and the headers of its models.
+//! Nothing is trained and nothing is written.
+
+mod memory;
+mod weights;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use critique_core::{Prompt, Split};
+use critique_model::{DeviceSpec, ModelConfig, adapter_tensors};
+use critique_run::{RlStage, RunConfig, SftStage, StageConfig};
+use critique_tasks::Task;
+use critique_text::TextCodec;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use self::memory::Forecast;
+pub use self::memory::MemoryForecast;
+use super::check::{check, measure_prompts, notes_of};
+use super::model_plan::{ModelPlan, Root};
+use super::models::Models;
+use super::prompts::PromptLengths;
+use crate::error::TrainError;
+
+/// What a run would do and take: what training checks before it begins, measured and forecast.
+#[derive(Debug, Serialize)]
+pub struct DryRun {
+    /// The run folder.
+    pub out: String,
+    /// The device's name.
+    pub device: String,
+    /// The task's name.
+    pub task: String,
+    /// Problems by split.
+    pub problems: Map<String, Value>,
+    /// Models by name.
+    pub models: BTreeMap<String, ModelHeader>,
+    /// Stages in their order.
+    pub stages: Vec<StageForecast>,
+    /// With worked solutions in place of what models will write.
+    pub prompts: Vec<PromptForecast>,
+    /// What a person should know of it; nothing of it is wrong.
+    pub notes: Vec<String>,
+    /// Completions of one evaluation, at every temperature.
+    pub eval_completions: usize,
+    /// What lies in memory where most does, in bytes.
+    pub memory: MemoryForecast,
+}
+
+/// A model without its weights.
+#[derive(Debug, Serialize)]
+pub struct ModelHeader {
+    /// Numbers in its weights.
+    pub parameters: usize,
+    /// Those that training changes, where it is trained.
+    pub trained: usize,
+    /// Longest sequence, in tokens.
+    pub context: usize,
+    #[serde(skip)]
+    shape: ModelConfig,
+    #[serde(skip)]
+    codec: Arc<TextCodec>,
+}
+
+/// Prompts of one phase of a stage, in tokens.
+#[derive(Debug, Serialize)]
+pub struct PromptForecast {
+    /// The stage's name.
+    pub stage: String,
+    /// What is prompted for.
+    pub phase: &'static str,
+    /// The model that is prompted.
+    pub model: String,
+    /// Tokens that it takes, with those that it writes.
+    pub context: usize,
+    /// The median.
+    pub median: usize,
+    /// The longest.
+    pub longest: usize,
+    /// Share of those measured that leave room for a token.
+    pub fit: f64,
+}
+
+/// What a stage would do and take.
+#[derive(Debug, Serialize)]
+pub struct StageForecast {
+    /// Its name.
+    pub name: String,
+    /// `sft` or `rl`.
+    pub kind: &'static str,
+    /// The model that it trains.
+    pub model: String,
+    /// Its steps.
+    pub steps: usize,
+    /// Prompts that are read in a step.
+    pub prompts_a_step: usize,
+    /// Tokens in the whole stage, at most: sampled ones in RL, read and learnt ones in SFT.
+    pub tokens_at_most: usize,
+    /// Bytes in memory while it trains, at most.
+    pub memory_bytes: usize,
+    /// Bytes in memory in the gates and the evaluation after it, at most.
+    pub memory_after_bytes: usize,
+}
+
+impl DryRun {
+    /// Looks at a run file, its task, of this name, and the headers of its models.
+    ///
+    /// # Errors
+    ///
+    /// As [`check`], and when the device or a model is not there, or none of the prompts of a
+    /// stage fit.
+    pub fn of(config: &RunConfig, task_name: &str, task: &dyn Task) -> Result<Self, TrainError> {
+        check(config, task)?;
+        // Opening a device shows whether it is there.
+        DeviceSpec::parse(&config.device)?.open()?;
+        let plan = ModelPlan::of(config);
+        let models = headers(config, &plan, task)?;
+        let prompts = prompts(config, task, &models)?;
+        let (stages, memory) = stages(config, &plan, task, &models)?;
+        let evaluated = match config.eval.problems {
+            0 => task.problems(config.eval.split)?.len(),
+            most => most,
+        };
+        Ok(Self {
+            out: config.out.display().to_string(),
+            device: config.device.clone(),
+            task: task_name.to_owned(),
+            problems: problems(task)?,
+            stages,
+            prompts,
+            notes: notes_of(config, task)?,
+            eval_completions: 3 * evaluated * config.eval.temperatures.len(),
+            memory,
+            models,
+        })
+    }
+}
+
+/// Problems by split.
+fn problems(task: &dyn Task) -> Result<Map<String, Value>, TrainError> {
+    let mut problems = Map::new();
+    for split in critique_tasks::data::SPLITS {
+        let name = match split {
+            Split::Train => "train",
+            Split::Validation => "validation",
+            _ => "test",
+        };
+        problems.insert(name.to_owned(), task.problems(split)?.len().into());
+    }
+    Ok(problems)
+}
+
+/// Stages in their order, and what lies in memory where most does.
+fn stages(
+    config: &RunConfig,
+    plan: &ModelPlan,
+    task: &dyn Task,
+    models: &BTreeMap<String, ModelHeader>,
+) -> Result<(Vec<StageForecast>, MemoryForecast), TrainError> {
+    let mut forecast = Forecast::new(config, plan, task, models)?;
+    let (mut stages, mut most) = (Vec::new(), MemoryForecast::default());
+    for (at, stage) in config.stages.iter().enumerate() {
+        let (held, after) = forecast.stage(stage, &plan.stages[at])?;
+        let mut planned = match stage {
+            StageConfig::Sft(sft) => of_sft(sft, models[&sft.model].context),
+            StageConfig::Rl(rl) => of_rl(rl, config),
+        };
+        planned.memory_bytes = held.total();
+        planned.memory_after_bytes = after.total();
+        stages.push(planned);
+        for memory in [held, after] {
+            if memory.total() >= most.total() {
+                most = memory;
+            }
+        }
+    }
+    Ok((stages, most))
+}
+
+fn headers(
+    config: &RunConfig,
+    plan: &ModelPlan,
+    task: &dyn Task,
+) -> Result<BTreeMap<String, ModelHeader>, TrainError> {
+    let mut headers = BTreeMap::new();
+    for (name, source) in &config.models {
+        let mut header = header(config, plan, task, name)?;
+        if plan.stages.iter().any(|stage| stage.trains() == name) {
+            header.trained = match (&source.lora, &plan.models[name].root) {
+                (Some(lora), Root::Folder { .. }) => {
+                    let tensors = adapter_tensors(&header.shape, lora)?;
+                    let sizes = tensors
+                        .iter()
+                        .map(|(_, shape)| shape.iter().product::<usize>());
+                    sizes.sum()
+                }
+                _ => header.parameters,
+            };
+        }
+        headers.insert(name.clone(), header);
+    }
+    Ok(headers)
+}
+
+/// A model by its configuration and tokenizer; weights are left where they are.
+fn header(
+    config: &RunConfig,
+    plan: &ModelPlan,
+    task: &dyn Task,
+    name: &str,
+) -> Result<ModelHeader, TrainError> {
+    let (shape, codec) = if let Root::Folder { path, .. } = &plan.models[name].root {
+        (ModelConfig::load(path)?, Arc::new(TextCodec::load(path)?))
+    } else {
+        // A new model has no folder yet; it is small enough to be made.
+        let mut models = Models::new(config, task)?;
+        let model = models.get(name)?;
+        (model.config().clone(), model.shared_codec())
+    };
+    Ok(ModelHeader {
+        parameters: shape.parameters(),
+        trained: 0,
+        context: shape.max_position_embeddings,
+        shape,
+        codec,
+    })
+}
+
+/// The prompts of all stages of RL, measured as training does before a stage.
+fn prompts(
+    config: &RunConfig,
+    task: &dyn Task,
+    models: &BTreeMap<String, ModelHeader>,
+) -> Result<Vec<PromptForecast>, TrainError> {
+    let mut measure = |name: &str, prompt: &Prompt| -> Result<_, TrainError> {
+        let model = &models[name];
+        Ok((model.codec.encode_prompt(prompt)?.len(), model.context))
+    };
+    let forecast = |(stage, lengths): (String, PromptLengths)| PromptForecast {
+        stage,
+        phase: lengths.phase.name(),
+        model: lengths.model,
+        context: lengths.context,
+        median: lengths.median,
+        longest: lengths.longest,
+        fit: lengths.fit as f64 / lengths.measured.max(1) as f64,
+    };
+    let all = measure_prompts(config, task, &mut measure)?;
+    Ok(all.into_iter().map(forecast).collect())
+}
+
+fn of_sft(stage: &SftStage, context: usize) -> StageForecast {
+    let rows: usize = stage.data.iter().map(|data| data.rows).sum();
+    let all: usize = stage
+        .data
+        .iter()
+        .map(|data| data.rows * stage.steps.div_ceil(data.every))
+        .sum();
+    StageForecast {
+        name: stage.name.clone(),
+        kind: "sft",
+        model: stage.model.clone(),
+        steps: stage.steps,
+        prompts_a_step: rows,
+        tokens_at_most: all * context,
+        memory_bytes: 0,
+        memory_after_bytes: 0,
+    }
+}
+
+fn of_rl(stage: &RlStage, config: &RunConfig) -> StageForecast {
+    let rollout = &config.rollout;
+    let responses = rollout.problems * rollout.responses;
+    let critiques = responses * rollout.group_size;
+    let refinements = if stage.rewards.needs_refinement() {
+        critiques * rollout.refinements
+    } else {
+        0
+    };
+    let tokens = responses * rollout.response.max_new_tokens
+        + critiques * rollout.critique.max_new_tokens
+        + refinements * rollout.refinement.max_new_tokens;
+    StageForecast {
+        name: stage.name.clone(),
+        kind: "rl",
+        model: stage.model.clone(),
+        steps: stage.steps,
+        prompts_a_step: responses + critiques + refinements,
+        tokens_at_most: tokens * stage.steps,
+        memory_bytes: 0,
+        memory_after_bytes: 0,
+    }
+}
