@@ -38,6 +38,7 @@ mod folder;
 mod generate;
 mod hints;
 mod input;
+mod json_log;
 mod model;
 mod out;
 mod progress;

@@ -12,6 +12,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::out;
 
+/// How long a run may be silent where nobody watches: a line of a stage that takes longer comes
+/// this often.
+const QUIET: Duration = Duration::from_secs(30);
+
 /// Hears a run and shows it.
 pub(crate) struct Progress {
     /// Whether a person watches; without one there are no bars.
@@ -23,6 +27,10 @@ pub(crate) struct Progress {
     stage: String,
     /// The last numbers of the stage.
     last: String,
+    /// Steps done where the stage began, and in all.
+    steps: (usize, usize),
+    /// When the last line of a step was written, where nobody watches.
+    told: Instant,
     stop: Arc<AtomicBool>,
     told_stop: bool,
 }
@@ -36,6 +44,8 @@ impl Progress {
             begin: Instant::now(),
             stage: String::new(),
             last: String::new(),
+            steps: (0, 0),
+            told: Instant::now(),
             stop,
             told_stop: false,
         }
@@ -46,11 +56,6 @@ impl Progress {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
-    }
-
-    /// Something to know that stops nothing.
-    pub(crate) fn note(&self, text: &str) {
-        self.line(format!("note: {}", out::visible(text)));
     }
 
     fn line(&self, text: impl AsRef<str>) {
@@ -77,6 +82,8 @@ impl Progress {
         self.begin = Instant::now();
         self.stage = name;
         self.last = String::new();
+        self.steps = (done, steps);
+        self.told = self.begin;
         if self.watched {
             let bar = ProgressBar::new(steps as u64)
                 .with_position(done as u64)
@@ -97,6 +104,9 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.set_position(done as u64);
             bar.set_message(self.last.clone());
+        } else if self.told.elapsed() >= QUIET {
+            self.told = Instant::now();
+            self.line(self.so_far(done));
         }
         if self.stop.load(Ordering::Relaxed) && !self.told_stop {
             self.told_stop = true;
@@ -104,6 +114,20 @@ impl Progress {
                 "stopping: the checkpoint is being written; the same signal again ends at once",
             );
         }
+    }
+
+    /// Where the stage stands. A gate may end it before its last step, so the time left is what it
+    /// takes at most.
+    fn so_far(&self, done: usize) -> String {
+        let (from, steps) = self.steps;
+        let a_step = self.begin.elapsed().as_secs_f64() / done.saturating_sub(from).max(1) as f64;
+        let left = a_step * steps.saturating_sub(done) as f64;
+        format!(
+            "{}: step {done} of {steps}, {} left at most: {}",
+            self.stage,
+            duration(left),
+            self.last
+        )
     }
 
     fn end_stage(&mut self, peak_bytes: usize) {
@@ -181,9 +205,18 @@ impl Observer for Progress {
                     "gate of {stage} met: {what} {value:.3}, at least {at_least} asked"
                 ));
             }
-            Event::Note { text } => self.line(format!("note: {text}")),
+            Event::Note { text } => self.line(format!("note: {}", out::visible(text))),
             _ => {}
         }
+    }
+}
+
+/// Seconds in words.
+fn duration(seconds: f64) -> String {
+    match seconds {
+        it if it < 90.0 => format!("{it:.0} s"),
+        it if it < 5400.0 => format!("{:.0} min", it / 60.0),
+        it => format!("{:.1} h", it / 3600.0),
     }
 }
 
@@ -251,4 +284,26 @@ fn figures(row: &Row) -> String {
         .filter_map(part)
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stage_that_goes_on_counts_its_own_steps_alone() {
+        let mut progress = Progress::new(Arc::default());
+        progress.stage = "stage 1/2 sft".into();
+        progress.last = "loss 0.5".into();
+        progress.steps = (90, 100);
+        let Some(begin) = Instant::now().checked_sub(Duration::from_secs(120)) else {
+            return;
+        };
+        progress.begin = begin;
+        // Two steps in two minutes, eight to go.
+        let wanted = "stage 1/2 sft: step 92 of 100, 8 min left at most: loss 0.5";
+        assert_eq!(progress.so_far(92), wanted);
+        assert_eq!(duration(30.4), "30 s");
+        assert_eq!(duration(7200.0), "2.0 h");
+    }
 }

@@ -9,6 +9,7 @@ use toml::Value;
 
 use crate::failure::Failure;
 use crate::run_file::RunFile;
+use crate::session::Log;
 use crate::settings::Setting;
 use crate::{examples, hints, out, session, tables};
 
@@ -59,6 +60,9 @@ pub(crate) struct Args {
     /// Prints one JSON object at the end
     #[arg(long)]
     json: bool,
+    /// How the run tells of itself on standard error
+    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
+    log: Log,
     /// Threads; 0 takes as many as the machine has. No result depends on it
     #[arg(long, value_name = "N", env = "CRITIQUE_RL_THREADS", value_parser = crate::model::threads)]
     threads: Option<usize>,
@@ -75,7 +79,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if args.quick {
         out::tell(NOTHING_LEARNT);
     }
-    let done = session::execute(&file, &*task, &Resume::Auto)?;
+    let done = session::execute(&file, &*task, &Resume::Auto, args.log)?;
     if args.json {
         return out::say_json(&done.report(&file.config));
     }

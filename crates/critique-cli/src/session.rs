@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use critique_eval::Summary;
 use critique_tasks::Task;
-use critique_trainer::{Resume, RunConfig, RunDir, TrainError, run};
+use critique_trainer::{Observer, Resume, RunConfig, RunDir, TrainError, run};
 use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::failure::{Exit, Failure};
+use crate::json_log::JsonLog;
 use crate::progress::Progress;
 use crate::run_file::RunFile;
 use crate::tracking::Tracking;
@@ -44,12 +45,23 @@ impl Finished {
     }
 }
 
+/// How a run tells of itself on standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum Log {
+    /// Bars where a person watches, else lines
+    #[default]
+    Text,
+    /// A JSON object a line: each stage, step, evaluation and note
+    Json,
+}
+
 /// Runs all stages. The first Ctrl-C asks for an end after the step at hand, the second ends at
 /// once.
 pub(crate) fn execute(
     file: &RunFile,
     task: &dyn Task,
     resume: &Resume,
+    log: Log,
 ) -> Result<Finished, Failure> {
     let begin = Instant::now();
     if let Some(url) = &file.config.track.mlflow {
@@ -57,7 +69,12 @@ pub(crate) fn execute(
     }
     let signals = Signals::watch()?;
     let mut progress = Progress::new(Arc::clone(&signals.stop));
-    let mut tracking = Tracking::new(&file.config, &mut progress);
+    let mut json = JsonLog;
+    let shown: &mut dyn Observer = match log {
+        Log::Text => &mut progress,
+        Log::Json => &mut json,
+    };
+    let mut tracking = Tracking::new(&file.config, shown);
     let done = run(&file.config, task, resume, &signals.stop, &mut tracking);
     tracking.end(done.is_ok());
     progress.end();

@@ -8,7 +8,6 @@ use critique_run::{RunConfig, RunDir};
 use critique_track::{Follower, TrackError};
 use critique_trainer::{Event, Observer};
 
-use crate::progress::Progress;
 use crate::track::followers;
 
 /// How often the run folder is looked at.
@@ -18,7 +17,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// costs the run nothing.
 pub(crate) struct Tracking<'a> {
     config: &'a RunConfig,
-    progress: &'a mut Progress,
+    shown: &'a mut dyn Observer,
     beside: Option<Beside>,
 }
 
@@ -30,10 +29,10 @@ struct Beside {
 }
 
 impl<'a> Tracking<'a> {
-    pub(crate) fn new(config: &'a RunConfig, progress: &'a mut Progress) -> Self {
+    pub(crate) fn new(config: &'a RunConfig, shown: &'a mut dyn Observer) -> Self {
         Self {
             config,
-            progress,
+            shown,
             beside: None,
         }
     }
@@ -47,7 +46,7 @@ impl<'a> Tracking<'a> {
         let _ = beside.end.send(well);
         let _ = beside.thread.join();
         for note in beside.notes.try_iter() {
-            self.progress.note(&note);
+            self.shown.on(&Event::Note { text: &note });
         }
     }
 
@@ -74,10 +73,10 @@ impl<'a> Tracking<'a> {
 impl Observer for Tracking<'_> {
     fn on(&mut self, event: &Event<'_>) {
         self.begin();
-        self.progress.on(event);
+        self.shown.on(event);
         if let Some(beside) = &self.beside {
             for note in beside.notes.try_iter() {
-                self.progress.note(&note);
+                self.shown.on(&Event::Note { text: &note });
             }
         }
     }

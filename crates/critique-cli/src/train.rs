@@ -6,6 +6,7 @@ use critique_trainer::Resume;
 
 use crate::failure::Failure;
 use crate::run_file::RunFile;
+use crate::session::Log;
 use crate::{dry_run, out, session, tables};
 
 /// Trains as a run file says.
@@ -35,6 +36,9 @@ pub(crate) struct Args {
     /// Prints one JSON object at the end
     #[arg(long)]
     json: bool,
+    /// How the run tells of itself on standard error
+    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
+    log: Log,
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
@@ -55,7 +59,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             )));
         }
     };
-    let done = session::execute(&file, &*task, &resume)?;
+    let done = session::execute(&file, &*task, &resume, args.log)?;
     if args.json {
         return out::say_json(&done.report(&file.config));
     }
