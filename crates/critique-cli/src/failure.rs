@@ -13,8 +13,8 @@ use critique_text::TextError;
 use critique_trainer::TrainError;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
-use crate::folder::what_would_do;
-use crate::out::{self, visible};
+use crate::input::folder::what_would_do;
+use crate::output::out::{self, visible};
 
 /// What a failure means to the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

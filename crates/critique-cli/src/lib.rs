@@ -1,5 +1,5 @@
-//! The `critique-rl` command: one module a subcommand, `out` for what is printed, `failure` for
-//! exit codes, `run_file` for where settings come from.
+//! The `critique-rl` command: `commands` has a module a subcommand, `input` where settings, models
+//! and texts come from, `output` what is printed, `failure` the exit codes.
 //!
 //! [`main()`] is the whole of it, with the tasks of the binary that calls it. The binary of this
 //! crate links those of `task-all`; one of your own links yours, and all commands know them:
@@ -22,44 +22,21 @@ macro_rules! examples_of {
     };
 }
 
-mod bench;
-mod compare;
-mod completions;
-mod config;
-mod critique;
-mod data;
-mod devices;
-mod dry_run;
-mod eval;
-mod examples;
-mod export;
+mod commands;
 mod failure;
-mod folder;
-mod generate;
-mod hints;
 mod input;
-mod json_log;
-mod model;
-mod out;
-mod progress;
-mod quickstart;
-mod replay;
-mod report;
-mod run_file;
-mod score;
+mod output;
 mod session;
-mod settings;
-mod tables;
-mod tasks;
-mod track;
 mod tracking;
-mod train;
-mod verify;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::commands::{
+    bench, compare, completions, config, critique, data, devices, eval, export, generate,
+    quickstart, replay, report, score, tasks, track, train, verify,
+};
 use crate::failure::Failure;
 
 /// Trains language models to criticise: stage I on telling right from wrong, stage II on

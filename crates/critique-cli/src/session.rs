@@ -12,9 +12,9 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::failure::{Exit, Failure};
-use crate::json_log::JsonLog;
-use crate::progress::Progress;
-use crate::run_file::RunFile;
+use crate::input::run_file::RunFile;
+use crate::output::json_log::JsonLog;
+use crate::output::progress::Progress;
 use crate::tracking::Tracking;
 
 /// A run that has ended well.

@@ -8,7 +8,7 @@ use critique_run::{RunConfig, RunDir};
 use critique_track::{Follower, TrackError};
 use critique_trainer::{Event, Observer};
 
-use crate::track::followers;
+use crate::commands::track::followers;
 
 /// How often the run folder is looked at.
 const EVERY: Duration = Duration::from_secs(1);

@@ -1,0 +1,83 @@
+//! `critique-rl track`: a run told to trackers.
+
+use std::path::PathBuf;
+
+use critique_run::{RunDir, TrackConfig};
+use critique_track::{Follower, Login, MLflow, TensorBoard, TrackError};
+
+use crate::failure::Failure;
+use crate::output::out;
+
+/// Tells what a run folder holds to TensorBoard or MLflow.
+///
+/// For a run that was not tracked while it went on, or on another machine; `track` in a run file
+/// does it meanwhile. Nothing of the run is changed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = examples_of!(
+    "critique-rl track runs/quickstart-1 --tensorboard",
+    "critique-rl track runs/s1 runs/s2 --mlflow http://127.0.0.1:5000",
+))]
+pub(crate) struct Args {
+    /// Run folders
+    #[arg(value_name = "RUN", required = true)]
+    runs: Vec<PathBuf>,
+    /// Writes event files into the run folders, for `tensorboard --logdir`
+    #[arg(long, required_unless_present = "mlflow")]
+    tensorboard: bool,
+    /// Tells an MLflow server; who logs in stands in its own variables (MLFLOW_TRACKING_TOKEN, or
+    /// _USERNAME and _PASSWORD)
+    #[arg(long, value_name = "URL")]
+    mlflow: Option<String>,
+    /// The experiment that the runs belong to on that server
+    #[arg(long, value_name = "NAME", default_value_t = TrackConfig::default().experiment)]
+    experiment: String,
+    /// Rollouts of every step that are shown
+    #[arg(long, value_name = "N", default_value_t = TrackConfig::default().rollouts)]
+    rollouts: usize,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let config = TrackConfig {
+        tensorboard: args.tensorboard,
+        mlflow: args.mlflow.clone(),
+        experiment: args.experiment.clone(),
+        rollouts: args.rollouts,
+    };
+    for root in &args.runs {
+        let dir = RunDir::existing(root)?;
+        for mut follower in followers(&dir, &config)? {
+            follower.end(true)?;
+        }
+        if args.tensorboard {
+            out::say(format!("tensorboard --logdir {}", root.display()))?;
+        }
+        if let Some(url) = &args.mlflow {
+            out::say(format!("{}: told to {url}", root.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// One for each tracker that these settings name.
+pub(crate) fn followers(dir: &RunDir, config: &TrackConfig) -> Result<Vec<Follower>, TrackError> {
+    let mut all = Vec::new();
+    if config.tensorboard {
+        let events = TensorBoard::create(dir.root())?;
+        all.push(Follower::new(dir.clone(), events, config.rollouts)?);
+    }
+    if let Some(url) = &config.mlflow {
+        let login = Login::from_environment();
+        let server = MLflow::new(url, login, &config.experiment, dir.root())?;
+        all.push(Follower::new(dir.clone(), server, config.rollouts)?);
+    }
+    Ok(all)
+}
+
+impl From<TrackError> for Failure {
+    fn from(error: TrackError) -> Self {
+        match error {
+            TrackError::Address { .. } => Self::usage(error),
+            error => Self::failed(error),
+        }
+    }
+}
