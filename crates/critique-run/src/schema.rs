@@ -117,7 +117,7 @@ mod tests {
     use super::*;
     use crate::config::{
         EvalConfig, Gate, ModelSource, NewModel, RlStage, RolloutConfig, SaveConfig, SftData,
-        SftStage,
+        SftStage, TrackConfig,
     };
 
     /// The keys that a type reads: serde names them all when it meets another.
@@ -216,7 +216,7 @@ mod tests {
         }
     }
 
-    const TABLES: [&str; 15] = [
+    const TABLES: [&str; 16] = [
         "RunConfig",
         "ModelSource",
         "NewModel",

@@ -206,6 +206,15 @@ fn each_layer_knows_those_below_it_only() {
             ],
         ),
         (
+            "critique-track",
+            &[
+                "critique-core",
+                "critique-rollout",
+                "critique-eval",
+                "critique-run",
+            ],
+        ),
+        (
             "critique-report",
             &[
                 "critique-core",

@@ -18,3 +18,4 @@ mod resume;
 mod rl;
 mod support;
 mod tools;
+mod track;
