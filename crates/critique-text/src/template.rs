@@ -114,11 +114,11 @@ impl ChatTemplate {
             let context = Value::from_pairs(fixed.into_iter().chain(variables));
             environment.get_template(NAME)?.render(context)
         };
-        const WHAT: &str = "rendering the chat template";
+        let what = "rendering the chat template";
         if self.plain {
-            return budget::alone(WHAT, work);
+            return budget::alone(what, work);
         }
-        budget::within(WHAT, work)
+        budget::within(what, work)
     }
 
     /// The environment with steps for messages of so many bytes.

@@ -24,9 +24,10 @@ pub(crate) fn of_step(metrics: &StepMetrics) -> Vec<Scalar> {
     let finite = numbers.filter_map(|(name, value)| Some((name, value.as_f64()?)));
     finite
         .map(|(name, value)| Scalar {
-            name: match name.contains('/') {
-                true => cleaned(name),
-                false => format!("train/{}", cleaned(name)),
+            name: if name.contains('/') {
+                cleaned(name)
+            } else {
+                format!("train/{}", cleaned(name))
             },
             step: metrics.step,
             value,

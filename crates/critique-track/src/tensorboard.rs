@@ -158,7 +158,7 @@ fn shown(record: &RolloutRecord) -> String {
         .iter()
         .map(|(name, value)| format!("{name} {value}"))
         .collect();
-    let mut text = format!(
+    let head = format!(
         "**`{}`** reward {} ({}), advantage {}, judged {}\n",
         record.id.replace('`', "'"),
         record.reward,
@@ -176,11 +176,12 @@ fn shown(record: &RolloutRecord) -> String {
         ("Response", &record.response),
         ("Critique", &record.critique),
     ];
-    for (title, said) in texts.into_iter().chain(refinements) {
+    let texts = texts.into_iter().chain(refinements).map(|(title, said)| {
         let fence = fence(said);
-        text += &format!("\n{title}\n\n{fence}text\n{said}\n{fence}\n");
-    }
-    text
+        format!("{title}\n\n{fence}text\n{said}\n{fence}\n")
+    });
+    let all: Vec<String> = std::iter::once(head).chain(texts).collect();
+    all.join("\n")
 }
 
 fn fence(text: &str) -> String {
@@ -197,8 +198,10 @@ mod tests {
     fn checks_are_masked() {
         let plain: u32 = 0x8a91_36aa;
         assert_eq!(crc32c::crc32c(&[0; 32]), plain);
-        let turned = (plain >> 15) | (plain << 17);
-        assert_eq!(check(&[0; 32]), turned.wrapping_add(0xa282_ead8));
+        assert_eq!(
+            check(&[0; 32]),
+            plain.rotate_left(17).wrapping_add(0xa282_ead8)
+        );
     }
 
     #[test]
@@ -209,8 +212,8 @@ mod tests {
 
     #[test]
     fn a_new_file_comes_behind_the_last_in_order() {
-        let last = "events.out.tfevents.9999999999.critique-rl".to_owned();
-        assert!(next_name(std::slice::from_ref(&last)) > last || now() < 1.0);
+        let last = "events.out.tfevents.9999999998.critique-rl".to_owned();
+        assert!(next_name(std::slice::from_ref(&last)) > last);
         assert!(next_name(&[]) < last);
     }
 }

@@ -155,7 +155,7 @@ impl<'a> StageLoop<'a, '_> {
             memory::forget_peak();
             let mut outcome = match kind.step(step, work) {
                 Err(TrainError::StoppedBeforeStep) => return Err(self.interrupt(work)?),
-                // A scorer that is down costs the step at hand, and none that was taken.
+                // A scorer that is down costs the step at hand, and none that was taken before.
                 Err(error) if error.is_before_update() => {
                     self.save(work)?;
                     return Err(error);

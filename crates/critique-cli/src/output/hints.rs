@@ -30,7 +30,8 @@ pub(crate) fn after_quickstart(dir: &Path, stage: &str, quick: bool, shown: &[Sh
     hints.push(hint(format!("{program} eval {run}"), what));
     if let Some(index) = to_try(shown) {
         let it = &shown[index];
-        let (refine, makes) = if it.is_refined {
+        // A model that has learnt nothing says what is longer, read back, than what fits.
+        let (refine, makes) = if it.is_refined && !quick {
             (" --refine", ", and what\n      the actor makes of it")
         } else {
             ("", "")

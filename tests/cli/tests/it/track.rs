@@ -51,7 +51,12 @@ fn a_run_tells_tensorboard_and_every_line_of_news_is_json() {
 
     let run = folder.path().join("unbroken");
     let told = events(&run);
-    for name in ["train/reward", "eval/acc_refined", "rollouts/stage1", "stages.stage1.lr"] {
+    for name in [
+        "train/reward",
+        "eval/acc_refined",
+        "rollouts/stage1",
+        "stages.stage1.lr",
+    ] {
         assert!(holds(&told, name), "no `{name}`");
     }
     // The whole run told afterwards, in a file that takes the place of the first.
@@ -79,8 +84,14 @@ fn a_tracker_that_is_down_costs_the_run_nothing() {
 fn an_address_that_cannot_be_one_is_refused_before_anything_is_made() {
     let (folder, _) = run_file(RUN);
     for (address, part) in [
-        ("track.mlflow=localhost:5000", "expected one that begins with http://"),
-        ("track.mlflow=http://me:hunter2@host", "MLFLOW_TRACKING_PASSWORD"),
+        (
+            "track.mlflow=localhost:5000",
+            "expected one that begins with http://",
+        ),
+        (
+            "track.mlflow=http://me:hunter2@host",
+            "MLFLOW_TRACKING_PASSWORD",
+        ),
     ] {
         let stderr = run_in(folder.path(), &train(&[address])).fails(2);
         assert!(stderr.contains(part), "{stderr}");
