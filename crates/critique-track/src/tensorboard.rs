@@ -133,7 +133,7 @@ fn now() -> f64 {
     since.map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// A record of a TFRecord file: length, its check, content, its check.
+/// A record of a `TFRecord` file: length, its check, content, its check.
 fn record(content: &[u8]) -> Vec<u8> {
     let length = (content.len() as u64).to_le_bytes();
     let mut record = length.to_vec();

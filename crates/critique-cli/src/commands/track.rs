@@ -24,8 +24,8 @@ pub(crate) struct Args {
     /// Writes event files into the run folders, for `tensorboard --logdir`
     #[arg(long, required_unless_present = "mlflow")]
     tensorboard: bool,
-    /// Tells an MLflow server; who logs in stands in its own variables (MLFLOW_TRACKING_TOKEN, or
-    /// _USERNAME and _PASSWORD)
+    /// Tells an MLflow server; who logs in stands in its own variables (`MLFLOW_TRACKING_TOKEN`, or
+    /// `_USERNAME` and `_PASSWORD`)
     #[arg(long, value_name = "URL")]
     mlflow: Option<String>,
     /// The experiment that the runs belong to on that server

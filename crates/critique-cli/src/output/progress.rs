@@ -296,7 +296,7 @@ mod tests {
         progress.stage = "stage 1/2 sft".into();
         progress.last = "loss 0.5".into();
         progress.steps = (90, 100);
-        let Some(begin) = Instant::now().checked_sub(Duration::from_secs(120)) else {
+        let Some(begin) = Instant::now().checked_sub(Duration::from_mins(2)) else {
             return;
         };
         progress.begin = begin;
