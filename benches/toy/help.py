@@ -3,7 +3,7 @@
     python benches/toy/arms.py --seeds 1 2 3 4 5
     python benches/toy/help.py [--runs runs/toy] [--seeds 1 2 3 4 5]
 
-Reads the rollouts of greedy evaluations. An actor that slips at some steps whatever it is told can be made to give the
+Reads the rollouts of greedy evaluations. An actor can be made to give the
 right answer by a solution that is wrong: one that concedes a slip and ends in the answer, or one that is too high by
 what the actor takes off again. Needs nothing but Python.
 """
