@@ -137,7 +137,8 @@ impl Follower {
     }
 
     fn again(&mut self) -> Result<(), TrackError> {
-        self.tracker.again_from(0)?;
+        self.tracker.again()?;
+        self.tracker.begin(&name(self.dir.root()), &self.config)?;
         self.read = 0;
         self.step = 0;
         self.ends.clear();

@@ -29,7 +29,7 @@ use critique_rollout::RolloutRecord;
 use critique_run::RunConfig;
 
 /// What hears of a run. Each call is of something that was not told before, unless the run went
-/// back to an earlier step ([`Tracker::again_from`]) or a call before it failed: then the same is
+/// back to an earlier step ([`Tracker::again`]) or a call before it failed: then the same is
 /// told again.
 pub trait Tracker {
     /// The run's name and settings, before all else.
@@ -45,12 +45,15 @@ pub trait Tracker {
         0
     }
 
-    /// The run went back, and what it told of steps behind this one no longer counts.
+    /// The run went back to an earlier step: all of it is told anew but for what the tracker
+    /// [has](Tracker::has).
     ///
     /// # Errors
     ///
     /// As in [`Tracker::begin`].
-    fn again_from(&mut self, step: usize) -> Result<(), TrackError>;
+    fn again(&mut self) -> Result<(), TrackError> {
+        Ok(())
+    }
 
     /// Numbers of some steps, in order.
     ///

@@ -107,8 +107,10 @@ struct Kept {
     /// The server's address, without a password.
     url: String,
     run_id: String,
-    /// The last step that was told.
+    /// The last step that was told. Steps that are taken again after a kill are the same.
     steps: usize,
+    /// Whether the settings were told.
+    has_settings: bool,
 }
 
 #[derive(Deserialize)]
@@ -133,7 +135,9 @@ impl MLflow {
         let path = folder.join(KEPT);
         let kept: Option<Kept> = match read_if_there(&path)? {
             Some(bytes) => Some(serde_json::from_slice(&bytes).map_err(|error| {
-                let message = format!("{error}; expected `url`, `run_id` and `steps`, or no file");
+                let message = format!(
+                    "{error}; expected `url`, `run_id`, `steps` and `has_settings`, or no file"
+                );
                 FileError::content(&path, message)
             })?),
             None => None,
@@ -208,6 +212,7 @@ impl MLflow {
             url: self.url.clone(),
             run_id: made.run.info.run_id,
             steps: 0,
+            has_settings: false,
         })
     }
 
@@ -282,10 +287,13 @@ impl MLflow {
 
 impl Tracker for MLflow {
     fn begin(&mut self, name: &str, config: &RunConfig) -> Result<(), TrackError> {
-        if self.kept.is_some() {
-            return self.state("RUNNING", None);
+        match &self.kept {
+            Some(_) => self.state("RUNNING", None)?,
+            None => self.start(name)?,
         }
-        self.start(name)?;
+        if self.kept.as_ref().is_some_and(|kept| kept.has_settings) {
+            return Ok(());
+        }
         let param = |(key, value): (String, crate::Setting)| {
             let text: String = value.text().chars().take(LONGEST).collect();
             json!({ "key": crate::names::cleaned(&key), "value": text })
@@ -294,23 +302,17 @@ impl Tracker for MLflow {
         for some in params.chunks(PARAMS) {
             self.log("params", some)?;
         }
-        Ok(())
+        match self.kept.clone() {
+            Some(kept) => self.keep(Kept {
+                has_settings: true,
+                ..kept
+            }),
+            None => Ok(()),
+        }
     }
 
     fn has(&self) -> usize {
         self.kept.as_ref().map_or(0, |kept| kept.steps)
-    }
-
-    /// The server keeps every value of a step, in the order of their times: the new ones come
-    /// behind the old.
-    fn again_from(&mut self, step: usize) -> Result<(), TrackError> {
-        match self.kept.clone() {
-            Some(kept) if kept.steps > step => self.keep(Kept {
-                steps: step,
-                ..kept
-            }),
-            _ => Ok(()),
-        }
     }
 
     fn scalars(&mut self, scalars: &[Scalar]) -> Result<(), TrackError> {

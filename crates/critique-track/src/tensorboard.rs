@@ -81,7 +81,7 @@ impl Tracker for TensorBoard {
         self.add(&event::settings(now(), name, &settings(config)))
     }
 
-    fn again_from(&mut self, _step: usize) -> Result<(), TrackError> {
+    fn again(&mut self) -> Result<(), TrackError> {
         *self = Self::create(&self.folder)?;
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use critique_run::{RunDir, TrackConfig};
+use critique_run::{RunDir, TrackConfig, read_config};
 use critique_track::{Follower, Login, MLflow, TensorBoard, TrackError};
 
 use crate::failure::Failure;
@@ -11,7 +11,8 @@ use crate::output::out;
 /// Tells what a run folder holds to TensorBoard or MLflow.
 ///
 /// For a run that was not tracked while it went on, or on another machine; `track` in a run file
-/// does it meanwhile. Nothing of the run is changed.
+/// does it meanwhile. A run that has not ended is told as far as it is. Nothing of the run is
+/// changed; a run that is in training and tracks itself needs no other.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples_of!(
     "critique-rl track runs/quickstart-1 --tensorboard",
@@ -45,8 +46,15 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     };
     for root in &args.runs {
         let dir = RunDir::existing(root)?;
+        // A stage that is done has left its model.
+        let stages = read_config(&dir)?.stages;
+        let is_done = stages.iter().all(|stage| dir.stage(stage.name()).is_dir());
         for mut follower in followers(&dir, &config)? {
-            follower.end(true)?;
+            if is_done {
+                follower.end(true)?;
+            } else {
+                follower.poll()?;
+            }
         }
         if args.tensorboard {
             out::say(format!("tensorboard --logdir {}", root.display()))?;

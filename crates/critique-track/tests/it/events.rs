@@ -91,7 +91,9 @@ fn a_run_that_goes_back_is_told_anew() {
     follower.poll().unwrap();
     let after = files(root);
     assert!(after.len() == 1 && after[0] > before[0], "{after:?}");
-    assert_eq!(count(&records(&after[0]), "train/loss"), 1);
+    let told = records(&after[0]);
+    assert_eq!(count(&told, "train/loss"), 1);
+    assert_eq!(count(&told, "stages.teacher.lr"), 1);
     // Another process goes on: one file, behind the last, which tells all of it.
     add(root, &step(2));
     let events = TensorBoard::create(root).unwrap();

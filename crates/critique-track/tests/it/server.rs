@@ -13,8 +13,8 @@ use crate::support::{add, evaluate, run, step};
 /// A call, its login and what it held.
 type Call = (String, Option<String>, Value);
 
-/// A server that remembers what it is told, and its address.
-fn server() -> (String, Arc<Mutex<Vec<Call>>>) {
+/// A server that remembers what it is told, and its address. It refuses so many calls that log.
+fn server(mut refuses: usize) -> (String, Arc<Mutex<Vec<Call>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let calls: Arc<Mutex<Vec<Call>>> = Arc::default();
@@ -42,7 +42,10 @@ fn server() -> (String, Arc<Mutex<Vec<Call>>>) {
             reader.read_exact(&mut body).unwrap();
             let path = first.split(' ').nth(1).unwrap().to_owned();
             let call = path.trim_start_matches("/api/2.0/mlflow/").to_owned();
-            let (status, answer) = answer(&call);
+            let (mut status, answer) = answer(&call);
+            if call == "runs/log-batch" && refuses > 0 {
+                (status, refuses) = (500, refuses - 1);
+            }
             let body = serde_json::from_slice(&body).unwrap_or_default();
             known.lock().unwrap().push((call, login, body));
             let answer = answer.to_string();
@@ -90,7 +93,7 @@ fn a_run_and_its_going_on_are_one_run_of_the_server() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     let dir = run(root);
-    let (url, calls) = server();
+    let (url, calls) = server(0);
     let login = || Login::Token("s3cret".into());
     let track = || MLflow::new(&url, login(), "critics", root).unwrap();
     add(root, &(step(1) + &step(2)));
@@ -137,6 +140,23 @@ fn a_run_and_its_going_on_are_one_run_of_the_server() {
 }
 
 #[test]
+fn settings_that_were_refused_are_told_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = run(folder.path());
+    let (url, calls) = server(1);
+    let track = MLflow::new(&url, Login::None, "critics", folder.path()).unwrap();
+    let mut follower = Follower::new(dir, track, 1).unwrap();
+    let error = follower.poll().unwrap_err().to_string();
+    assert!(error.contains("(status 500)"), "{error}");
+    follower.poll().unwrap();
+    follower.poll().unwrap();
+    let calls = calls.lock().unwrap();
+    let with_settings = calls.iter().filter(|it| it.2["params"].is_array());
+    assert_eq!(with_settings.count(), 2);
+    assert_eq!(calls.iter().filter(|it| it.0 == "runs/create").count(), 1);
+}
+
+#[test]
 fn what_a_server_misses_while_it_is_down_it_is_told_later() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
@@ -159,7 +179,7 @@ fn what_a_server_misses_while_it_is_down_it_is_told_later() {
         error.contains("expected the address of an MLflow server"),
         "{error}"
     );
-    let (url, calls) = server();
+    let (url, calls) = server(0);
     let up = MLflow::new(&url, Login::None, "critics", root).unwrap();
     Follower::new(dir, up, 1).unwrap().end(false).unwrap();
     let calls = calls.lock().unwrap();
