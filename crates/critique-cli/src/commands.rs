@@ -1,6 +1,7 @@
 //! The subcommands, a module each: its arguments and what it does.
 
 pub(crate) mod bench;
+pub(crate) mod check;
 pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod config;

@@ -34,7 +34,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    bench, compare, completions, config, critique, data, devices, eval, export, generate,
+    bench, check, compare, completions, config, critique, data, devices, eval, export, generate,
     quickstart, replay, report, score, tasks, track, train, verify,
 };
 use crate::failure::Failure;
@@ -63,6 +63,7 @@ enum Command {
     Replay(replay::Args),
     Report(report::Args),
     Track(track::Args),
+    Check(check::Args),
     Critique(critique::Args),
     Generate(generate::Args),
     Score(score::Args),
@@ -88,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Track(args) => track::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Critique(args) => critique::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Score(args) => score::run(&args),

@@ -17,6 +17,7 @@
 //! ```
 
 pub mod given;
+pub mod sum;
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};

@@ -1,10 +1,10 @@
 //! `eval/summary.json`: one row a stage.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
 
-use critique_core::files::{FileError, read_text, write_with};
+use critique_core::files::sum::{check_seal, seal};
+use critique_core::files::{FileError, read_text, write_whole};
 use critique_core::{Rng, derive_seed};
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +94,9 @@ pub struct Extra {
     pub tokens_critique: f64,
     /// Mean length of refinements, in tokens.
     pub tokens_refinement: f64,
+    /// SHA-256 of the file of its rollouts, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollouts_sha256: Option<String>,
 }
 
 impl Row {
@@ -132,6 +135,7 @@ impl Row {
                 tokens_response: per_outcome(tally.response_tokens),
                 tokens_critique: per_outcome(tally.critique_tokens),
                 tokens_refinement: per_outcome(tally.refinement_tokens),
+                rollouts_sha256: None,
             },
         }
     }
@@ -210,19 +214,19 @@ impl Summary {
     ///
     /// When the folder or file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), EvalError> {
-        Ok(write_with(path, |file| {
-            serde_json::to_writer_pretty(&mut *file, self)?;
-            file.write_all(b"\n")
-        })?)
+        let text = serde_json::to_string_pretty(self)
+            .map_err(|error| FileError::content(path, error.to_string()))?;
+        Ok(write_whole(path, seal(&text).as_bytes())?)
     }
 
     /// Reads `summary.json`.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read or is no summary of version 1.
+    /// When the file cannot be read, is not what was written, or is no summary of version 1.
     pub fn read(path: &Path) -> Result<Self, EvalError> {
         let text = read_text(path)?;
+        check_seal(path, &text)?;
         let refused = |message: String| EvalError::from(FileError::content(path, message));
         let summary: Self =
             serde_json::from_str(&text).map_err(|error| refused(error.to_string()))?;

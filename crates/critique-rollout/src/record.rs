@@ -9,6 +9,7 @@ use std::borrow::Borrow;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use critique_core::files::sum::FileSum;
 use critique_core::files::{FileError, read_text, write_with};
 use critique_core::{Attempt, Completion, Judgment, Verdict};
 use serde::{Deserialize, Serialize};
@@ -235,13 +236,11 @@ pub fn write_step(
     stage: &str,
     step: u64,
     records: impl IntoIterator<Item = impl Borrow<RolloutRecord>>,
-) -> Result<PathBuf, RolloutError> {
-    let path = step_path(run_dir, stage, step);
-    write(&path, records)?;
-    Ok(path)
+) -> Result<FileSum, RolloutError> {
+    write(&step_path(run_dir, stage, step), records)
 }
 
-/// Writes records to a file of any name, as [`write_step`] does. They are written one by one, so
+/// Writes records to a file of any name, as [`write_step`] does, and gives its sum. They are written one by one, so
 /// that those of an iterator need never be in memory together.
 ///
 /// # Errors
@@ -250,14 +249,15 @@ pub fn write_step(
 pub fn write(
     path: &Path,
     records: impl IntoIterator<Item = impl Borrow<RolloutRecord>>,
-) -> Result<(), RolloutError> {
-    Ok(write_with(path, |file| {
+) -> Result<FileSum, RolloutError> {
+    write_with(path, |file| {
         for record in records {
             serde_json::to_writer(&mut *file, record.borrow())?;
             file.write_all(b"\n")?;
         }
         Ok(())
-    })?)
+    })?;
+    Ok(FileSum::of(path)?)
 }
 
 /// Reads a file of rollouts.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! config.resolved.toml          the run file with every default written out
-//! started.json                  when the run began
+//! started.json                  when the run began, and from what
 //! metrics.jsonl                 one object a step
 //! rollouts/stage-NAME/step-N.jsonl
 //! checkpoint-N/                 the model in training, its optimizer and where the run stands
@@ -145,6 +145,24 @@ impl RunDir {
             .collect();
         steps.sort_unstable();
         Ok(steps)
+    }
+
+    /// Folders with a model that the run has written, below its own: checkpoints in rising order,
+    /// then what stages left.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be read.
+    pub fn model_folders(&self) -> Result<Vec<String>, RunError> {
+        let checkpoints = self.checkpoints()?.into_iter();
+        let mut folders: Vec<String> = checkpoints.map(|at| format!("checkpoint-{at}")).collect();
+        if self.stages().is_dir() {
+            let mut stages = names_in(&self.stages())?;
+            stages.retain(|name| !name.starts_with('.') && self.stage(name).is_dir());
+            stages.sort_unstable();
+            folders.extend(stages.into_iter().map(|name| format!("stages/{name}")));
+        }
+        Ok(folders)
     }
 
     /// Keeps checkpoints and metrics of the first `steps` steps: those after them are run anew.

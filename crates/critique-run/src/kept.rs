@@ -1,6 +1,9 @@
 //! The resolved run file that a run folder keeps.
 
-use critique_core::files::{FileError, write_whole};
+use std::path::Path;
+
+use critique_core::files::sum::sha256;
+use critique_core::files::{FileError, read_text, write_whole};
 use toml::{Table, Value};
 
 use crate::config::RunConfig;
@@ -18,25 +21,15 @@ pub fn keep_config(dir: &RunDir, config: &RunConfig) -> Result<(), RunError> {
     let mut resolved = config.clone();
     resolved.resolve();
     let text = toml::to_string(&resolved).map_err(|e| damaged(e.to_string()))?;
+    let sealed = sealed(&text);
     let before = match std::fs::read_to_string(&path) {
         Ok(before) => before,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Ok(write_whole(&path, text.as_bytes())?);
+            return Ok(write_whole(&path, sealed.as_bytes())?);
         }
         Err(source) => return Err(FileError::read(&path, source).into()),
     };
-    let settings = |text: &str| -> Result<Value, RunError> {
-        // A build before this one may have written fewer keys: reading adds what they mean.
-        let text = toml::from_str::<RunConfig>(text)
-            .ok()
-            .and_then(|read| toml::to_string(&read).ok())
-            .unwrap_or_else(|| text.to_owned());
-        let mut table: Table = toml::from_str(&text).map_err(|e| damaged(e.to_string()))?;
-        // Threads, recomputing and trackers change no result, nor does the place of the folder,
-        // which may have been moved: a run may go on with others.
-        table.retain(|key, _| !matches!(key, "threads" | "recompute" | "out" | "track"));
-        Ok(Value::Table(table))
-    };
+    let settings = |text: &str| settings_of(text).map_err(|e| damaged(e.to_string()));
     let (was, is) = (settings(&before)?, settings(&text)?);
     let mut at = Vec::new();
     match difference(Some(&was), Some(&is), &mut at) {
@@ -48,8 +41,44 @@ pub fn keep_config(dir: &RunDir, config: &RunConfig) -> Result<(), RunError> {
             );
             Err(RunError::Folder { message })
         }
-        None if before == text => Ok(()),
-        None => Ok(write_whole(&path, text.as_bytes())?),
+        None if before == sealed => Ok(()),
+        None => {
+            check_sum(&path, &before)?;
+            Ok(write_whole(&path, sealed.as_bytes())?)
+        }
+    }
+}
+
+/// The settings in the text of a run file that results depend on.
+pub(crate) fn settings_of(text: &str) -> Result<Value, toml::de::Error> {
+    // A build before this one may have written fewer keys: reading adds what they mean.
+    let text = toml::from_str::<RunConfig>(text)
+        .ok()
+        .and_then(|read| toml::to_string(&read).ok())
+        .unwrap_or_else(|| text.to_owned());
+    let mut table: Table = toml::from_str(&text)?;
+    // Threads, recomputing and trackers change no result, nor does the place of the folder, which
+    // may have been moved: a run may go on with others.
+    table.retain(|key, _| !matches!(key, "threads" | "recompute" | "out" | "track"));
+    Ok(Value::Table(table))
+}
+
+/// Start of the last line, a comment that holds the sum of all text before it.
+const SUM: &str = "\n# sha256 of all above: ";
+
+fn sealed(text: &str) -> String {
+    let text = text.trim_end();
+    format!("{text}{SUM}{}\n", sha256(text))
+}
+
+/// Refuses settings that are not what was written. Those of older builds have no sum.
+fn check_sum(path: &Path, text: &str) -> Result<(), FileError> {
+    match text.rsplit_once(SUM) {
+        Some((settings, sum)) if sha256(settings) != sum.trim_end() => {
+            let message = "is not what was written: its last line does not fit the text before it";
+            Err(FileError::content(path, message))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -112,6 +141,7 @@ fn setting_at(config: &RunConfig, path: &[String]) -> String {
 /// When they cannot be read.
 pub fn read_config(dir: &RunDir) -> Result<RunConfig, RunError> {
     let path = dir.config();
-    let text = critique_core::files::read_text(&path)?;
+    let text = read_text(&path)?;
+    check_sum(&path, &text)?;
     toml::from_str(&text).map_err(|error| FileError::content(&path, error.to_string()).into())
 }

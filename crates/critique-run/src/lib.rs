@@ -29,11 +29,13 @@
 //! # Ok::<(), toml::de::Error>(())
 //! ```
 
+mod audit;
 mod config;
 mod dir;
 mod error;
 mod kept;
 mod lock;
+mod manifest;
 mod metrics;
 pub mod rows;
 mod schedule;
@@ -42,6 +44,7 @@ mod seeds;
 mod started;
 mod state;
 
+pub use audit::{Audit, Finding, audit, check_folder};
 pub use config::{
     EvalConfig, EvalLengths, Gate, Lengths, Measure, ModelSource, NewModel, RlStage, RolloutConfig,
     RunConfig, SaveConfig, SftData, SftStage, StageCommon, StageConfig, StagePlace, TrackConfig,
@@ -50,10 +53,14 @@ pub use dir::RunDir;
 pub use error::{KeyPath, Misfit, RunError};
 pub use kept::{keep_config, read_config};
 pub use lock::RunLock;
-pub use metrics::{Metrics, StepMetrics, read_metrics};
+pub use manifest::{
+    Lineage, MANIFEST, Manifest, Parent, check_files, fingerprint, read_manifest, write_manifest,
+};
+pub use metrics::{Metrics, ROLLOUTS_SUM, StepMetrics, metrics_sum, read_metrics};
 pub use schedule::{Schedule, Shape};
 pub use seeds::{eval_seed, gate_samples, stage_seed};
 pub use started::Started;
 pub use state::{
-    Best, OPTIMIZER, TrainerState, clear_checkpoints, missing_part, read_state, write_state,
+    Best, OPTIMIZER, STATE_VERSION, TrainerState, clear_checkpoints, missing_part, read_state,
+    write_state,
 };

@@ -1,10 +1,15 @@
 //! Numbers of each step: `metrics.jsonl`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use critique_core::files::sum::FileSum;
 use critique_core::files::{FileError, read_text};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+/// The sum of a step's file of rollouts, where it has one.
+pub const ROLLOUTS_SUM: &str = "rollouts_sha256";
 
 /// Numbers of one step by name, as they stand in `metrics.jsonl`.
 pub type Metrics = Map<String, Value>;
@@ -59,4 +64,28 @@ pub fn read_metrics(path: &Path) -> Result<Vec<StepMetrics>, FileError> {
         }
     }
     Ok(all)
+}
+
+/// The sum of the metrics in a file but for times and memory, which differ from run to run; nothing
+/// when there is no such file.
+///
+/// # Errors
+///
+/// As [`read_metrics`].
+pub fn metrics_sum(path: &Path) -> Result<Option<FileSum>, FileError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let lines = read_metrics(path)?.into_iter();
+    let lines: String = lines.map(|step| format!("{}\n", sum_line(&step))).collect();
+    Ok(Some(FileSum::of_bytes(lines.as_bytes())))
+}
+
+/// A step's metrics but for times and memory, by their names.
+pub(crate) fn sum_line(step: &StepMetrics) -> String {
+    let counts = |name: &str| !name.starts_with("time/") && !name.starts_with("memory/");
+    let numbers = step.numbers.iter().filter(|(name, _)| counts(name));
+    let numbers: BTreeMap<&String, &Value> = numbers.collect();
+    let text = serde_json::to_string(&numbers).unwrap_or_default();
+    format!("{} {} {} {text}", step.step, step.stage, step.stage_step)
 }

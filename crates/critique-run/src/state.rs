@@ -8,8 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::dir::RunDir;
 use crate::error::RunError;
+use crate::manifest::MANIFEST;
 
 const STATE: &str = "trainer_state.json";
+
+/// The layout of states that are written now: their folders have a manifest.
+pub const STATE_VERSION: u32 = 2;
 
 /// The optimizer's moments in a checkpoint.
 pub const OPTIMIZER: &str = "optimizer.safetensors";
@@ -19,7 +23,7 @@ pub const OPTIMIZER: &str = "optimizer.safetensors";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainerState {
-    /// The layout: 1.
+    /// The layout: [`STATE_VERSION`], or 1 in folders without a manifest.
     pub version: u32,
     /// The stage in training.
     pub stage: String,
@@ -68,11 +72,15 @@ pub fn read_state(folder: &Path) -> Result<TrainerState, RunError> {
     let text = read_text(&path)?;
     let state: TrainerState = serde_json::from_str(&text)
         .map_err(|error| FileError::content(&path, error.to_string()))?;
-    if state.version != 1 {
-        let message = format!("`version` is {}; this build reads 1", state.version);
-        return Err(FileError::content(&path, message).into());
+    match state.version {
+        1 => Ok(state),
+        STATE_VERSION if folder.join(MANIFEST).is_file() => Ok(state),
+        STATE_VERSION => Err(FileError::content(&folder.join(MANIFEST), "is missing").into()),
+        other => {
+            let message = format!("`version` is {other}; this build reads 1 and {STATE_VERSION}");
+            Err(FileError::content(&path, message).into())
+        }
     }
-    Ok(state)
 }
 
 /// Removes the checkpoints of a stage that is done, and of those before it: up to `steps` steps of
@@ -94,6 +102,11 @@ pub fn clear_checkpoints(dir: &RunDir, stage: &str, steps: usize) -> Result<(), 
 
 /// A file without which a folder is no checkpoint, if one is missing.
 pub fn missing_part(folder: &Path) -> Option<&'static str> {
+    missing_of_model(folder).or_else(|| (!folder.join(OPTIMIZER).is_file()).then_some(OPTIMIZER))
+}
+
+/// A file without which a folder holds no model of a run, if one is missing.
+pub(crate) fn missing_of_model(folder: &Path) -> Option<&'static str> {
     let has = |name: &str| folder.join(name).is_file();
     let weights = [
         "model.safetensors",
@@ -103,5 +116,5 @@ pub fn missing_part(folder: &Path) -> Option<&'static str> {
     if !weights.into_iter().any(has) {
         return Some(weights[0]);
     }
-    [STATE, OPTIMIZER].into_iter().find(|name| !has(name))
+    (!has(STATE)).then_some(STATE)
 }

@@ -4,27 +4,31 @@ use std::path::Path;
 
 use critique_core::files::{remove_folder, write_folder};
 use critique_model::{Held, LanguageModel, load_tensors};
-use critique_run::{OPTIMIZER, RunDir, TrainerState, write_state};
+use critique_run::{OPTIMIZER, RunDir, TrainerState, write_manifest, write_state};
 
 use crate::error::TrainError;
+use crate::lineage::Origin;
 
 /// Writes the checkpoint of a stage and removes those beyond `keep`.
 pub(crate) fn save(
     dir: &RunDir,
     mut state: TrainerState,
     model: &LanguageModel,
+    origin: &Origin,
     keep: usize,
 ) -> Result<(), TrainError> {
     state.optimizer_steps = model.engine().optimizer_steps();
     // Steps that a checkpoint counts must not be missing from the metrics after a power cut.
     dir.sync_metrics()?;
+    let lineage = origin.lineage(dir)?;
     write_folder(
         &dir.checkpoint(state.global_step),
         |folder| -> Result<(), TrainError> {
             model.save(folder)?;
             let optimizer = folder.join(OPTIMIZER);
             model.engine().save_in_one(Held::Moments, &optimizer)?;
-            Ok(write_state(folder, &state)?)
+            write_state(folder, &state)?;
+            Ok(write_manifest(folder, &lineage)?)
         },
     )?;
     let all = dir.checkpoints()?;
@@ -36,17 +40,20 @@ pub(crate) fn save(
 
 /// Writes the model that a stage leaves, or that of its best step, without its optimizer.
 pub(crate) fn save_model(
-    folder: &Path,
+    (dir, folder): (&RunDir, &Path),
     state: &TrainerState,
     model: &LanguageModel,
+    origin: &Origin,
 ) -> Result<(), TrainError> {
     let state = TrainerState {
         optimizer_steps: model.engine().optimizer_steps(),
         ..state.clone()
     };
+    let lineage = origin.lineage(dir)?;
     write_folder(folder, |folder| {
         model.save(folder)?;
-        Ok(write_state(folder, &state)?)
+        write_state(folder, &state)?;
+        Ok(write_manifest(folder, &lineage)?)
     })
 }
 

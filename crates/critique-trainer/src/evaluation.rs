@@ -1,8 +1,10 @@
 //! Evaluations of a run.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use critique_core::files::sum::FileSum;
 use critique_core::{Attempt, Generate, Problem};
 use critique_eval::{Critic, EvalSettings, Evaluation, Known, Memo, Summary, evaluate_responses};
 use critique_model::LanguageModel;
@@ -69,7 +71,7 @@ impl<'a> Evaluator<'a> {
         for at in 0..self.config.temperatures.len() {
             let temperature = self.config.temperatures[at];
             let row = self.row_name(name, at);
-            if has_row(dir, &row)? {
+            if has_row(dir, &row, observer)? {
                 continue;
             }
             if stop.load(Ordering::Relaxed) {
@@ -92,9 +94,14 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Whether the summary has the rows of this name at every temperature.
-    pub(crate) fn is_done(&self, name: &str, dir: &RunDir) -> Result<bool, TrainError> {
+    pub(crate) fn is_done(
+        &self,
+        name: &str,
+        dir: &RunDir,
+        observer: &mut dyn Observer,
+    ) -> Result<bool, TrainError> {
         for at in 0..self.config.temperatures.len() {
-            if !has_row(dir, &self.row_name(name, at))? {
+            if !has_row(dir, &self.row_name(name, at), observer)? {
                 return Ok(false);
             }
         }
@@ -149,17 +156,43 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-fn has_row(dir: &RunDir, row: &str) -> Result<bool, TrainError> {
+/// Whether the summary has a row, with its rollouts as they were written. A row without them is made
+/// again, which gives the same.
+fn has_row(dir: &RunDir, row: &str, observer: &mut dyn Observer) -> Result<bool, TrainError> {
     let path = dir.summary();
-    Ok(path.exists() && Summary::read(&path)?.row(row).is_some())
+    if !path.exists() {
+        return Ok(false);
+    }
+    let summary = Summary::read(&path)?;
+    let Some(found) = summary.row(row) else {
+        return Ok(false);
+    };
+    let path = rollouts_of(dir, row);
+    let Some(sha256) = &found.extra.rollouts_sha256 else {
+        return Ok(true);
+    };
+    if path.is_file() && FileSum::of(&path)?.sha256 == *sha256 {
+        return Ok(true);
+    }
+    let text = format!(
+        "`{}` is not what was written; `{row}` is evaluated again",
+        path.display()
+    );
+    observer.on(&Event::Note { text: &text });
+    Ok(false)
+}
+
+fn rollouts_of(dir: &RunDir, row: &str) -> PathBuf {
+    dir.eval().join(format!("{row}.jsonl"))
 }
 
 /// Adds a row to the summary and writes the rollouts beside it.
 fn write(dir: &RunDir, name: &str, seed: u64, evaluation: &Evaluation) -> Result<(), TrainError> {
     let seeds = Seeds::of_evaluation(seed);
+    let mut row = evaluation.row.clone();
     if !evaluation.groups.is_empty() {
-        let path = dir.eval().join(format!("{name}.jsonl"));
-        record::write(&path, evaluation.records(&seeds))?;
+        let sum = record::write(&rollouts_of(dir, name), evaluation.records(&seeds))?;
+        row.extra.rollouts_sha256 = Some(sum.sha256);
     }
     let path = dir.summary();
     let mut summary = if path.exists() {
@@ -167,6 +200,6 @@ fn write(dir: &RunDir, name: &str, seed: u64, evaluation: &Evaluation) -> Result
     } else {
         Summary::new(Vec::new())
     };
-    summary.put(evaluation.row.clone());
+    summary.put(row);
     Ok(summary.write(&path)?)
 }

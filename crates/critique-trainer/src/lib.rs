@@ -38,6 +38,7 @@ mod checkpoint;
 mod error;
 mod evaluation;
 mod gates;
+mod lineage;
 pub mod memory;
 mod observer;
 mod plan;

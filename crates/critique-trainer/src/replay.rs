@@ -222,6 +222,7 @@ pub fn replay_evaluation(
         best,
         temperature,
     } = row_of(config, row)?;
+    dir.check_evaluation(row)?;
     let recorded = record_in(&dir.eval().join(format!("{row}.jsonl")), id)?;
     let problems = task.problems(config.eval.split)?;
     let Some(problem) = problems.iter().find(|problem| problem.id == id.problem) else {
@@ -239,7 +240,7 @@ pub fn replay_evaluation(
     } else {
         dir.stage(stage.name())
     };
-    let critic = models.read(stage.model(), &folder)?;
+    let critic = models.read_of_run(stage.model(), &dir, &folder)?;
     let actor = models.get("actor")?;
     let seed = eval_seed(config.seed);
     let settings = config.eval_lengths().settings(row, seed, temperature);
@@ -453,6 +454,7 @@ fn recorded(
         );
         return Err(no_rollout(id, &why));
     }
+    dir.check_rollouts(&id.stage, id.step)?;
     record_in(&path, id).map(Some)
 }
 
@@ -520,7 +522,7 @@ fn models_before(
             return Err(RunError::Folder { message }.into());
         }
         models.begin(stage, dir)?;
-        models.take_up(stage, &folder)?;
+        models.take_up(stage, dir)?;
         models.need_after(stage)?;
     }
     Ok(())

@@ -6,7 +6,8 @@ use critique_core::files::FileError;
 use critique_model::LanguageModel;
 use critique_rewards::BaselineState;
 use critique_run::{
-    RunConfig, RunDir, RunError, StageConfig, TrainerState, missing_part, read_state,
+    RunConfig, RunDir, RunError, STATE_VERSION, StageConfig, TrainerState, check_files,
+    check_folder, missing_part, read_state,
 };
 
 use crate::checkpoint;
@@ -46,7 +47,10 @@ pub(crate) fn checkpoint(
     let found = match resume {
         Resume::Never => None,
         Resume::From(folder) => match missing_part(folder) {
-            None => Some((folder.clone(), read_state(folder)?)),
+            None => {
+                check_files(folder)?;
+                Some((folder.clone(), read_state(folder)?))
+            }
             Some(part) => {
                 let message = format!(
                     "`{}` is no checkpoint: it has no `{part}`; expected a `checkpoint-N` of a run folder",
@@ -88,13 +92,12 @@ pub(crate) fn checkpoint(
     Ok(Some((folder, state)))
 }
 
-/// The newest checkpoint that has all its parts; those that lack one are named.
+/// The newest checkpoint that is whole; those that are not are named.
 ///
 /// # Errors
 ///
-/// When one with all its parts cannot be read, or when there are checkpoints behind the `done`
-/// steps of stages that are done and none has all its parts: to begin the stage anew would throw
-/// away what a person may still mend.
+/// When there are checkpoints behind the `done` steps of stages that are done and none is whole: to
+/// begin the stage anew would throw away what a person may still mend.
 fn newest_whole(
     dir: &RunDir,
     done: usize,
@@ -103,25 +106,40 @@ fn newest_whole(
     let mut spoilt = None;
     for step in dir.checkpoints()?.into_iter().rev() {
         let folder = dir.checkpoint(step);
-        let Some(part) = missing_part(&folder) else {
+        let Some(why) = unfit(dir, step)? else {
             let state = read_state(&folder)?;
             return Ok(Some((folder, state)));
         };
-        let text = format!("`{}` is left out: it has no `{part}`", folder.display());
+        let text = format!("`{}` is left out: {why}", folder.display());
         observer.on(&Event::Note { text: &text });
         if step > done {
-            spoilt = Some((folder, part));
+            spoilt = Some((folder, why));
         }
     }
     match spoilt {
         None => Ok(None),
-        Some((folder, part)) => {
+        Some((folder, why)) => {
             let message = format!(
-                "has no `{part}`, and no other checkpoint of the stage has all its parts; \
+                "{why}, and no other checkpoint of the stage is whole; \
                  expected it whole, or no checkpoint, to begin the stage anew"
             );
             Err(FileError::content(&folder, message).into())
         }
+    }
+}
+
+/// Why a checkpoint cannot be gone on from, if so.
+fn unfit(dir: &RunDir, step: usize) -> Result<Option<String>, TrainError> {
+    if let Some(part) = missing_part(&dir.checkpoint(step)) {
+        return Ok(Some(format!("it has no `{part}`")));
+    }
+    match check_folder(dir, &format!("checkpoint-{step}")) {
+        Ok(_) => Ok(None),
+        // One file of it will not do. What cannot be read at all may be mended by a person.
+        Err(RunError::File(error @ (FileError::Content { .. } | FileError::Line { .. }))) => {
+            Ok(Some(error.to_string()))
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -137,7 +155,7 @@ pub(crate) fn start_of(
     let start = models.trainable(model)?;
     let Some((folder, state)) = from else {
         let state = TrainerState {
-            version: 1,
+            version: STATE_VERSION,
             stage: stage.to_owned(),
             stage_step: 0,
             global_step: before,
@@ -152,7 +170,7 @@ pub(crate) fn start_of(
     Ok((model, state))
 }
 
-/// The newest checkpoint of a stage with all its parts and at most `steps` of its steps done.
+/// The newest whole checkpoint of a stage with at most `steps` of its steps done.
 pub(crate) fn newest_checkpoint(
     dir: &RunDir,
     stage: &str,
@@ -160,7 +178,7 @@ pub(crate) fn newest_checkpoint(
 ) -> Result<Option<Found>, TrainError> {
     for step in dir.checkpoints()?.into_iter().rev() {
         let folder = dir.checkpoint(step);
-        if missing_part(&folder).is_some() {
+        if unfit(dir, step)?.is_some() {
             continue;
         }
         let state = read_state(&folder)?;

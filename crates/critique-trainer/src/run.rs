@@ -1,5 +1,6 @@
 //! A run: stages one after another, with their evaluations.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -10,6 +11,7 @@ use critique_rollout::Control;
 use critique_run::rows::{NO_CRITIC, best_of};
 use critique_run::{
     RunConfig, RunDir, RunError, RunLock, StageConfig, clear_checkpoints, eval_seed, keep_config,
+    metrics_sum, read_manifest,
 };
 use critique_tasks::Task;
 
@@ -17,6 +19,7 @@ use crate::checkpoint;
 use crate::error::TrainError;
 use crate::evaluation::Evaluator;
 use crate::gates::{Gauge, check_gates};
+use crate::lineage::{Origin, sum_of};
 use crate::memory;
 use crate::observer::{Event, Observer};
 use crate::plan::{Models, check};
@@ -92,6 +95,15 @@ struct Shared<'a> {
     train: Vec<Problem>,
 }
 
+impl Shared<'_> {
+    /// Sums of the problems that the run learns from and is evaluated on.
+    fn data(&self) -> BTreeMap<String, String> {
+        let splits = [("train", &self.train), ("eval", &self.evaluator.problems)];
+        let sums = splits.map(|(split, problems)| (split.to_owned(), sum_of(problems)));
+        sums.into_iter().collect()
+    }
+}
+
 impl Runner<'_> {
     fn run(&self, resume: &Resume, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let config = self.config;
@@ -102,7 +114,8 @@ impl Runner<'_> {
             train: self.task.problems(Split::Train)?,
         };
         shared.models.stop_when(self.stop);
-        shared.models.set_time(self.dir.start()?.unix_seconds);
+        let started = self.dir.start(config, shared.data())?;
+        shared.models.set_time(started.unix_seconds);
         let mut checkpoint = resume::checkpoint(resume, config, self.dir, observer)?;
         let mut before = 0;
         for (index, stage) in config.stages.iter().enumerate() {
@@ -113,6 +126,7 @@ impl Runner<'_> {
                 let from = checkpoint.take().filter(of_stage);
                 let kept = from.as_ref().map_or(before, |(_, state)| state.global_step);
                 self.dir.cut(kept)?;
+                self.compare_metrics(from.as_ref(), observer)?;
                 self.stage(index, before, from, &mut shared, observer)?;
             }
             if stage.model() == "actor" {
@@ -121,6 +135,31 @@ impl Runner<'_> {
             }
             self.after_stage(stage, &mut shared, observer)?;
             before += stage.steps();
+        }
+        Ok(())
+    }
+
+    /// Says so where the metrics are not those that were there when the checkpoint was written.
+    /// They cannot be had again.
+    fn compare_metrics(
+        &self,
+        from: Option<&Found>,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        let Some((folder, _)) = from else {
+            return Ok(());
+        };
+        let manifest = read_manifest(folder)?;
+        let Some(written) = manifest.and_then(|it| it.lineage.metrics) else {
+            return Ok(());
+        };
+        if metrics_sum(&self.dir.metrics())? != Some(written) {
+            let text = format!(
+                "`{}` is not what it was when `{}` was written; the run goes on, its metrics until then are damaged",
+                self.dir.metrics().display(),
+                folder.display()
+            );
+            observer.on(&Event::Note { text: &text });
         }
         Ok(())
     }
@@ -136,7 +175,7 @@ impl Runner<'_> {
         let name = stage.name();
         observer.on(&Event::StageSkipped { stage: name });
         shared.models.begin(stage, self.dir)?;
-        shared.models.take_up(stage, &self.dir.stage(name))?;
+        shared.models.take_up(stage, self.dir)?;
         // A kill at the end of the stage leaves its checkpoints.
         Ok(clear_checkpoints(self.dir, name, before + stage.steps())?)
     }
@@ -159,6 +198,7 @@ impl Runner<'_> {
             ..
         } = shared;
         models.begin(stage, self.dir)?;
+        let origin = Origin::of_stage(models.plan(), name, self.dir)?;
         let (model, state) = start_of(name, trained, before, from, models)?;
         observer.on(&Event::StageStart {
             stage: name,
@@ -167,7 +207,7 @@ impl Runner<'_> {
             done: state.stage_step,
             steps: stage.steps(),
         });
-        let mut work = InStage::new(model, state, before);
+        let mut work = InStage::new(model, state, origin, before);
         memory::forget_peak();
         let mut steps = StageLoop {
             setting: Setting {
@@ -181,7 +221,8 @@ impl Runner<'_> {
             observer,
         };
         steps.run(&mut work, models, gauge)?;
-        checkpoint::save_model(&self.dir.stage(name), &work.state, &work.model)?;
+        let place = (self.dir, &*self.dir.stage(name));
+        checkpoint::save_model(place, &work.state, &work.model, &work.origin)?;
         let peak_bytes = work.note_peak();
         clear_checkpoints(self.dir, name, before + stage.steps())?;
         models.put(trained, work.model.into_frozen());
@@ -228,8 +269,8 @@ impl Runner<'_> {
         evaluator.run(name, actor, Critic::Model(critic), at, observer)?;
         let best = self.dir.best(stage.name());
         let row = best_of(name);
-        if best.is_dir() && !evaluator.is_done(&row, self.dir)? {
-            let best = models.read(stage.model(), &best)?;
+        if best.is_dir() && !evaluator.is_done(&row, self.dir, observer)? {
+            let best = models.read_of_run(stage.model(), self.dir, &best)?;
             let actor = models.get("actor")?;
             evaluator.run(&row, actor, Critic::Model(&best), at, observer)?;
         }

@@ -20,6 +20,7 @@ use self::sft::SftStep;
 use crate::checkpoint;
 use crate::error::TrainError;
 use crate::gates::{EarlyEnd, Gauge};
+use crate::lineage::Origin;
 use crate::memory;
 use crate::observer::{Event, Observer};
 use crate::plan::Models;
@@ -51,6 +52,8 @@ impl Setting<'_> {
 pub(crate) struct InStage {
     pub(crate) model: LanguageModel,
     pub(crate) state: TrainerState,
+    /// Where it comes from.
+    pub(crate) origin: Origin,
     /// Steps of the run before this stage.
     pub(crate) before: usize,
     /// Most bytes resident so far, in steps, gates and while saving.
@@ -58,10 +61,16 @@ pub(crate) struct InStage {
 }
 
 impl InStage {
-    pub(crate) fn new(model: LanguageModel, state: TrainerState, before: usize) -> Self {
+    pub(crate) fn new(
+        model: LanguageModel,
+        state: TrainerState,
+        origin: Origin,
+        before: usize,
+    ) -> Self {
         Self {
             model,
             state,
+            origin,
             before,
             peak: 0,
         }
@@ -263,7 +272,8 @@ impl<'a> StageLoop<'a, '_> {
 
     fn save(&self, work: &InStage) -> Result<(), TrainError> {
         let Setting { dir, config, .. } = self.setting;
-        checkpoint::save(dir, work.state.clone(), &work.model, config.save.keep)
+        let state = work.state.clone();
+        checkpoint::save(dir, state, &work.model, &work.origin, config.save.keep)
     }
 
     /// The error for a number that is not finite, once the weights before it are saved.

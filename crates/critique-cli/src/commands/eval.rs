@@ -253,9 +253,9 @@ fn evaluate(args: &Args, actor: &Path, task: &str) -> Result<Summary, Failure> {
     let mut summary = Summary::new(Vec::new());
     let mut add = |name: &str, actor: &dyn Generate, critic: Critic<'_>| -> Result<(), Failure> {
         name.clone_into(&mut settings.stage);
-        let done = evaluate_responses(actor, critic, &*task, &problems, &responses, &settings)?;
+        let mut done = evaluate_responses(actor, critic, &*task, &problems, &responses, &settings)?;
         if let Some(dir) = &args.out {
-            write_rollouts(dir, name, &seeds, &done)?;
+            done.row.extra.rollouts_sha256 = write_rollouts(dir, name, &seeds, &done)?;
         }
         summary.put(Row {
             stage: name.to_owned(),
@@ -291,9 +291,11 @@ fn write_rollouts(
     name: &str,
     seeds: &Seeds<'_>,
     done: &Evaluation,
-) -> Result<(), Failure> {
+) -> Result<Option<String>, Failure> {
     if done.groups.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
-    record::write(&dir.join(format!("{name}.jsonl")), done.records(seeds)).map_err(Failure::failed)
+    let path = dir.join(format!("{name}.jsonl"));
+    let sum = record::write(&path, done.records(seeds)).map_err(Failure::failed)?;
+    Ok(Some(sum.sha256))
 }

@@ -7,6 +7,8 @@ use critique_model::{
     load_adapter, read_model,
 };
 
+use critique_run::{MANIFEST, check_files};
+
 use crate::failure::Failure;
 use crate::input::folder::what_would_do;
 
@@ -70,10 +72,10 @@ pub(crate) fn load(
     adapter: Option<&Path>,
     runtime: &Runtime,
 ) -> Result<LanguageModel, Failure> {
-    is_folder(dir)?;
+    is_whole(dir)?;
     Ok(match adapter {
         Some(adapter) => {
-            is_folder(adapter)?;
+            is_whole(adapter)?;
             LanguageModel::load_with_adapter(dir, adapter, runtime)?
         }
         None => LanguageModel::load(dir, runtime)?,
@@ -88,7 +90,7 @@ pub(crate) fn open_engine(
 ) -> Result<(ModelConfig, Box<dyn Engine>), Failure> {
     let (config, weights) = read(dir)?;
     let adapter = adapter
-        .map(|dir| is_folder(dir).and_then(|()| Ok(load_adapter(dir, &config)?)))
+        .map(|dir| is_whole(dir).and_then(|()| Ok(load_adapter(dir, &config)?)))
         .transpose()?;
     let engine =
         critique_model::open_engine(&config, weights, adapter, &Training::Frozen, runtime)?;
@@ -97,8 +99,19 @@ pub(crate) fn open_engine(
 
 /// The shape and the weights of a folder.
 pub(crate) fn read(dir: &Path) -> Result<(ModelConfig, WeightFiles), Failure> {
-    is_folder(dir)?;
+    is_whole(dir)?;
     Ok(read_model(dir)?)
+}
+
+/// Refuses what is no model folder, and one that a run wrote and that is not what was written.
+fn is_whole(dir: &Path) -> Result<(), Failure> {
+    is_folder(dir)?;
+    let help = format!(
+        "to use it as it is, remove `{}`",
+        dir.join(MANIFEST).display()
+    );
+    let checked = check_files(dir).map_err(|error| Failure::from(error).with_help(Some(help)));
+    checked.map(|_| ())
 }
 
 /// Refuses what is no model folder, as far as that shows, before anything is read from it.

@@ -166,7 +166,8 @@ fn a_record_can_be_read_by_people() {
 fn records_survive_the_disk() {
     let folder = tempfile::tempdir().unwrap();
     let records = records();
-    let path = record::write_step(folder.path(), "sft", 10, &records).unwrap();
+    record::write_step(folder.path(), "sft", 10, &records).unwrap();
+    let path = record::step_path(folder.path(), "sft", 10);
     assert!(path.ends_with("rollouts/stage-sft/step-000010.jsonl"));
     assert_eq!(record::read(&path).unwrap(), records);
     // A second run of the step takes the place of the first, and leaves nothing beside it.
@@ -178,7 +179,8 @@ fn records_survive_the_disk() {
 #[test]
 fn a_damaged_record_is_named_by_line() {
     let folder = tempfile::tempdir().unwrap();
-    let path = record::write_step(folder.path(), "sft", 1, records()).unwrap();
+    record::write_step(folder.path(), "sft", 1, records()).unwrap();
+    let path = record::step_path(folder.path(), "sft", 1);
     let text = fs::read_to_string(&path).unwrap();
     let refusal = |text: String| {
         fs::write(&path, text).unwrap();

@@ -11,7 +11,9 @@ use critique_model::{
     Runtime, Training,
 };
 use critique_run::rows::best_of;
-use critique_run::{Misfit, NewModel, RunConfig, RunDir, RunError, StageConfig};
+use critique_run::{
+    Misfit, NewModel, RunConfig, RunDir, RunError, StageConfig, check_files, check_folder,
+};
 use critique_tasks::{Task, Vocabulary};
 use critique_text::{SpecialTokens, TextCodec, phrase_tokenizer};
 
@@ -178,7 +180,7 @@ impl Models {
             );
             return Err(RunError::Folder { message }.into());
         }
-        self.read(&version.model, &folder)
+        self.read_of_run(&version.model, dir, &folder)
     }
 
     /// Takes up what a finished stage left in its folder.
@@ -186,8 +188,8 @@ impl Models {
     /// # Errors
     ///
     /// When the model cannot be loaded.
-    pub(crate) fn take_up(&mut self, stage: &StageConfig, folder: &Path) -> Result<(), TrainError> {
-        let model = self.read(stage.model(), folder)?;
+    pub(crate) fn take_up(&mut self, stage: &StageConfig, dir: &RunDir) -> Result<(), TrainError> {
+        let model = self.read_of_run(stage.model(), dir, &dir.stage(stage.name()))?;
         self.put(stage.model(), model);
         Ok(())
     }
@@ -204,6 +206,23 @@ impl Models {
             self.ensure(name)?;
         }
         Ok(())
+    }
+
+    /// Reads the model of this name from a folder that the run wrote, once it is seen to hold what
+    /// was written.
+    ///
+    /// # Errors
+    ///
+    /// When it does not, or cannot be loaded.
+    pub(crate) fn read_of_run(
+        &mut self,
+        name: &str,
+        dir: &RunDir,
+        folder: &Path,
+    ) -> Result<LanguageModel, TrainError> {
+        let below = folder.strip_prefix(dir.root()).unwrap_or(folder);
+        check_folder(dir, &below.to_string_lossy())?;
+        self.read(name, folder)
     }
 
     /// Reads the model of this name from a folder that [`LanguageModel::save`] wrote.
@@ -262,7 +281,11 @@ impl Models {
                 path,
                 adapter: Some(adapter),
                 dtype,
-            } => LanguageModel::load_with_adapter(&path, &adapter, &self.runtime_with(dtype))?,
+            } => {
+                check_files(&path)?;
+                check_files(&adapter)?;
+                LanguageModel::load_with_adapter(&path, &adapter, &self.runtime_with(dtype))?
+            }
             Root::Folder { path, dtype, .. } => self.load_for_all(name, &path, dtype)?,
             Root::New(new) => self.make(name, &new)?,
             Root::Nothing => {
@@ -282,6 +305,7 @@ impl Models {
         path: &Path,
         dtype: Dtype,
     ) -> Result<LanguageModel, TrainError> {
+        check_files(path)?;
         let model = LanguageModel::load(path, &self.runtime_with(dtype))?;
         let plan = Arc::clone(&self.plan);
         for other in plan.sharing(name) {

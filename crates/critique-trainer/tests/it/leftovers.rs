@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use critique_eval::Summary;
+use critique_run::{MANIFEST, read_manifest, write_manifest};
 use critique_trainer::{Event, Observer, Resume, RunConfig, RunDir, TrainError, run};
 
 use crate::toy::{Notes, SFT_STEPS, after_sft, config, files, finish, go, stop_after, task};
@@ -71,16 +72,21 @@ fn checkpoints_that_cannot_be_used_stop_the_run_and_stay() {
         assert!(files(dir.path()) == before, "nothing was touched: {wanted}");
     };
     let weights = |folder: &Path| fs::remove_file(folder.join("model.safetensors")).unwrap();
-    refused(
-        &weights,
-        "no other checkpoint of the stage has all its parts",
-    );
+    refused(&weights, "no other checkpoint of the stage is whole");
     let version = |folder: &Path| {
         let path = folder.join("trainer_state.json");
         let text = fs::read_to_string(&path).unwrap();
-        fs::write(path, text.replace("\"version\": 1", "\"version\": 2")).unwrap();
+        fs::write(path, text.replace("\"version\": 2", "\"version\": 9")).unwrap();
+        sealed_anew(folder);
     };
-    refused(&version, "`version` is 2; this build reads 1");
+    refused(&version, "`version` is 9; this build reads 1 and 2");
+}
+
+/// Makes a folder that was changed by hand one that was written so.
+fn sealed_anew(folder: &Path) {
+    let lineage = read_manifest(folder).unwrap().unwrap().lineage;
+    fs::remove_file(folder.join(MANIFEST)).unwrap();
+    write_manifest(folder, &lineage).unwrap();
 }
 
 #[test]
@@ -98,6 +104,7 @@ fn a_checkpoint_before_the_first_step_of_a_stage_is_its_own() {
             &format!("\"global_step\": {SFT_STEPS}"),
         );
     fs::write(&path, state).unwrap();
+    sealed_anew(&first);
     finish(&config);
     assert!(!first.exists() && dir.path().join("stages/two").is_dir());
 }

@@ -4,6 +4,7 @@
     reason = "helpers of tests stop where they cannot go on"
 )]
 
+mod corruption;
 mod dry_run;
 mod leftovers;
 mod replay;

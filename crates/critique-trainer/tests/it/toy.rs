@@ -111,7 +111,10 @@ pub(crate) fn after_sft(out: &Path) -> RunConfig {
     let made = MADE.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
         stop_after(SFT_STEPS, &config(dir.path()));
-        files(dir.path())
+        let mut made = all_files(dir.path());
+        // Runs go on from here with settings of their own.
+        made.remove("config.resolved.toml");
+        made
     });
     for (name, bytes) in made {
         let path = out.join(name);
@@ -133,6 +136,16 @@ pub(crate) fn stop_after(steps: usize, config: &RunConfig) {
 
 /// Every file of a run by its path, with what is not to be compared left out: clock times.
 pub(crate) fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = all_files(root);
+    found.retain(|name, _| name != "config.resolved.toml" && name != "started.json");
+    if let Some(metrics) = found.get_mut("metrics.jsonl") {
+        *metrics = without_times(metrics);
+    }
+    found
+}
+
+/// Every file of a run by its path.
+pub(crate) fn all_files(root: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -143,13 +156,7 @@ pub(crate) fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
                 continue;
             }
             let name = path.strip_prefix(root).unwrap().display().to_string();
-            let mut bytes = std::fs::read(&path).unwrap();
-            if name == "metrics.jsonl" {
-                bytes = without_times(&bytes);
-            }
-            if name != "config.resolved.toml" && name != "started.json" {
-                found.insert(name, bytes);
-            }
+            found.insert(name, std::fs::read(&path).unwrap());
         }
     }
     found

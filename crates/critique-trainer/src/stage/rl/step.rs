@@ -4,7 +4,7 @@ use critique_core::{Problem, Split};
 use critique_eval::{Row, evaluate};
 use critique_model::LanguageModel;
 use critique_rollout::record;
-use critique_run::{Best, Metrics, Misfit, RlStage, TrainerState};
+use critique_run::{Best, Metrics, Misfit, ROLLOUTS_SUM, RlStage, TrainerState};
 use serde_json::json;
 
 use super::RlContext;
@@ -68,7 +68,9 @@ impl<'a> RlStep<'a> {
                 global_step: work.before + step,
                 ..work.state.clone()
             };
-            checkpoint::save_model(&self.setting.dir.best(&stage.name), &state, &work.model)?;
+            let dir = self.setting.dir;
+            let place = (dir, &*dir.best(&stage.name));
+            checkpoint::save_model(place, &state, &work.model, &work.origin)?;
         }
         Ok(())
     }
@@ -81,7 +83,7 @@ impl StageStep for RlStep<'_> {
 
     fn step(&mut self, step: usize, work: &mut InStage) -> Result<StepOutcome, TrainError> {
         let InStage { model, state, .. } = work;
-        let outcome = self.context.step(step, model, &mut state.baseline)?;
+        let mut outcome = self.context.step(step, model, &mut state.baseline)?;
         if let Some((what, value)) = outcome.not_finite {
             return Ok(StepOutcome::not_finite(what, value));
         }
@@ -89,7 +91,9 @@ impl StageStep for RlStep<'_> {
         let every = self.setting.config.save.rollouts_every;
         if every > 0 && step.is_multiple_of(every) {
             let root = self.setting.dir.root();
-            record::write_step(root, &stage.name, step as u64, &outcome.records)?;
+            let sum = record::write_step(root, &stage.name, step as u64, &outcome.records)?;
+            let sum = json!(sum.sha256);
+            outcome.metrics.insert(ROLLOUTS_SUM.into(), sum);
         }
         Ok(StepOutcome::of(outcome.metrics, outcome.peak))
     }
