@@ -226,17 +226,16 @@ impl Summary {
     /// When the file cannot be read, is not what was written, or is no summary of version 1.
     pub fn read(path: &Path) -> Result<Self, EvalError> {
         let text = read_text(path)?;
-        check_seal(path, &text)?;
         let refused = |message: String| EvalError::from(FileError::content(path, message));
         let summary: Self =
             serde_json::from_str(&text).map_err(|error| refused(error.to_string()))?;
-        if summary.version == 1 {
-            Ok(summary)
-        } else {
+        if summary.version != 1 {
             let version = summary.version;
-            Err(refused(format!(
+            return Err(refused(format!(
                 "summary of version {version}; this build reads version 1"
-            )))
+            )));
         }
+        check_seal(path, &text)?;
+        Ok(summary)
     }
 }

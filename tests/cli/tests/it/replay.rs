@@ -79,6 +79,17 @@ fn a_rollout_is_made_again_and_a_changed_record_is_found() {
         (sum.as_bytes()[sum.len() - 1] - b'0' + 5) % 10
     );
     std::fs::write(&path, text.replacen(&sum, &other, 1)).unwrap();
+    let stderr = run_in(folder, &["replay", "moved", id]).fails(1);
+    assert!(
+        stderr.contains("step-000005.jsonl: is not what was written"),
+        "{stderr}"
+    );
+    // So it is where nothing says what was written, as in folders of older versions.
+    let metrics = run.join("metrics.jsonl");
+    let unknown = std::fs::read_to_string(&metrics)
+        .unwrap()
+        .replace("rollouts_sha256", "other");
+    std::fs::write(&metrics, unknown).unwrap();
     let ran = run_in(folder, &["replay", "moved", id]);
     assert!(
         ran.stdout
