@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::numbers::{expression_around, free_before, last_number_in, number_at, sign_before};
 use super::region::Region;
+use super::around::is_bare_function;
 use super::{Found, around, denial, remark};
 
 /// One formula with its delimiters.
@@ -57,60 +58,106 @@ fn closing_dollar(text: &str) -> Option<usize> {
     None
 }
 
+/// Marks between formulas that are one answer.
+const SEPARATORS: [char; 6] = [' ', ',', ';', '\u{ff0c}', '\u{ff1b}', '\u{3001}'];
+
+/// Words between formulas, and whether they make one answer of them.
+const JOINERS: [(&str, bool); 11] = [
+    ("and ", true),
+    ("or ", true),
+    ("或者", true),
+    ("或", true),
+    ("和", true),
+    ("与", true),
+    ("及", true),
+    ("maybe ", false),
+    ("possibly ", false),
+    ("perhaps ", false),
+    ("also ", false),
+];
+
+/// Most formulas of one answer.
+const MAX_JOINED: usize = 6;
+
 /// Formulas joined by "and", "or" or a comma, from the start of `text`.
 pub(super) fn leading(text: &str) -> Option<Found> {
+    let (parts, end) = run(text)?;
+    Some(of_parts(text, &parts, end))
+}
+
+/// The same where nothing announces an answer: "if $x > 0$, $x = 2$" ends a deduction, and what
+/// was deduced counts.
+fn deduced(text: &str) -> Option<Found> {
+    let (parts, end) = run(text)?;
+    let assigned = parts.iter().rev().take_while(|part| assigns(part)).count();
+    let kept = if assigned == 0 { 0 } else { parts.len() - assigned };
+    Some(of_parts(text, &parts[kept..], end))
+}
+
+/// Whether a formula gives a name its value: `x = 2`, `y_1 = 3`.
+fn assigns(formula: &str) -> bool {
+    const LONGEST: usize = 12;
+    let Some((name, _)) = formula.split_once('=') else {
+        return false;
+    };
+    let name = name.trim();
+    let named = |c: char| c.is_alphanumeric() || matches!(c, '_' | '{' | '}' | '\\' | '\'');
+    name.len() <= LONGEST
+        && name.chars().all(named)
+        && name.starts_with(|c: char| c.is_alphabetic() || c == '\\')
+}
+
+/// Formulas side by side, and where the last of them ends.
+fn run(text: &str) -> Option<(Vec<&str>, usize)> {
     let first = formula_at(text)?;
-    let mut parts = vec![
-        text[first.inner.clone()]
-            .trim()
-            .trim_end_matches(['.', ','])
-            .to_owned(),
-    ];
+    let inner = |text: &'_ str, found: &Math| -> Range<usize> {
+        let part = &text[found.inner.clone()];
+        let start = found.inner.start + part.len() - part.trim_start().len();
+        start..start + part.trim().trim_end_matches(['.', ',']).len()
+    };
+    let mut parts = vec![&text[inner(text, &first)]];
     let mut end = first.outer.end;
-    while parts.len() < 6 {
-        let rest = &text[end..];
-        let mut gap = rest.len() - rest.trim_start_matches([' ', ',', ';']).len();
-        // `$5$ (or $6$)`
-        if rest[gap..].starts_with("(or ") {
-            gap += 1;
-        }
-        let mut next = &rest[gap..];
-        let mut words = gap;
-        let mut joined = rest[..gap].contains([',', ';']);
-        for word in ["and ", "or ", "maybe ", "possibly ", "perhaps ", "also "] {
-            if let Some(after) = next.strip_prefix(word) {
-                next = after;
-                words += word.len();
-                joined |= matches!(word, "and " | "or ");
-            }
-        }
-        if !joined {
+    while parts.len() < MAX_JOINED {
+        let Some(length) = joint(&text[end..]) else {
             break;
-        }
+        };
+        let next = &text[end + length..];
         let Some(found) = formula_at(next) else { break };
-        parts.push(
-            next[found.inner.clone()]
-                .trim()
-                .trim_end_matches(['.', ','])
-                .to_owned(),
-        );
-        end += words + found.outer.end;
+        parts.push(&next[inner(next, &found)]);
+        end += length + found.outer.end;
     }
+    Some((parts, end))
+}
+
+/// The length of what joins a formula to the next one; `None` where nothing does.
+fn joint(rest: &str) -> Option<usize> {
+    let mut next = rest.trim_start_matches(SEPARATORS);
+    let marks = &rest[..rest.len() - next.len()];
+    let mut joined = !marks.trim_matches(' ').is_empty();
+    // `$5$ (or $6$)`
+    if next.starts_with("(or ") {
+        next = &next[1..];
+    }
+    for (word, joins) in JOINERS {
+        if let Some(after) = next.strip_prefix(word) {
+            next = after.trim_start_matches(' ');
+            joined |= joins;
+        }
+    }
+    joined.then_some(rest.len() - next.len())
+}
+
+/// One answer of formulas that end at `end`, with a percent sign behind them.
+fn of_parts(text: &str, parts: &[&str], end: usize) -> Found {
     let mut answer = parts.join(", ");
-    let behind = text[end..].trim_start();
-    if behind.starts_with('%')
-        || behind.starts_with("\\%")
-        || behind
-            .get(..7)
-            .is_some_and(|word| word.eq_ignore_ascii_case("percent"))
-    {
+    if is_percent(text[end..].trim_start()) {
         answer.push_str("\\%");
     }
-    Some(Found {
+    Found {
         answer,
         span: 0..end,
         clue: Clue::Formula,
-    })
+    }
 }
 
 /// A formula in a sentence of words, or the number in one.
@@ -122,25 +169,18 @@ pub(super) fn in_sentence(sentence: &str) -> Option<Found> {
     if let Some(found) = predicate(sentence) {
         return Some(found);
     }
-    let mut at = 0;
-    while at < sentence.len() {
-        if let Some(found) = leading(&sentence[at..]) {
-            // Words before it that assign, "x = $5$", stay out.
-            return Some(Found {
-                span: at + found.span.start..at + found.span.end,
-                ..found
-            });
-        }
-        at += sentence[at..].chars().next().map_or(1, char::len_utf8);
+    if let Some(found) = telling_formula(sentence) {
+        return Some(found);
     }
     // "approximately 5.2 cm", but not "5 or 6" and not "x > 3".
     let plain = !sentence.contains([
-        '=', '<', '>', '[', '(', '{', '\\', '^', '+', '*', '/', ':', ',',
+        '=', '<', '>', '[', '(', '{', '\\', '^', '+', '*', '/', ':', ',', '\u{b1}',
     ]) && !sentence.split_whitespace().any(|word| {
         matches!(
             word,
             "and" | "or" | "to" | "million" | "billion" | "percent" | "thousand" | "%"
-        )
+        ) || is_month(word)
+            || is_bare_function(word)
     });
     if plain {
         let bytes = sentence.as_bytes();
@@ -162,6 +202,58 @@ pub(super) fn in_sentence(sentence: &str) -> Option<Found> {
         });
     }
     None
+}
+
+/// The first formula of a sentence that says more than a name: `n = 3k + 1` in "all $n$ of the form
+/// $n = 3k + 1$". Where none does, the first.
+fn telling_formula(sentence: &str) -> Option<Found> {
+    let mut named = None;
+    let mut at = 0;
+    while at < sentence.len() {
+        let Some(found) = leading(&sentence[at..]) else {
+            at += sentence[at..].chars().next().map_or(1, char::len_utf8);
+            continue;
+        };
+        let found = Found {
+            span: at..at + found.span.end,
+            ..found
+        };
+        let lone = found.answer.len() == 1 && found.answer.is_ascii();
+        if !(lone && names_all(&sentence[..at])) {
+            return Some(found);
+        }
+        at = found.span.end;
+        named.get_or_insert(found);
+    }
+    named
+}
+
+/// Whether a letter behind these words stands for all that a condition lets through.
+fn names_all(before: &str) -> bool {
+    const CLASSES: [&str; 8] = [
+        "all", "every", "any", "integers", "numbers", "primes", "values of", "naturals",
+    ];
+    let before = before.trim_end_matches([' ', '$']);
+    CLASSES.iter().any(|word| before.ends_with(word))
+}
+
+/// "July 14" is a day, and no 14.
+fn is_month(word: &str) -> bool {
+    const MONTHS: [&str; 12] = [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ];
+    MONTHS.contains(&word.trim_end_matches(','))
 }
 
 /// What a sentence says about a formula: 34 in "The largest $n$ is 34".
@@ -209,12 +301,18 @@ fn has_prose(plain: &str) -> bool {
         let word = &rest[at..at + length];
         let named = crate::parse::names::function(word).is_some()
             || crate::parse::names::letter(word).is_some();
+        words += usize::from(rest[..at].contains(is_prose_han));
         words += usize::from(
             !command && length >= 2 && !named && !matches!(word, "or" | "and" | "cm" | "km" | "kg"),
         );
         rest = &rest[at + length..];
     }
-    words > 0
+    words > 0 || rest.contains(is_prose_han)
+}
+
+/// Whether a Chinese character is prose, and no word between two formulas.
+fn is_prose_han(c: char) -> bool {
+    crate::parse::names::is_han(c) && !matches!(c, '或' | '者' | '和' | '与' | '及' | '且')
 }
 
 /// A text that is nothing but a formula.
@@ -248,7 +346,7 @@ pub(super) fn whole(text: &str, region: &Region) -> Option<Found> {
 /// The last formula or number, whichever stands later; of a sentence that says what a number is,
 /// that number.
 pub(super) fn last(text: &str, region: &Region) -> Option<Found> {
-    let body = region.text(text);
+    let body = remark::without_closing(region.text(text));
     let found = subject(body).or_else(|| last_in(body))?;
     let by = region.range.start;
     Some(Found {
@@ -315,12 +413,13 @@ fn is_constant(formula: &str) -> bool {
 }
 
 /// The last formula or number of a text that is not denied there.
-pub(super) fn last_in(body: &str) -> Option<Found> {
-    let mut body = body;
+pub(super) fn last_in(whole: &str) -> Option<Found> {
+    let mut body = whole;
     loop {
         let found = last_of_all(body)?;
-        if denial::denies(&body[..found.span.start]) {
-            body = &body[..found.span.start];
+        let (before, after) = (&whole[..found.span.start], &whole[found.span.end..]);
+        if denial::denies(before) || denial::finds_fault(after) {
+            body = before;
             continue;
         }
         match remark::start(body, &found.span, &found.answer) {
@@ -470,10 +569,13 @@ fn concluded(found: Found) -> Found {
                 .to_owned()
         })
         .filter(|row| !row.contains("\\begin"));
-    match last {
-        Some(answer) => Found { answer, ..found },
-        None => found,
-    }
+    let answer = last.unwrap_or(found.answer);
+    // `= 5`: the left side stands somewhere before.
+    let answer = match answer.strip_prefix('=') {
+        Some(right) if !right.trim().is_empty() => right.trim_start().to_owned(),
+        _ => answer,
+    };
+    Found { answer, ..found }
 }
 
 /// Scans forward once for delimiters; keeps the last formula that says something.
@@ -506,7 +608,7 @@ fn last_formula(body: &str) -> Option<Found> {
             at += 1;
             continue;
         }
-        if let Some(found) = leading(&body[at..]) {
+        if let Some(found) = deduced(&body[at..]) {
             let inner = found.answer.trim();
             let end = at + found.span.end;
             let says = (inner.bytes().any(|c| c.is_ascii_digit()) || inner.len() > 2)

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::region::Region;
-use super::{Found, around, chain, denial};
+use super::{Found, around, chain, denial, remark};
 use crate::rule::Clue;
 
 /// Most numbers read of a list.
@@ -28,6 +28,9 @@ pub(super) fn hash_mark(text: &str, region: &Region) -> Option<Found> {
             .trim_start_matches([' ', '$', '*', ':', '\\', '€', '£', '(', '[', '{', '#'])
             .len();
     let number = number_at(line, lead)?;
+    if denial::finds_fault(&line[number.span.end..]) {
+        return None;
+    }
     let start = region.range.start + mark;
     let (answer, span) = several(line, &number).unwrap_or_else(|| in_context(line, lead, number));
     Some(Found {
@@ -58,15 +61,9 @@ fn several(line: &str, first: &Number) -> Option<(String, Range<usize>)> {
 
 /// The last number anywhere that no one denies.
 pub(super) fn last_number(text: &str, region: &Region) -> Option<Found> {
-    let mut body = region.text(text);
-    let number = loop {
-        let number = last_number_in(body)?;
-        if !denial::denies(&body[..number.span.start]) {
-            break number;
-        }
-        body = &body[..number.span.start];
-    };
-    let body = region.text(text);
+    let body = remark::without_closing(region.text(text));
+    let number = last_affirmed(body)?;
+    let number = worked_out(body, &number).unwrap_or(number);
     let (answer, span) = alternatives(body, &number).unwrap_or_else(|| in_context(body, 0, number));
     let by = region.range.start;
     Some(Found {
@@ -74,6 +71,64 @@ pub(super) fn last_number(text: &str, region: &Region) -> Option<Found> {
         span: span.start + by..span.end + by,
         clue: Clue::LastNumber,
     })
+}
+
+/// The last number that is neither denied before nor behind it.
+fn last_affirmed(body: &str) -> Option<Number> {
+    let mut end = body.len();
+    loop {
+        let number = last_number_in(&body[..end])?;
+        let (before, after) = (&body[..number.span.start], &body[number.span.end..]);
+        let adjective = is_adjective(after) && last_number_in(sentence_before(before)).is_some();
+        if !adjective && !denial::denies(before) && !denial::finds_fault(after) {
+            return Some(number);
+        }
+        end = number.span.start;
+    }
+}
+
+/// `120-gallon`: the number says which tank, not how many.
+fn is_adjective(after: &str) -> bool {
+    after
+        .strip_prefix('-')
+        .is_some_and(|word| word.starts_with(|c: char| c.is_ascii_lowercase()))
+}
+
+/// The sentence that goes on behind a text, as far as it stands before.
+fn sentence_before(before: &str) -> &str {
+    let start = before
+        .rfind('\n')
+        .max(before.rfind(". "))
+        .map_or(0, |at| at + 1);
+    &before[start..]
+}
+
+/// Prepositions and their kin that lead to a circumstance: "he saves 5 x 6 = $30 in 5 days".
+const CIRCUMSTANCES: [&str; 18] = [
+    "in", "for", "of", "over", "after", "within", "from", "than", "at", "every", "each", "per",
+    "on", "by", "to", "those", "these", "all",
+];
+
+/// The number that the last sentence works out, where the last number behind it is only a
+/// circumstance of it.
+fn worked_out(body: &str, last: &Number) -> Option<Number> {
+    let before = &body[..last.span.start];
+    let sentence = sentence_before(before);
+    let from = before.len() - sentence.len();
+    let right = from + sentence.rfind('=')? + 1;
+    let between = before[right..].trim_end_matches([' ', '$']);
+    let word = between
+        .trim_end_matches(" the")
+        .rsplit(|c: char| !c.is_alphabetic())
+        .next()?;
+    if !CIRCUMSTANCES.contains(&word.to_ascii_lowercase().as_str()) {
+        return None;
+    }
+    let start = right + before[right..].find(|c: char| c.is_ascii_digit() || c == '.')?;
+    let lead = before[right..start].trim_matches([' ', '$', '\u{20ac}', '\u{a3}']);
+    let number = number_at(body, sign_before(body, start))?;
+    let alone = around::formula(body, right, number.span.clone()).is_none();
+    (lead.is_empty() && alone && number.span.end < last.span.start).then_some(number)
 }
 
 /// "9 or 10", "between 9 and 10" at the end: neither alone.
@@ -485,7 +540,7 @@ pub(super) fn expression_around(body: &str, from: usize, number: Range<usize>) -
 /// Digits and signs around a number, with names such as `sqrt` and a time's "p.m." beside them.
 fn run_around(body: &str, from: usize, number: &Range<usize>) -> Range<usize> {
     let sign =
-        |c: char| c.is_ascii_digit() || "./:*+^()-_\u{3c0}\u{221a}\u{2212}\u{d7}".contains(c);
+        |c: char| c.is_ascii_digit() || "./:*+^()-_\u{b1}\u{3c0}\u{221a}\u{2212}\u{d7}".contains(c);
     let mut start = from + body[from..number.start].trim_end_matches(sign).len();
     let mut end = body.len() - body[number.end..].trim_start_matches(sign).len();
     // `sqrt(2)`, `pi/4`.
