@@ -143,10 +143,12 @@ fn concluded(comparer: &mut Comparer<'_>, chain: Chain<'_>, other: &Value) -> Ve
     let Some((_, last)) = rest.last().filter(|_| !comparer.gold_is_left()) else {
         return different;
     };
-    if comes_to(comparer, chain) {
-        comparer.values(last, other)
-    } else {
-        different
+    if !comes_to(comparer, chain) {
+        return different;
+    }
+    match comparer.values(last, other) {
+        Verdict::Different(_) => different,
+        verdict => verdict,
     }
 }
 
@@ -159,9 +161,8 @@ fn comes_to(comparer: &mut Comparer<'_>, (first, rest): Chain<'_>) -> bool {
     if *rel != Rel::Equal || before.iter().any(|(rel, _)| *rel != Rel::Equal) {
         return false;
     }
-    let constant = |pool: &Pool, value: &Value| {
-        value.as_scalar().filter(|id| pool.symbols(*id).is_empty())
-    };
+    let constant =
+        |pool: &Pool, value: &Value| value.as_scalar().filter(|id| pool.symbols(*id).is_empty());
     let previous = before.last().map_or(first, |(_, value)| value);
     if comparer.values(previous, last).is_equal() {
         return true;
@@ -171,7 +172,9 @@ fn comes_to(comparer: &mut Comparer<'_>, (first, rest): Chain<'_>) -> bool {
     };
     // Constants that differ contradict each other.
     let sides = std::iter::once(first).chain(before.iter().map(|(_, value)| value));
-    let constants: Vec<Id> = sides.filter_map(|side| constant(comparer.pool, side)).collect();
+    let constants: Vec<Id> = sides
+        .filter_map(|side| constant(comparer.pool, side))
+        .collect();
     let agree = constants
         .into_iter()
         .all(|id| identity::same(comparer.pool, id, end).is_equal());

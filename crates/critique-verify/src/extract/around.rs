@@ -13,7 +13,8 @@ const LONGEST: usize = 400;
 
 /// Operators between two operands, blanks around them or not.
 const OPERATORS: [&str; 14] = [
-    "+", "\u{b1}", "-", "\u{2013}", "\u{2212}", "*", "/", "^", "\u{d7}", "\u{b7}", "\u{f7}", "\\times", "\\cdot", "\\div",
+    "+", "\u{b1}", "-", "\u{2013}", "\u{2212}", "*", "/", "^", "\u{d7}", "\u{b7}", "\u{f7}",
+    "\\times", "\\cdot", "\\div",
 ];
 
 /// Commands whose groups are set in another type, and are no formula for that.
@@ -186,7 +187,8 @@ pub(super) fn is_bare_function(word: &str) -> bool {
 fn function_before(from: usize, before: &str, own: &str) -> Option<usize> {
     let head = before.strip_suffix(' ')?;
     let rest = head.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let takes = own.starts_with(|c: char| c.is_ascii_digit()) && is_bare_function(&head[rest.len()..]);
+    let takes =
+        own.starts_with(|c: char| c.is_ascii_digit()) && is_bare_function(&head[rest.len()..]);
     takes.then_some(from + rest.len())
 }
 

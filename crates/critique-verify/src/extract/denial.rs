@@ -47,8 +47,8 @@ const DENIALS: [&str; 40] = [
 /// Words that may stand between a denial and the value that it denies.
 const BETWEEN: [&str; 24] = [
     "be", "equal", "equals", "to", "the", "option", "options", "choice", "choices", "answer",
-    "letter", "either", "both", "选项",
-    "choose", "choosing", "pick", "select", "found", "get", "got", "reach", "reached", "selected",
+    "letter", "either", "both", "选项", "choose", "choosing", "pick", "select", "found", "get",
+    "got", "reach", "reached", "selected",
 ];
 
 /// Marks around a value that say nothing.
@@ -108,7 +108,10 @@ pub(super) fn finds_fault(after: &str) -> bool {
         .take(40)
         .collect::<String>()
         .to_ascii_lowercase();
-    if ["不对", "不正确", "是错", "错误"].iter().any(|word| lower.starts_with(word)) {
+    if ["不对", "不正确", "是错", "错误"]
+        .iter()
+        .any(|word| lower.starts_with(word))
+    {
         return true;
     }
     if let Some(reply) = lower.strip_prefix('?') {
@@ -118,9 +121,9 @@ pub(super) fn finds_fault(after: &str) -> bool {
             .any(|no| reply.starts_with(no) || reply == "no");
     }
     ["is ", "was ", "would be "].iter().any(|verb| {
-        lower.strip_prefix(verb).is_some_and(|predicate| {
-            FAULTS.iter().any(|fault| ends_at_word(predicate, fault))
-        })
+        lower
+            .strip_prefix(verb)
+            .is_some_and(|predicate| FAULTS.iter().any(|fault| ends_at_word(predicate, fault)))
     })
 }
 

@@ -3,9 +3,9 @@
 use crate::rule::Clue;
 use std::ops::Range;
 
+use super::around::is_bare_function;
 use super::numbers::{expression_around, free_before, last_number_in, number_at, sign_before};
 use super::region::Region;
-use super::around::is_bare_function;
 use super::{Found, around, denial, remark};
 
 /// One formula with its delimiters.
@@ -16,6 +16,9 @@ struct Math {
 
 /// The formula that starts at the start of `text`.
 fn formula_at(text: &str) -> Option<Math> {
+    if let Some(rows) = rows_at(text) {
+        return Some(rows);
+    }
     for (open, close) in [("$$", "$$"), ("\\[", "\\]"), ("\\(", "\\)"), ("$", "$")] {
         let Some(rest) = text.strip_prefix(open) else {
             continue;
@@ -43,6 +46,29 @@ fn formula_at(text: &str) -> Option<Math> {
         });
     }
     None
+}
+
+/// A derivation in rows that is a formula without delimiters: `\begin{align*}..\end{align*}`.
+fn rows_at(text: &str) -> Option<Math> {
+    let name = text.strip_prefix("\\begin{")?;
+    let name = &name[..name.find('}')?];
+    if !matches!(
+        name.trim_end_matches('*'),
+        "align" | "gather" | "eqnarray" | "equation" | "multline"
+    ) {
+        return None;
+    }
+    let close = format!("\\end{{{name}}}");
+    let end = text.find(&close)? + close.len();
+    let inner = if name.starts_with("equation") || name.starts_with("multline") {
+        "\\begin{}".len() + name.len()..end - close.len()
+    } else {
+        0..end
+    };
+    Some(Math {
+        outer: 0..end,
+        inner,
+    })
 }
 
 fn closing_dollar(text: &str) -> Option<usize> {
@@ -90,7 +116,11 @@ pub(super) fn leading(text: &str) -> Option<Found> {
 fn deduced(text: &str) -> Option<Found> {
     let (parts, end) = run(text)?;
     let assigned = parts.iter().rev().take_while(|part| assigns(part)).count();
-    let kept = if assigned == 0 { 0 } else { parts.len() - assigned };
+    let kept = if assigned == 0 {
+        0
+    } else {
+        parts.len() - assigned
+    };
     Some(of_parts(text, &parts[kept..], end))
 }
 
@@ -162,46 +192,47 @@ fn of_parts(text: &str, parts: &[&str], end: usize) -> Found {
 
 /// A formula in a sentence of words, or the number in one.
 pub(super) fn in_sentence(sentence: &str) -> Option<Found> {
-    let words = prose_words(sentence);
-    if words == 0 {
+    if prose_words(sentence) == 0 {
         return None;
     }
-    if let Some(found) = predicate(sentence) {
-        return Some(found);
+    predicate(sentence)
+        .or_else(|| telling_formula(sentence))
+        .or_else(|| only_number(sentence))
+}
+
+/// The one number of a sentence of words: "approximately 5.2 cm", but not "5 or 6" and not "x > 3".
+fn only_number(sentence: &str) -> Option<Found> {
+    if has_more_than_words(sentence) {
+        return None;
     }
-    if let Some(found) = telling_formula(sentence) {
-        return Some(found);
-    }
-    // "approximately 5.2 cm", but not "5 or 6" and not "x > 3".
-    let plain = !sentence.contains([
+    let bytes = sentence.as_bytes();
+    let at =
+        (0..bytes.len()).find(|at| bytes[*at].is_ascii_digit() && free_before(sentence, *at))?;
+    let number = number_at(sentence, sign_before(sentence, at))?;
+    let last = last_number_in(sentence)?;
+    let alone = last.span.end == number.span.end
+        && !sentence[number.span.end..].starts_with(['%', '-', '\u{b0}'])
+        && around::formula(sentence, 0, number.span.clone()).is_none();
+    alone.then_some(Found {
+        answer: number.digits,
+        span: number.span,
+        clue: Clue::Number,
+    })
+}
+
+/// Whether signs or words make more of a number than it is: "5 million", "July 14", "log 2".
+fn has_more_than_words(sentence: &str) -> bool {
+    const SIGNS: [char; 14] = [
         '=', '<', '>', '[', '(', '{', '\\', '^', '+', '*', '/', ':', ',', '\u{b1}',
-    ]) && !sentence.split_whitespace().any(|word| {
+    ];
+    let counts = |word: &str| {
         matches!(
             word,
             "and" | "or" | "to" | "million" | "billion" | "percent" | "thousand" | "%"
         ) || is_month(word)
             || is_bare_function(word)
-    });
-    if plain {
-        let bytes = sentence.as_bytes();
-        let at = (0..bytes.len())
-            .find(|at| bytes[*at].is_ascii_digit() && free_before(sentence, *at))?;
-        let at = sign_before(sentence, at);
-        let number = number_at(sentence, at)?;
-        let other = last_number_in(sentence)?;
-        if other.span.end != number.span.end
-            || sentence[number.span.end..].starts_with(['%', '-', '\u{b0}'])
-            || around::formula(sentence, 0, number.span.clone()).is_some()
-        {
-            return None;
-        }
-        return Some(Found {
-            answer: number.digits,
-            span: number.span,
-            clue: Clue::Number,
-        });
-    }
-    None
+    };
+    sentence.contains(SIGNS) || sentence.split_whitespace().any(counts)
 }
 
 /// The first formula of a sentence that says more than a name: `n = 3k + 1` in "all $n$ of the form
@@ -231,7 +262,14 @@ fn telling_formula(sentence: &str) -> Option<Found> {
 /// Whether a letter behind these words stands for all that a condition lets through.
 fn names_all(before: &str) -> bool {
     const CLASSES: [&str; 8] = [
-        "all", "every", "any", "integers", "numbers", "primes", "values of", "naturals",
+        "all",
+        "every",
+        "any",
+        "integers",
+        "numbers",
+        "primes",
+        "values of",
+        "naturals",
     ];
     let before = before.trim_end_matches([' ', '$']);
     CLASSES.iter().any(|word| before.ends_with(word))
@@ -582,38 +620,14 @@ fn concluded(found: Found) -> Found {
 fn last_formula(body: &str) -> Option<Found> {
     let mut best: Option<Found> = None;
     let mut at = 0;
-    let bytes = body.as_bytes();
-    // A dollar that never closes would make the scan quadratic.
-    let mut dead = [false; 4];
-    while at < body.len() {
-        let c = bytes[at];
-        let slot = match c {
-            b'$' if bytes.get(at + 1) == Some(&b'$') => 0,
-            b'$' => 1,
-            b'\\' if bytes.get(at + 1) == Some(&b'(') => 2,
-            b'\\' if bytes.get(at + 1) == Some(&b'[') => 3,
-            b'\\' => {
-                at += 2;
-                while at < body.len() && !body.is_char_boundary(at) {
-                    at += 1;
-                }
-                continue;
-            }
-            _ => {
-                at += 1;
-                continue;
-            }
-        };
-        if dead[slot] || !body.is_char_boundary(at) {
+    // An opening that never closes would make the scan quadratic.
+    let mut dead = [false; OPENINGS.len()];
+    while let Some(slot) = next_opening(body, &mut at) {
+        if dead[slot] {
             at += 1;
-            continue;
-        }
-        if let Some(found) = deduced(&body[at..]) {
-            let inner = found.answer.trim();
+        } else if let Some(found) = deduced(&body[at..]) {
             let end = at + found.span.end;
-            let says = (inner.bytes().any(|c| c.is_ascii_digit()) || inner.len() > 2)
-                && !inner.starts_with(['^', '_']);
-            if says {
+            if says_something(&found.answer, best.is_none()) {
                 best = Some(Found {
                     span: at..end,
                     answer: found.answer,
@@ -622,10 +636,51 @@ fn last_formula(body: &str) -> Option<Found> {
             }
             at = end.max(at + 1);
         } else {
-            let close = ["$$", "$", "\\)", "\\]"][slot];
+            let (open, close) = OPENINGS[slot];
             dead[slot] = !body[at + 1..].contains(close);
-            at += if slot == 1 { 1 } else { 2 };
+            at += open.len();
         }
     }
     best
+}
+
+/// What opens a formula, and what closes it; longer ones first.
+const OPENINGS: [(&str, &str); 5] = [
+    ("$$", "$$"),
+    ("$", "$"),
+    ("\\(", "\\)"),
+    ("\\[", "\\]"),
+    ("\\begin{", "\\end{"),
+];
+
+/// Moves `at` to the next opening, past what a backslash escapes, and says which one it is.
+fn next_opening(body: &str, at: &mut usize) -> Option<usize> {
+    loop {
+        *at += body[*at..].find(['$', '\\'])?;
+        let rest = &body[*at..];
+        let slot = OPENINGS.iter().position(|(open, _)| rest.starts_with(open));
+        if slot.is_some() {
+            return slot;
+        }
+        // `\$` is a dollar, `\\` a new row.
+        *at += 1 + rest[1..].chars().next().map_or(0, char::len_utf8);
+    }
+}
+
+/// Whether a formula can be an answer: one with a digit or of some length. Names side by side
+/// ("choices for $AB$ and $CD$") are one only where nothing better stands before them.
+fn says_something(formula: &str, is_first: bool) -> bool {
+    let inner = formula.trim();
+    let digits = inner.bytes().any(|c| c.is_ascii_digit());
+    let names = inner.contains(", ") && inner.split(", ").all(is_short_name);
+    (digits || inner.len() > 2) && !inner.starts_with(['^', '_']) && (is_first || !names)
+}
+
+/// `A`, `AB`, `\mathbf{A}`.
+fn is_short_name(part: &str) -> bool {
+    let inner = ["\\mathbf{", "\\vec{", "\\mathbf "]
+        .iter()
+        .find_map(|command| part.strip_prefix(command))
+        .map_or(part, |inner| inner.trim_end_matches('}'));
+    (1..=2).contains(&inner.len()) && inner.bytes().all(|c| c.is_ascii_alphabetic())
 }

@@ -81,7 +81,7 @@ fn sighting(sentence: &str, at: usize, top: char, wanted: Wanted) -> Option<Sigh
             None
         };
     }
-    if wanted == Wanted::Lone && is_unit_or_name(before) {
+    if wanted == Wanted::Lone && is_unit_or_name(before) && !after.starts_with(" is the") {
         return None;
     }
     let word = c == 'A' && is_article(after) || c == 'I' && is_pronoun(after, wanted);
@@ -108,7 +108,10 @@ fn names_small(c: char, after: &str) -> bool {
 fn is_unit_or_name(before: &str) -> bool {
     let head = before.trim_end_matches([' ', '$', '\u{b0}']);
     let measured = head.len() < before.len() && head.ends_with(|c: char| c.is_ascii_digit());
-    measured || ["let ", "let $"].iter().any(|word| ends_with_ignoring_case(before, word))
+    measured
+        || ["let ", "let $"]
+            .iter()
+            .any(|word| ends_with_ignoring_case(before, word))
 }
 
 /// Not part of a word, a command or a formula such as `A_1`. `__A__` is bold type.
@@ -189,7 +192,8 @@ fn is_variable(before: &str, after: &str) -> bool {
         .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()));
     // `=> D` concludes.
     let concluded = before.trim_end().ends_with(['\u{2192}', '\u{21d2}'])
-        || before.trim_end().ends_with("=>");
+        || before.trim_end().ends_with("=>")
+        || before.trim_end().ends_with("->");
     if concluded {
         return false;
     }
@@ -417,7 +421,9 @@ fn denied_behind(after: &str) -> Option<Denied> {
     let lower = after.to_ascii_lowercase();
     let rest =
         lower.trim_start_matches([')', ']', '\'', '"', '*', '$', ' ', '\u{ff09}', '\u{201d}']);
-    let named = ["选项", "项"].iter().find_map(|noun| rest.strip_prefix(noun));
+    let named = ["选项", "项"]
+        .iter()
+        .find_map(|noun| rest.strip_prefix(noun));
     let rest = named.unwrap_or(rest);
     if CHINESE_FAULTS.iter().any(|word| rest.starts_with(word)) {
         return Some(Denied::All);

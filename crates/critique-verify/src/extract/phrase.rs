@@ -144,6 +144,7 @@ fn after(body: &str, end: usize) -> Option<Found> {
         start = next_line(body, start);
     }
     start += leading_dots(line_at(body, start));
+    start += connective_length(line_at(body, start));
     start += denial::claim(line_at(body, start))?;
     let line = within_formula(within_brackets(line_at(body, start)));
     if line.trim().is_empty() || is_verdict(line) {
@@ -187,6 +188,19 @@ fn next_line(body: &str, from: usize) -> usize {
         }
         start += line_at(body, start).len();
     }
+}
+
+/// The length of "therefore:" and its kin between "the answer is" and the answer.
+fn connective_length(line: &str) -> usize {
+    const CONNECTIVES: [&str; 6] = ["therefore", "thus", "then", "hence", "indeed", "simply"];
+    let length = line
+        .find(|c: char| !c.is_ascii_alphabetic())
+        .unwrap_or(line.len());
+    if !CONNECTIVES.contains(&&line[..length]) {
+        return 0;
+    }
+    let behind = line[length..].trim_start_matches([' ', ':', ',', '*']);
+    line.len() - behind.len()
 }
 
 /// The length of an ellipsis before an answer: "The answer is ... 12".

@@ -57,6 +57,7 @@ pub(super) fn start(body: &str, found: &Range<usize>, answer: &str) -> Option<us
     in_brackets(before, &body[found.end..])
         .or_else(|| condition(before, answer))
         .or_else(|| rounding(before))
+        .or_else(|| circumstance(before))
         .map(|at| from + at)
 }
 
@@ -99,10 +100,70 @@ fn condition(before: &str, answer: &str) -> Option<usize> {
     None
 }
 
+/// Words that lead from what a sentence works out to a number that only goes with it: "he saves
+/// 5 x 6 = 30 in 5 days", "3 + 13 = 16 integers less than 2010".
+const CIRCUMSTANCES: [&str; 19] = [
+    "in",
+    "for",
+    "over",
+    "after",
+    "within",
+    "from",
+    "than",
+    "every",
+    "per",
+    "on",
+    "those",
+    "these",
+    "divided by",
+    "modulo",
+    "mod",
+    "packs of",
+    "length of",
+    "choose",
+    "choosing",
+];
+
+/// The same words where they lead to the result.
+const RESULTS: [&str; 4] = ["resulting in", "results in", "result in", "based on"];
+
+/// `.. = 16 integers less than 2010`: where the circumstance starts, behind an equals sign.
+pub(super) fn circumstance(before: &str) -> Option<usize> {
+    let sentence = before
+        .rfind('\n')
+        .max(before.rfind(". "))
+        .map_or(0, |at| at + 1);
+    let head = circumstance_of(&before[sentence..])?;
+    let worked_out = before[sentence..sentence + head].contains('=');
+    worked_out.then_some(sentence + head)
+}
+
+/// Where the words start that make the number behind a text a circumstance.
+fn circumstance_of(before: &str) -> Option<usize> {
+    let rest = before.trim_end_matches(['$', '\\', '(', ' ', '\u{20ac}', '\u{a3}']);
+    let rest = rest.strip_suffix(" the").unwrap_or(rest);
+    let lower = rest.to_ascii_lowercase();
+    if RESULTS.iter().any(|words| lower.ends_with(words)) {
+        return None;
+    }
+    CIRCUMSTANCES
+        .iter()
+        .filter_map(|words| lower.strip_suffix(words))
+        .filter(|head| head.ends_with([' ', '\n', ',']))
+        .map(str::len)
+        .min()
+}
+
 /// Without "attained" and its kin before "at": "5, attained at $x = 2$".
 fn without_participle(head: &str) -> &str {
     const PARTICIPLES: [&str; 7] = [
-        "attained", "achieved", "reached", "occurring", "occurs", "obtained", "realized",
+        "attained",
+        "achieved",
+        "reached",
+        "occurring",
+        "occurs",
+        "obtained",
+        "realized",
     ];
     let word = last_word(head);
     if PARTICIPLES.contains(&word) {
@@ -170,7 +231,10 @@ pub(super) fn without_closing(body: &str) -> &str {
 /// A text without the drawing that it ends with: its numbers are places on paper.
 fn without_drawing(body: &str) -> &str {
     let end = body.trim_end();
-    match end.strip_suffix("[/asy]").and_then(|rest| rest.rfind("[asy]")) {
+    match end
+        .strip_suffix("[/asy]")
+        .and_then(|rest| rest.rfind("[asy]"))
+    {
         Some(at) if !body[..at].trim().is_empty() => &body[..at],
         _ => body,
     }
@@ -184,7 +248,13 @@ fn is_last(closing: &str) -> bool {
     }
     const LONGEST: usize = 400;
     const CONCLUDES: [&str; 7] = [
-        "so ", "therefore", "thus", "hence", "answer", "total", "conclu",
+        "so ",
+        "therefore",
+        "thus",
+        "hence",
+        "answer",
+        "total",
+        "conclu",
     ];
     let lower = closing.to_ascii_lowercase();
     closing.len() <= LONGEST

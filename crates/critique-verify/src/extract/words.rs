@@ -294,8 +294,25 @@ pub(super) fn absence(text: &str, region: &Region) -> Option<Found> {
         .iter()
         .filter(|claim| super::denial::ends_with_word(&said.to_ascii_lowercase(), claim))
         .max_by_key(|claim| claim.len())?;
+    let sentence = &said[said.rfind(['\n', '.', '!']).map_or(0, |at| at + 1)..];
+    if is_conditional(sentence) {
+        return None;
+    }
     let start = region.range.start + end - claim.len();
     Some(Found::of(text, start..start + claim.len(), Clue::Stated))
+}
+
+/// "Otherwise there is no solution" speaks of one case; "is it true that .." of none.
+fn is_conditional(sentence: &str) -> bool {
+    const OPENERS: [&str; 7] = ["otherwise", "if", "when", "unless", "suppose", "is", "does"];
+    let lower = sentence.to_ascii_lowercase();
+    let words: Vec<&str> = lower.split(|c: char| !c.is_ascii_alphabetic()).collect();
+    let first = words.iter().find(|word| !word.is_empty());
+    first.is_some_and(|word| OPENERS.contains(word))
+        || words
+            .iter()
+            .any(|word| matches!(*word, "if" | "not" | "never" | "might"))
+            && !lower.ends_with("does not exist")
 }
 
 /// The word in bold type that a text without formulas and numbers ends with: "it is **October**."
