@@ -301,6 +301,31 @@ fn turn(rest: &str) -> Option<usize> {
 
 /// The length of words that lead to a value: "but it is", "it must be".
 fn filler_length(text: &str) -> usize {
+    let mut rest = text;
+    loop {
+        let trimmed = rest.trim_start_matches(FILLER_MARKS);
+        if let Some(behind) = behind_filler(trimmed) {
+            rest = behind;
+            continue;
+        }
+        // A minus belongs to the value.
+        let signed = rest.trim_start_matches(' ');
+        let value = if signed.starts_with('-') {
+            signed
+        } else {
+            trimmed
+        };
+        return text.len() - value.len();
+    }
+}
+
+/// Marks between such words.
+const FILLER_MARKS: [char; 11] = [
+    ' ', ',', ';', ':', '.', '!', '\u{ff0c}', '\u{ff1b}', '\u{3001}', '-', '\u{2014}',
+];
+
+/// A text without the word that leads to a value, if it starts with one.
+fn behind_filler(text: &str) -> Option<&str> {
     const FILLER: [&str; 18] = [
         "but",
         "rather",
@@ -321,33 +346,16 @@ fn filler_length(text: &str) -> usize {
         "that",
         "would",
     ];
-    let mut rest = text;
-    loop {
-        let trimmed = rest.trim_start_matches([
-            ' ', ',', ';', ':', '.', '!', '\u{ff0c}', '\u{ff1b}', '\u{3001}', '-', '\u{2014}',
-        ]);
-        let chinese = ["而是", "应该是", "应是", "是"]
-            .iter()
-            .find_map(|word| trimmed.strip_prefix(word));
-        if let Some(after) = chinese {
-            rest = after;
-            continue;
-        }
-        let length = trimmed
+    let chinese = ["而是", "应该是", "应是", "是"]
+        .iter()
+        .find_map(|word| text.strip_prefix(word));
+    chinese.or_else(|| {
+        let length = text
             .find(|c: char| !c.is_ascii_alphabetic() && c != '\'')
-            .unwrap_or(trimmed.len());
-        let word = trimmed[..length].to_ascii_lowercase();
-        if !FILLER.contains(&word.as_str()) {
-            // A minus belongs to the value.
-            let trimmed = if rest.trim_start_matches(' ').starts_with('-') {
-                rest.trim_start_matches(' ')
-            } else {
-                trimmed
-            };
-            return text.len() - trimmed.len();
-        }
-        rest = &trimmed[length..];
-    }
+            .unwrap_or(text.len());
+        let word = text[..length].to_ascii_lowercase();
+        FILLER.contains(&word.as_str()).then_some(&text[length..])
+    })
 }
 
 /// Where a claim ends because something else is denied behind it: `27, not 36`.

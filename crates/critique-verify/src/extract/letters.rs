@@ -279,6 +279,13 @@ fn is_pair(sentence: &str, run: &[Sighting]) -> bool {
     run.len() == 2 && ends_with_ignoring_case(before, "between")
 }
 
+/// Words between letters that are named side by side.
+const LETTER_JOINERS: [&str; 13] = [
+    "and", "or", "nor", "maybe", "possibly", "perhaps", "either", "also", "option", "或", "或者",
+    "和", "与",
+];
+
+/// Whether two letters are named side by side: "A or B", "A, maybe C".
 fn joined(sentence: &str, a: &Sighting, b: &Sighting) -> bool {
     let between = &sentence[a.at + 1..b.at];
     if between.len() > 40 {
@@ -302,25 +309,9 @@ fn joined(sentence: &str, a: &Sighting, b: &Sighting) -> bool {
         return false;
     }
     let either = words.contains(&"or");
-    let joining = words.iter().all(|word| {
-        either && matches!(*word, "it" | "is")
-            || matches!(
-                *word,
-                "and"
-                    | "or"
-                    | "nor"
-                    | "maybe"
-                    | "possibly"
-                    | "perhaps"
-                    | "either"
-                    | "also"
-                    | "option"
-                    | "或"
-                    | "或者"
-                    | "和"
-                    | "与"
-            )
-    });
+    let joining = words
+        .iter()
+        .all(|word| either && matches!(*word, "it" | "is") || LETTER_JOINERS.contains(word));
     // `(C) E`: an option with its text, against `A B C`.
     let bare = words.is_empty()
         && between
@@ -391,7 +382,8 @@ const COPULAS: [(&str, Denied); 9] = [
 ];
 
 /// What a ruled out option is said to be.
-const FAULTS: [&str; 10] = [
+const FAULTS: [&str; 11] = [
+    "bad",
     "wrong",
     "incorrect",
     "false",

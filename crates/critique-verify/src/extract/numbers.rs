@@ -150,6 +150,11 @@ fn alternatives(text: &str, last: &Number) -> Option<(String, Range<usize>)> {
 
 /// A number, or the formula, ratio or time that it is a part of.
 fn in_context(text: &str, from: usize, number: Number) -> (String, Range<usize>) {
+    const EITHER_SIGN: char = '\u{b1}';
+    if text[..number.span.start].ends_with(EITHER_SIGN) {
+        let span = number.span.start - EITHER_SIGN.len_utf8()..number.span.end;
+        return (format!("{EITHER_SIGN}{}", number.digits), span);
+    }
     let formula =
         around::formula(text, from, number.span.clone()).or_else(|| ratio(text, &number.span));
     match formula.map(|span| signed(text, from, span)) {

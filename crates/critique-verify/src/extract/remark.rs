@@ -134,7 +134,9 @@ pub(super) fn circumstance(before: &str) -> Option<usize> {
         .max(before.rfind(". "))
         .map_or(0, |at| at + 1);
     let head = circumstance_of(&before[sentence..])?;
-    let worked_out = before[sentence..sentence + head].contains('=');
+    let worked_out = ["=", "\\equiv", "\u{2261}"]
+        .iter()
+        .any(|sign| before[sentence..sentence + head].contains(sign));
     worked_out.then_some(sentence + head)
 }
 
@@ -242,10 +244,6 @@ fn without_drawing(body: &str) -> &str {
 
 /// Whether nothing behind a closing remark starts again: it ends a text and opens no new part.
 fn is_last(closing: &str) -> bool {
-    let aside = closing.starts_with('(') && closing.trim_end().ends_with(')');
-    if aside || closing.starts_with("Remark") {
-        return true;
-    }
     const LONGEST: usize = 400;
     const CONCLUDES: [&str; 7] = [
         "so ",
@@ -256,9 +254,13 @@ fn is_last(closing: &str) -> bool {
         "total",
         "conclu",
     ];
+    let aside = closing.starts_with('(') && closing.trim_end().ends_with(')');
+    if aside || closing.starts_with("Remark") {
+        return true;
+    }
     let lower = closing.to_ascii_lowercase();
     closing.len() <= LONGEST
-        && !closing.contains(['$', '=', '\\'])
+        && (closing.starts_with("Note:") || !closing.contains(['$', '=', '\\']))
         && !CONCLUDES.iter().any(|word| lower.contains(word))
 }
 

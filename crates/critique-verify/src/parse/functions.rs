@@ -345,7 +345,8 @@ impl Parser<'_> {
                 let inner = Self::scalar_of(&inner)?;
                 Ok(self.marked(name, inner, String::new()))
             }
-            "partial" | "nabla" | "hbar" | "ldots" | "star" | "aleph" | "dagger" | "complement" => {
+            "ldots" => Ok(Value::scalar(self.pool.term(Meaning::Ellipsis))),
+            "partial" | "nabla" | "hbar" | "star" | "aleph" | "dagger" | "complement" => {
                 Ok(Value::scalar(self.pool.name(name)))
             }
             _ => Err(NoParse),
