@@ -222,6 +222,7 @@ fn shown_symbol(pool: &Pool, symbol: Symbol) -> String {
         Meaning::Degree => "\u{b0}".to_owned(),
         Meaning::Percent => "%".to_owned(),
         Meaning::PlusMinus => "\u{b1}".to_owned(),
+        Meaning::Ellipsis => "...".to_owned(),
         Meaning::LogBase => "log base".to_owned(),
         Meaning::Bound(level) => format!("bound {level}"),
         Meaning::Vector(corners) => format!("vector {corners}"),

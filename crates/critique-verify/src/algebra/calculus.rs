@@ -37,36 +37,15 @@ fn rule(pool: &mut Pool, id: Id, var: Symbol, known: &HashMap<Id, Option<Id>>) -
             Some(pool.add(&parts))
         }
         Node::Mul(items) => {
-            let mut parts = Vec::new();
-            for (at, item) in items.iter().enumerate() {
-                let part = of(*item)?;
-                if part == zero {
-                    continue;
-                }
-                let mut factors = items.clone();
-                factors[at] = part;
-                parts.push(pool.mul(&factors));
-            }
-            Some(pool.add(&parts))
+            let slopes = items
+                .iter()
+                .map(|item| of(*item))
+                .collect::<Option<Vec<_>>>()?;
+            Some(product_rule(pool, &items, &slopes))
         }
         Node::Pow(base, exponent) => {
-            let (inner, outer) = (of(base)?, of(exponent)?);
-            let mut parts = Vec::new();
-            if inner != zero {
-                let one = pool.int(1);
-                let lower = pool.sub(exponent, one);
-                let power = pool.pow(base, lower);
-                parts.push(pool.mul(&[exponent, power, inner]));
-            }
-            if outer != zero {
-                let log = if *pool.node(base) == Node::E {
-                    pool.int(1)
-                } else {
-                    pool.call(Fun::Ln, &[base])
-                };
-                parts.push(pool.mul(&[id, log, outer]));
-            }
-            Some(pool.add(&parts))
+            let slopes = (of(base)?, of(exponent)?);
+            Some(power_rule(pool, id, (base, exponent), slopes))
         }
         Node::Call(fun, args) => call_rule(pool, id, fun, &args, known),
         Node::Integral {
@@ -78,11 +57,12 @@ fn rule(pool: &mut Pool, id: Id, var: Symbol, known: &HashMap<Id, Option<Id>>) -
                 return None;
             }
             let (low_slope, high_slope) = (of(low)?, of(high)?);
-            let at_high = pool.substitute(body, inner, high);
-            let at_low = pool.substitute(body, inner, low);
-            let first = pool.mul(&[at_high, high_slope]);
-            let second = pool.mul(&[at_low, low_slope]);
-            Some(pool.sub(first, second))
+            let mut end = |at: Id, slope: Id| {
+                let value = pool.substitute(body, inner, at);
+                pool.mul(&[value, slope])
+            };
+            let (gained, lost) = (end(high, high_slope), end(low, low_slope));
+            Some(pool.sub(gained, lost))
         }
         Node::Integral {
             var: inner,
@@ -94,6 +74,48 @@ fn rule(pool: &mut Pool, id: Id, var: Symbol, known: &HashMap<Id, Option<Id>>) -
             (!moves).then_some(zero)
         }
     }
+}
+
+/// Each factor's slope times the other factors.
+fn product_rule(pool: &mut Pool, items: &[Id], slopes: &[Id]) -> Id {
+    let zero = pool.int(0);
+    let mut parts = Vec::new();
+    for (at, slope) in slopes
+        .iter()
+        .enumerate()
+        .filter(|(_, slope)| **slope != zero)
+    {
+        let mut factors = items.to_vec();
+        factors[at] = *slope;
+        parts.push(pool.mul(&factors));
+    }
+    pool.add(&parts)
+}
+
+/// `b^e` changes by its base, `e b^{e-1} b'`, and by its exponent, `b^e ln(b) e'`.
+fn power_rule(
+    pool: &mut Pool,
+    power: Id,
+    (base, exponent): (Id, Id),
+    (inner, outer): (Id, Id),
+) -> Id {
+    let zero = pool.int(0);
+    let mut parts = Vec::new();
+    if inner != zero {
+        let one = pool.int(1);
+        let lower = pool.sub(exponent, one);
+        let lowered = pool.pow(base, lower);
+        parts.push(pool.mul(&[exponent, lowered, inner]));
+    }
+    if outer != zero {
+        let log = if *pool.node(base) == Node::E {
+            pool.int(1)
+        } else {
+            pool.call(Fun::Ln, &[base])
+        };
+        parts.push(pool.mul(&[power, log, outer]));
+    }
+    pool.add(&parts)
 }
 
 fn call_rule(

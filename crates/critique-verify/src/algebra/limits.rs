@@ -22,73 +22,98 @@ impl Evaluator<'_> {
         for (symbol, value) in &self.values {
             fine.values.insert(*symbol, value.clone());
         }
-        let gap = self.math.precision * 3 / 4;
+        let precision = self.math.precision;
+        if let Some(direction) = endless(self.pool, to) {
+            let way = Way {
+                centre: fine.math.int(0)?,
+                sign: direction,
+                outward: true,
+            };
+            return fine.approached(var, body, &way, precision);
+        }
         let sides: &[i64] = match side {
             0 => &[1, -1],
             1 => &[1],
             _ => &[-1],
         };
-        let infinite = match self.pool.node(to) {
-            Node::Infinity => Some(1),
-            Node::Mul(items)
-                if items
-                    .iter()
-                    .any(|item| *self.pool.node(*item) == Node::Infinity) =>
-            {
-                Some(-1)
-            }
-            _ => None,
-        };
-        let centre = if infinite.is_some() {
-            fine.math.int(0)?
-        } else {
-            fine.eval(to)?
-        };
+        let centre = fine.eval(to)?;
         let mut found: Option<Complex> = None;
         for &sign in sides {
-            let mut close = |exponent: i64| -> Result<Complex, Fail> {
-                let (power, sign) = if let Some(direction) = infinite {
-                    (exponent, direction)
-                } else {
-                    (-exponent, sign)
-                };
-                let step = two_to(power) * RBig::from(sign);
-                let step = fine.math.rational(&step)?;
-                let at = fine.math.add(&centre, &step)?;
-                fine.body_at(
-                    var,
-                    Complex {
-                        error: -(1 << 40),
-                        ..at
-                    },
-                    body,
-                )
+            let way = Way {
+                centre: centre.clone(),
+                sign,
+                outward: false,
             };
-            let far = close(gap / 2)?;
-            let near = close(gap)?;
-            let moved = fine.math.sub(&far, &near)?;
-            // What changed between the two distances bounds what is left, squared.
-            let left = moved.magnitude().max(moved.error);
-            let error = near
-                .error
-                .max(left - gap / 4)
-                .max(near.magnitude() - self.math.precision);
-            if left > near.magnitude().max(0) - 16 {
-                return Err(Fail::Unknown);
-            }
-            let value = Complex { error, ..near };
-            if let Some(other) = &found {
-                let difference = fine.math.sub(other, &value)?;
-                if difference.magnitude() > -20 {
-                    return Err(Fail::Undefined);
-                }
+            let value = fine.approached(var, body, &way, precision)?;
+            if let Some(other) = &found
+                && fine.math.sub(other, &value)?.magnitude() > -20
+            {
+                return Err(Fail::Undefined);
             }
             found = Some(value);
-            if infinite.is_some() {
-                break;
-            }
         }
         found.ok_or(Fail::Unknown)
+    }
+
+    /// The value that a body comes to along a way, as exact as `precision` asks.
+    fn approached(
+        &mut self,
+        var: Symbol,
+        body: Id,
+        way: &Way,
+        precision: i64,
+    ) -> Result<Complex, Fail> {
+        let gap = precision * 3 / 4;
+        let far = self.on_the_way(var, body, way, gap / 2)?;
+        let near = self.on_the_way(var, body, way, gap)?;
+        let moved = self.math.sub(&far, &near)?;
+        // What changed between the two distances bounds what is left, squared.
+        let left = moved.magnitude().max(moved.error);
+        let error = near
+            .error
+            .max(left - gap / 4)
+            .max(near.magnitude() - precision);
+        if left > near.magnitude().max(0) - 16 {
+            return Err(Fail::Unknown);
+        }
+        Ok(Complex { error, ..near })
+    }
+
+    /// The body's value at the distance `2^-exponent` from the centre, or `2^exponent` outward.
+    fn on_the_way(
+        &mut self,
+        var: Symbol,
+        body: Id,
+        way: &Way,
+        exponent: i64,
+    ) -> Result<Complex, Fail> {
+        let power = if way.outward { exponent } else { -exponent };
+        let step = self
+            .math
+            .rational(&(two_to(power) * RBig::from(way.sign)))?;
+        let at = self.math.add(&way.centre, &step)?;
+        let exact = Complex {
+            error: -(1 << 40),
+            ..at
+        };
+        self.body_at(var, exact, body)
+    }
+}
+
+/// How a limit's point is come to: from one side of a centre, or outward without end.
+struct Way {
+    centre: Complex,
+    sign: i64,
+    outward: bool,
+}
+
+/// The direction of an infinite point; `None` for a finite one.
+fn endless(pool: &Pool, to: Id) -> Option<i64> {
+    let infinite = |id: &Id| *pool.node(*id) == Node::Infinity;
+    match pool.node(to) {
+        Node::Infinity => Some(1),
+        Node::Mul(items) if items.iter().any(infinite) => Some(-1),
+        _ => None,
     }
 }
 

@@ -16,6 +16,8 @@ pub(crate) enum Meaning {
     Percent,
     /// The sign that `\pm` leaves open.
     PlusMinus,
+    /// The dots in `1 + 2 + \cdots + n`.
+    Ellipsis,
     /// The base of a bare `\log`.
     LogBase,
     /// The variable of a sum, an integral or a limit, by how deep binders nest below it.

@@ -52,10 +52,23 @@ thread_local! {
     static PLACES: RefCell<Places> = RefCell::new(HashMap::new());
 }
 
+/// The nodes and weights of a rule, kept from one integral to the next.
 fn places(rule: Rule, precision: i64) -> Result<Rc<Vec<Place>>, Fail> {
     if let Some(found) = PLACES.with_borrow(|known| known.get(&(rule, precision)).cloned()) {
         return Ok(found);
     }
+    let out = Rc::new(computed_places(rule, precision)?);
+    PLACES.with_borrow_mut(|known| {
+        // Few precisions occur; a long-lived thread must not gather many.
+        if known.len() > 16 {
+            known.clear();
+        }
+        known.insert((rule, precision), Rc::clone(&out));
+    });
+    Ok(out)
+}
+
+fn computed_places(rule: Rule, precision: i64) -> Result<Vec<Place>, Fail> {
     let mut math = Arithmetic::new(precision as usize + 64);
     let reach = if rule == Rule::Finite {
         FINITE
@@ -65,41 +78,19 @@ fn places(rule: Rule, precision: i64) -> Result<Rc<Vec<Place>>, Fail> {
     let half = math.rational(&RBig::from_parts(1.into(), 2u8.into()))?;
     let pi = math.pi();
     let quarter = math.mul(&pi, &half)?;
-    let two = math.int(2)?;
-    let one = math.int(1)?;
     // e^t for t = 0, 1/16, 2/16, ..
     let step = math.rational(&RBig::from_parts(1.into(), (STEPS as u64).into()))?;
     let growth = math.exp(&step)?;
-    let mut rise = one.clone();
+    let mut rise = math.int(1)?;
     let mut out = Vec::new();
     for step in 0..=reach {
-        let fall = math.inv(&rise)?;
-        let sinh = math.mul(&math.sub(&rise, &fall)?, &half)?;
-        let cosh = math.mul(&math.add(&rise, &fall)?, &half)?;
+        let (sinh, cosh) = hyperbolic(&mut math, &rise, &half)?;
         // A product of some 60 factors is off by some 60 last places.
         rise = math.mul(&rise, &growth)?;
         rise.error = rise.magnitude() - math.precision + 8;
         let inner = math.mul(&quarter, &sinh)?;
         let slope = math.mul(&quarter, &cosh)?;
-        let power = math.exp(&inner)?;
-        let inverse = math.inv(&power)?;
-        // The node at t and its mirror image at -t.
-        let (here, there) = match rule {
-            Rule::Finite => {
-                // 1 - tanh s = 2 / (e^(2s) + 1), without cancellation.
-                let squared = math.mul(&power, &power)?;
-                let gap = math.div(&two, &math.add(&squared, &one)?)?;
-                let sum = math.mul(&math.add(&power, &inverse)?, &half)?;
-                let factor = math.inv(&math.mul(&sum, &sum)?)?;
-                ((gap.clone(), factor.clone()), (gap, factor))
-            }
-            Rule::Half => ((power.clone(), power), (inverse.clone(), inverse)),
-            Rule::Line => {
-                let sinh = math.mul(&math.sub(&power, &inverse)?, &half)?;
-                let cosh = math.mul(&math.add(&power, &inverse)?, &half)?;
-                ((sinh.clone(), cosh.clone()), (math.neg(&sinh), cosh))
-            }
-        };
+        let (here, there) = node_pair(&mut math, rule, &inner, &half)?;
         for (step, (distance, factor)) in [(step, here), (-step, there)] {
             if step == 0 && !out.is_empty() {
                 continue;
@@ -116,15 +107,49 @@ fn places(rule: Rule, precision: i64) -> Result<Rc<Vec<Place>>, Fail> {
         }
     }
     out.sort_by_key(|place| place.step);
-    let out = Rc::new(out);
-    PLACES.with_borrow_mut(|known| {
-        // Few precisions occur; a long-lived thread must not gather many.
-        if known.len() > 16 {
-            known.clear();
-        }
-        known.insert((rule, precision), Rc::clone(&out));
-    });
     Ok(out)
+}
+
+/// sinh t and cosh t, given e^t.
+fn hyperbolic(
+    math: &mut Arithmetic,
+    rise: &Complex,
+    half: &Complex,
+) -> Result<(Complex, Complex), Fail> {
+    let fall = math.inv(rise)?;
+    let sinh = math.mul(&math.sub(rise, &fall)?, half)?;
+    let cosh = math.mul(&math.add(rise, &fall)?, half)?;
+    Ok((sinh, cosh))
+}
+
+/// A node with its factor.
+type Node = (Complex, Complex);
+
+/// The node at t and its mirror image at -t, given s = (pi/2) sinh t.
+fn node_pair(
+    math: &mut Arithmetic,
+    rule: Rule,
+    inner: &Complex,
+    half: &Complex,
+) -> Result<(Node, Node), Fail> {
+    let power = math.exp(inner)?;
+    let inverse = math.inv(&power)?;
+    Ok(match rule {
+        Rule::Finite => {
+            // 1 - tanh s = 2 / (e^(2s) + 1), without cancellation.
+            let (one, two) = (math.int(1)?, math.int(2)?);
+            let squared = math.mul(&power, &power)?;
+            let gap = math.div(&two, &math.add(&squared, &one)?)?;
+            let sum = math.mul(&math.add(&power, &inverse)?, half)?;
+            let factor = math.inv(&math.mul(&sum, &sum)?)?;
+            ((gap.clone(), factor.clone()), (gap, factor))
+        }
+        Rule::Half => ((power.clone(), power), (inverse.clone(), inverse)),
+        Rule::Line => {
+            let (sinh, cosh) = hyperbolic(math, &power, half)?;
+            ((sinh.clone(), cosh.clone()), (math.neg(&sinh), cosh))
+        }
+    })
 }
 
 /// The nodes between two ends, of which `None` is an infinite one.

@@ -2,6 +2,7 @@
 
 use super::relation;
 use super::shapes::Comparer;
+use crate::algebra::pool::Symbol;
 use crate::algebra::{Meaning, Pool};
 use crate::parse::value::{Bracket, Rel, Separator, Value};
 
@@ -16,49 +17,49 @@ impl Comparer<'_> {
         let Some(sign) = self.pool.known(&Meaning::PlusMinus) else {
             return value.clone();
         };
-        let holds = |pool: &Pool, value: &Value| {
-            value
-                .ids()
-                .into_iter()
-                .any(|id| pool.contains_symbol(id, sign))
-        };
-        if !holds(self.pool, value) {
+        if !holds(self.pool, value, sign) {
             return value.clone();
         }
-        if let Value::Seq {
-            items,
-            open,
-            close,
-            separator,
-        } = value
-            && matches!(open, Bracket::None | Bracket::Brace)
-        {
-            let mut out = Vec::new();
-            for item in items {
-                match self.open_signs(item) {
-                    Value::Seq {
-                        items,
-                        open: Bracket::None,
-                        ..
-                    } if holds(self.pool, item) => out.extend(items),
-                    other => out.push(other),
-                }
-            }
-            return Value::Seq {
-                items: out,
+        match value {
+            Value::Seq {
+                items,
+                open: open @ (Bracket::None | Bracket::Brace),
+                close,
+                separator,
+            } => Value::Seq {
+                items: self.open_items(items, sign),
                 open: *open,
                 close: *close,
                 separator: *separator,
-            };
+            },
+            Value::Builder { element, condition } if !holds(self.pool, element, sign) => {
+                Value::Builder {
+                    element: element.clone(),
+                    condition: Box::new(self.open_signs(condition)),
+                }
+            }
+            other => self.both_signs(other, sign),
         }
-        if let Value::Builder { element, condition } = value
-            && !holds(self.pool, element)
-        {
-            return Value::Builder {
-                element: element.clone(),
-                condition: Box::new(self.open_signs(condition)),
-            };
+    }
+
+    /// The items of a list, where one with an open sign gives two.
+    fn open_items(&mut self, items: &[Value], sign: Symbol) -> Vec<Value> {
+        let mut out = Vec::new();
+        for item in items {
+            match self.open_signs(item) {
+                Value::Seq {
+                    items,
+                    open: Bracket::None,
+                    ..
+                } if holds(self.pool, item, sign) => out.extend(items),
+                other => out.push(other),
+            }
         }
+        out
+    }
+
+    /// A value with plus, and the same with minus.
+    fn both_signs(&mut self, value: &Value, sign: Symbol) -> Value {
         // `x \neq \pm 3` excludes both.
         let excludes = matches!(value, Value::Relation { rest, .. }
             if rest.iter().all(|(rel, _)| *rel == Rel::NotEqual));
@@ -83,70 +84,79 @@ impl Comparer<'_> {
 
     fn simplify(&mut self, value: Value) -> Value {
         match value {
-            Value::Relation { first, mut rest } => {
-                if let Some(at) = rest.iter().position(|(rel, _)| *rel == Rel::Implies) {
-                    // What was concluded counts.
-                    let mut after = rest.split_off(at);
-                    let (_, conclusion) = after.remove(0);
-                    return if after.is_empty() {
-                        self.simplify(conclusion)
-                    } else {
-                        self.simplify(Value::Relation {
-                            first: Box::new(conclusion),
-                            rest: after,
-                        })
-                    };
-                }
-                // After an assignment the exact side counts.
-                if let Some(at) = rest.iter().position(|(rel, _)| *rel == Rel::Approx)
-                    && at > 0
-                {
-                    rest.truncate(at);
-                }
-                if rest.is_empty() {
-                    return self.simplify(*first);
-                }
-                let first = Box::new(self.simplify(*first));
-                let rest: Vec<_> = rest
-                    .into_iter()
-                    .map(|(rel, value)| (rel, self.simplify(value)))
-                    .collect();
-                shared_value(self.pool, &first, &rest).unwrap_or(Value::Relation { first, rest })
-            }
+            Value::Relation { first, rest } => self.simplify_relation(*first, rest),
             Value::Seq {
                 items,
                 open,
                 close,
                 separator,
-            } => {
-                let items: Vec<Value> = items.into_iter().map(|item| self.plain(&item)).collect();
-                let bare = matches!(open, Bracket::None | Bracket::Brace);
-                let mut flat = Vec::new();
-                for item in items {
-                    match item {
-                        Value::Seq {
-                            items,
-                            open: Bracket::None,
-                            ..
-                        } if bare => flat.extend(items),
-                        other => flat.push(other),
-                    }
-                }
-                let flat = if bare {
-                    share_name(self.pool, flat)
-                } else {
-                    flat
-                };
-                Value::Seq {
-                    items: flat,
-                    open,
-                    close,
-                    separator,
-                }
-            }
+            } => Value::Seq {
+                items: self.simplify_items(&items, matches!(open, Bracket::None | Bracket::Brace)),
+                open,
+                close,
+                separator,
+            },
             other => other,
         }
     }
+
+    fn simplify_relation(&mut self, first: Value, mut rest: Vec<(Rel, Value)>) -> Value {
+        if let Some(at) = rest.iter().position(|(rel, _)| *rel == Rel::Implies) {
+            // What was concluded counts.
+            let mut after = rest.split_off(at);
+            let (_, conclusion) = after.remove(0);
+            if after.is_empty() {
+                return self.simplify(conclusion);
+            }
+            return self.simplify(Value::Relation {
+                first: Box::new(conclusion),
+                rest: after,
+            });
+        }
+        // After an assignment the exact side counts.
+        if let Some(at) = rest.iter().position(|(rel, _)| *rel == Rel::Approx)
+            && at > 0
+        {
+            rest.truncate(at);
+        }
+        if rest.is_empty() {
+            return self.simplify(first);
+        }
+        let first = Box::new(self.simplify(first));
+        let rest: Vec<_> = rest
+            .into_iter()
+            .map(|(rel, value)| (rel, self.simplify(value)))
+            .collect();
+        shared_value(self.pool, &first, &rest).unwrap_or(Value::Relation { first, rest })
+    }
+
+    /// The items of a list; in a bare one, bare lists inside are part of it.
+    fn simplify_items(&mut self, items: &[Value], bare: bool) -> Vec<Value> {
+        let items: Vec<Value> = items.iter().map(|item| self.plain(item)).collect();
+        if !bare {
+            return items;
+        }
+        let mut flat = Vec::new();
+        for item in items {
+            match item {
+                Value::Seq {
+                    items,
+                    open: Bracket::None,
+                    ..
+                } => flat.extend(items),
+                other => flat.push(other),
+            }
+        }
+        share_name(self.pool, flat)
+    }
+}
+
+/// Whether a symbol occurs in a value.
+fn holds(pool: &Pool, value: &Value, symbol: Symbol) -> bool {
+    value
+        .ids()
+        .into_iter()
+        .any(|id| pool.contains_symbol(id, symbol))
 }
 
 /// `(x, y) = (1, 2)` as `x = 1, y = 2`.

@@ -51,59 +51,23 @@ impl RealSet {
                 open: open @ (Bracket::Round | Bracket::Square),
                 close,
                 ..
-            } if items.len() == 2 => {
-                let low = Self::end(pool, items[0].as_scalar()?)?;
-                let high = Self::end(pool, items[1].as_scalar()?)?;
-                let piece = Piece {
-                    low,
-                    low_closed: *open == Bracket::Square,
-                    high,
-                    high_closed: *close == Bracket::Square,
-                };
-                // `(3, 2)` is a point, and no way to write the empty set.
-                Self::from_pieces(pool, vec![piece]).filter(|set| !set.pieces.is_empty())
-            }
+            } => match items.as_slice() {
+                [low, high] => Self::of_interval(pool, (*open, low), (high, *close)),
+                _ => None,
+            },
             Value::Seq {
                 items,
                 open: Bracket::Brace,
                 ..
-            } => {
-                let points = items
-                    .iter()
-                    .map(|item| {
-                        let end = Self::end(pool, item.as_scalar()?)?;
-                        matches!(end, End::At(_)).then_some(Piece {
-                            low: end,
-                            low_closed: true,
-                            high: end,
-                            high_closed: true,
-                        })
-                    })
-                    .collect::<Option<Vec<_>>>()?;
-                Self::from_pieces(pool, points)
-            }
+            } => Self::of_points(pool, items),
             Value::Seq {
                 items,
                 open: Bracket::None,
                 separator,
                 ..
             } => Self::of_list(pool, items, *separator),
-            Value::Union(items) => {
-                let mut pieces = Vec::new();
-                for item in items {
-                    pieces.extend(Self::of(pool, item)?.pieces);
-                }
-                Self::from_pieces(pool, pieces)
-            }
-            Value::Intersection(items) => {
-                let mut items = items.iter();
-                let mut set = Self::of(pool, items.next()?)?;
-                for item in items {
-                    let other = Self::of(pool, item)?;
-                    set = set.intersection(pool, &other)?;
-                }
-                Some(set)
-            }
+            Value::Union(items) => Self::of_union(pool, items),
+            Value::Intersection(items) => Self::of_intersection(pool, items),
             Value::Difference(a, b) => {
                 let (a, b) = (Self::of(pool, a)?, Self::of(pool, b)?);
                 let rest = b.complement();
@@ -116,6 +80,57 @@ impl RealSet {
             Value::Relation { first, rest } => Self::of_relation(pool, first, rest),
             _ => None,
         }
+    }
+
+    /// `[0, 1)`, by its brackets and ends.
+    fn of_interval(
+        pool: &mut Pool,
+        (open, low): (Bracket, &Value),
+        (high, close): (&Value, Bracket),
+    ) -> Option<Self> {
+        let piece = Piece {
+            low: Self::end(pool, low.as_scalar()?)?,
+            low_closed: open == Bracket::Square,
+            high: Self::end(pool, high.as_scalar()?)?,
+            high_closed: close == Bracket::Square,
+        };
+        // `(3, 2)` is a point, and no way to write the empty set.
+        Self::from_pieces(pool, vec![piece]).filter(|set| !set.pieces.is_empty())
+    }
+
+    /// `{1, 2}`: each number is an interval of its own.
+    fn of_points(pool: &mut Pool, items: &[Value]) -> Option<Self> {
+        let points = items
+            .iter()
+            .map(|item| {
+                let end = Self::end(pool, item.as_scalar()?)?;
+                matches!(end, End::At(_)).then_some(Piece {
+                    low: end,
+                    low_closed: true,
+                    high: end,
+                    high_closed: true,
+                })
+            })
+            .collect::<Option<Vec<_>>>()?;
+        Self::from_pieces(pool, points)
+    }
+
+    fn of_union(pool: &mut Pool, items: &[Value]) -> Option<Self> {
+        let mut pieces = Vec::new();
+        for item in items {
+            pieces.extend(Self::of(pool, item)?.pieces);
+        }
+        Self::from_pieces(pool, pieces)
+    }
+
+    fn of_intersection(pool: &mut Pool, items: &[Value]) -> Option<Self> {
+        let (first, others) = items.split_first()?;
+        let mut set = Self::of(pool, first)?;
+        for other in others {
+            let other = Self::of(pool, other)?;
+            set = set.intersection(pool, &other)?;
+        }
+        Some(set)
     }
 
     /// Conditions joined: "or" unites; "and" and a comma intersect unless all

@@ -91,6 +91,15 @@ fn names(pool: &Pool, id: Id) -> bool {
     }
 }
 
+/// Whether this is a matrix by name to a power, its inverse or its transpose: a matrix that it is
+/// set equal to is its value, as `A^{-1}` against a number would not be.
+fn names_power(pool: &Pool, id: Id) -> bool {
+    match pool.node(id) {
+        Node::Pow(base, _) => names(pool, *base),
+        _ => false,
+    }
+}
+
 /// A relation against something else: what an assignment assigns counts.
 fn assigned_value(comparer: &mut Comparer<'_>, (first, rest): Chain<'_>, other: &Value) -> Verdict {
     let Some((_, last)) = rest.last() else {
@@ -111,7 +120,7 @@ fn assigned_value(comparer: &mut Comparer<'_>, (first, rest): Chain<'_>, other: 
     if all(Rel::Equal) || all(Rel::Approx) {
         return match stated(comparer.pool, first, rest, last) {
             Some(value) => comparer.values(value, other),
-            None => Verdict::Different(Rule::Equation),
+            None => concluded(comparer, (first, rest), other),
         };
     }
     let gives = match rest {
@@ -124,6 +133,70 @@ fn assigned_value(comparer: &mut Comparer<'_>, (first, rest): Chain<'_>, other: 
         return comparer.values(last, other);
     }
     Verdict::Different(Rule::Relation)
+}
+
+/// A prediction that is an equation, against a gold answer that is none: its last side where it
+/// says what something comes to. A gold equation never is its right side.
+fn concluded(comparer: &mut Comparer<'_>, chain: Chain<'_>, other: &Value) -> Verdict {
+    let different = Verdict::Different(Rule::Equation);
+    let (_, rest) = chain;
+    let Some((_, last)) = rest.last().filter(|_| !comparer.gold_is_left()) else {
+        return different;
+    };
+    if !comes_to(comparer, chain) {
+        return different;
+    }
+    match comparer.values(last, other) {
+        Verdict::Different(_) => different,
+        verdict => verdict,
+    }
+}
+
+/// Whether the last side of a chain is what its other sides come to: `a + b = 115`,
+/// `2y + 7y = (2 + 7)y = 9y`, `15x = 37x - 22x = 251`; not `2x = 6`, which is still to be solved.
+fn comes_to(comparer: &mut Comparer<'_>, (first, rest): Chain<'_>) -> bool {
+    let Some(((rel, last), before)) = rest.split_last() else {
+        return false;
+    };
+    if *rel != Rel::Equal || before.iter().any(|(rel, _)| *rel != Rel::Equal) {
+        return false;
+    }
+    let constant =
+        |pool: &Pool, value: &Value| value.as_scalar().filter(|id| pool.symbols(*id).is_empty());
+    let previous = before.last().map_or(first, |(_, value)| value);
+    if comparer.values(previous, last).is_equal() {
+        return true;
+    }
+    let Some(end) = constant(comparer.pool, last) else {
+        return false;
+    };
+    // Constants that differ contradict each other.
+    let sides = std::iter::once(first).chain(before.iter().map(|(_, value)| value));
+    let constants: Vec<Id> = sides
+        .filter_map(|side| constant(comparer.pool, side))
+        .collect();
+    let agree = constants
+        .into_iter()
+        .all(|id| identity::same(comparer.pool, id, end).is_equal());
+    let combines = first
+        .as_scalar()
+        .is_some_and(|id| combines_names(comparer.pool, id));
+    agree && (combines || !before.is_empty())
+}
+
+/// Whether this is a sum, a difference or a product of names alone: `a + b`, `f(3) - f(2)`, `mM`.
+fn combines_names(pool: &Pool, id: Id) -> bool {
+    let name = |id: Id| matches!(pool.node(id), Node::Symbol(_) | Node::Apply(..));
+    let signed = |id: Id| match pool.node(id) {
+        Node::Mul(items) => matches!(items.as_slice(), [sign, other]
+            if pool.as_int(*sign) == Some((-1).into()) && name(*other)),
+        _ => name(id),
+    };
+    match pool.node(id) {
+        Node::Add(items) => items.iter().all(|item| signed(*item)),
+        Node::Mul(items) => items.iter().all(|item| name(*item)),
+        _ => false,
+    }
 }
 
 /// The end of a chain that works a number out: in `p + q = 144 + 55 = 199` all sides but the first
@@ -154,6 +227,10 @@ fn stated<'v>(
         _ => false,
     };
     if is_name(pool, first) && !mentions(pool, last, first) {
+        return Some(last);
+    }
+    if matches!(last, Value::Matrix(_)) && first.as_scalar().is_some_and(|id| names_power(pool, id))
+    {
         return Some(last);
     }
     // `5 = x`

@@ -1,7 +1,7 @@
 //! Values of all shapes against each other.
 //!
 //! Both sides are brought into plain form, and then into one order by shape, so that each pair of
-//! shapes is decided in one place. Which side is the gold answer counts for four rules only; they
+//! shapes is decided in one place. Which side is the gold answer counts for five rules only; they
 //! ask [`Comparer::gold_is_left`].
 
 use super::realset::RealSet;
@@ -41,8 +41,9 @@ impl<'a> Comparer<'a> {
     }
 
     /// Whether the left side is the gold answer: it alone may be rounded to two digits, be a
-    /// ratio that a fraction gives, or a set that a tuple gives. (The fourth such rule is about
-    /// option letters and looks at texts.)
+    /// ratio that a fraction gives, or a set that a tuple gives; the other alone may be an equation
+    /// that says what something comes to. (The fifth such rule is about option letters and looks
+    /// at texts.)
     pub(super) fn gold_is_left(&self) -> bool {
         !self.mirrored
     }

@@ -12,8 +12,9 @@ use crate::parse::names;
 const LONGEST: usize = 400;
 
 /// Operators between two operands, blanks around them or not.
-const OPERATORS: [&str; 12] = [
-    "+", "-", "\u{2212}", "*", "/", "^", "\u{d7}", "\u{b7}", "\u{f7}", "\\times", "\\cdot", "\\div",
+const OPERATORS: [&str; 14] = [
+    "+", "\u{b1}", "-", "\u{2013}", "\u{2212}", "*", "/", "^", "\u{d7}", "\u{b7}", "\u{f7}",
+    "\\times", "\\cdot", "\\div",
 ];
 
 /// Commands whose groups are set in another type, and are no formula for that.
@@ -86,9 +87,9 @@ fn right(text: &str, end: usize) -> Option<usize> {
     if let Some(end) = mixed_or_magnitude(text, end) {
         return Some(end);
     }
-    // `3x`, but not `3xyz`; units such as `3m` are none of these.
+    // `3x`, `50k`, but not `3xyz`; units such as `3m` are none of these.
     let mut chars = rest.chars();
-    if matches!(chars.next(), Some('x' | 'y' | 'z'))
+    if matches!(chars.next(), Some('x' | 'y' | 'z' | 'k' | 'K'))
         && !chars
             .as_str()
             .starts_with(|c: char| c.is_alphanumeric() || c == '\'')
@@ -171,8 +172,31 @@ fn left(text: &str, from: usize, start: usize) -> Option<usize> {
     })
 }
 
+/// Functions whose argument needs no brackets. Names that are units, too, such as `min` and `sec`,
+/// are none.
+const BARE_FUNCTIONS: [&str; 10] = [
+    "log", "ln", "lg", "sin", "cos", "tan", "cot", "sqrt", "arcsin", "arctan",
+];
+
+/// Whether a word is a function that takes what follows: `log 9` is no 9.
+pub(super) fn is_bare_function(word: &str) -> bool {
+    BARE_FUNCTIONS.contains(&word)
+}
+
+/// Where the function starts that a number is the argument of: `log 9`, `sin 3`.
+fn function_before(from: usize, before: &str, own: &str) -> Option<usize> {
+    let head = before.strip_suffix(' ')?;
+    let rest = head.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let takes =
+        own.starts_with(|c: char| c.is_ascii_digit()) && is_bare_function(&head[rest.len()..]);
+    takes.then_some(from + rest.len())
+}
+
 /// Where a root, a power, a factor or a whole part starts that stands right before `own`.
 fn factor_before(text: &str, from: usize, before: &str, own: &str) -> Option<usize> {
+    if let Some(start) = function_before(from, before, own) {
+        return Some(start);
+    }
     if before.ends_with(['\u{221a}', '\u{3c0}']) {
         return Some(from + before.char_indices().next_back()?.0);
     }

@@ -137,7 +137,7 @@ fn without_label(inner: &str) -> &str {
 /// The boxes' contents, where equal neighbours are one and the last form stands.
 ///
 /// Rounding joins none, nor does a percent sign: `\frac13` and `0.333` differ.
-fn distinct<'a>(contents: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+pub(super) fn distinct<'a>(contents: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut parts: Vec<&str> = Vec::new();
     for content in contents {
         if !content.is_empty() && !parts.contains(&content) {

@@ -85,7 +85,7 @@ fn word_after(text: &str, end: usize, at: usize) -> Option<Range<usize>> {
 fn is_operator(word: &str) -> bool {
     matches!(
         word,
-        "+" | "-" | "*" | "/" | "\u{2212}" | "\u{d7}" | "\u{b7}"
+        "+" | "-" | "*" | "/" | "\u{b1}" | "\u{2212}" | "\u{d7}" | "\u{b7}"
     )
 }
 

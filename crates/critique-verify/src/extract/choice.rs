@@ -115,14 +115,7 @@ fn announced(body: &str, top: char) -> Pick {
             continue;
         }
         let (from, statement) = statement(body, end);
-        // "答案不是A": the denial is part of the phrase.
-        let from_phrase = if lower[start..end].ends_with("不是") {
-            end - "不是".len()
-        } else {
-            from
-        };
-        let sentence = &body[from_phrase..from + statement.len()];
-        match announced_in(sentence, top) {
+        match announced_in(statement, top) {
             Pick::Nothing => {}
             Pick::Hedge => return Pick::Hedge,
             Pick::Letter(letter, at) => {
@@ -130,7 +123,7 @@ fn announced(body: &str, top: char) -> Pick {
                 return if contradicted(body, others, start, letter, top) {
                     Pick::Hedge
                 } else {
-                    Pick::Letter(letter, from_phrase + at)
+                    Pick::Letter(letter, from + at)
                 };
             }
         }

@@ -1,7 +1,7 @@
 //! What a sentence takes back: `not 36 but 27`, `27, not 36`, `5? No, it is 6.`
 
 /// Words before a value that deny it, in lower case.
-const DENIALS: [&str; 26] = [
+const DENIALS: [&str; 40] = [
     "not",
     "n't",
     "n\u{2019}t",
@@ -20,6 +20,20 @@ const DENIALS: [&str; 26] = [
     "exclude",
     "excluded",
     "excluding",
+    "anything but",
+    "everything but",
+    "except",
+    "except for",
+    "apart from",
+    "aside from",
+    "other than",
+    "false that it is",
+    "not the case that it is",
+    "不等于",
+    "答案大于",
+    "答案小于",
+    "除了",
+    "并非",
     "不是",
     "不选",
     "不能选",
@@ -31,9 +45,10 @@ const DENIALS: [&str; 26] = [
 ];
 
 /// Words that may stand between a denial and the value that it denies.
-const BETWEEN: [&str; 14] = [
+const BETWEEN: [&str; 24] = [
     "be", "equal", "equals", "to", "the", "option", "options", "choice", "choices", "answer",
-    "letter", "either", "both", "选项",
+    "letter", "either", "both", "选项", "choose", "choosing", "pick", "select", "found", "get",
+    "got", "reach", "reached", "selected",
 ];
 
 /// Marks around a value that say nothing.
@@ -65,6 +80,93 @@ pub(super) fn denies(before: &str) -> bool {
     false
 }
 
+/// What a value is said to be that is not the answer, behind "is" or "was".
+const FAULTS: [&str; 14] = [
+    "wrong",
+    "incorrect",
+    "not right",
+    "not correct",
+    "not the answer",
+    "not the correct answer",
+    "not it",
+    "not possible",
+    "invalid",
+    "impossible",
+    "too small",
+    "too large",
+    "too big",
+    "too low",
+];
+
+/// Whether the text behind a value finds fault with it: "18 is not right", "36? No.", "12不对".
+///
+/// Other predicates say something about the value and nothing against it ("18 is not a prime").
+pub(super) fn finds_fault(after: &str) -> bool {
+    let from_marks = after.trim_start_matches([')', ']', '\'', '"', '*', '$', ' ', '\u{201d}']);
+    let lower: String = from_marks
+        .chars()
+        .take(40)
+        .collect::<String>()
+        .to_ascii_lowercase();
+    if ["不对", "不正确", "是错", "错误"]
+        .iter()
+        .any(|word| lower.starts_with(word))
+    {
+        return true;
+    }
+    if let Some(reply) = lower.strip_prefix('?') {
+        let reply = reply.trim_start_matches([' ', '"', '*']);
+        return ["no.", "no,", "no!", "no ", "nope", "wait"]
+            .iter()
+            .any(|no| reply.starts_with(no) || reply == "no");
+    }
+    ["is ", "was ", "would be "].iter().any(|verb| {
+        lower
+            .strip_prefix(verb)
+            .is_some_and(|predicate| FAULTS.iter().any(|fault| ends_at_word(predicate, fault)))
+    })
+}
+
+/// Whether a text starts with words, and no longer word.
+fn ends_at_word(text: &str, words: &str) -> bool {
+    text.strip_prefix(words)
+        .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
+}
+
+/// Words that make a bound of the value behind them.
+const BOUNDS: [&str; 17] = [
+    "at least ",
+    "at most ",
+    "less than ",
+    "more than ",
+    "greater than ",
+    "fewer than ",
+    "larger than ",
+    "smaller than ",
+    "bigger than ",
+    "higher than ",
+    "lower than ",
+    "no more than ",
+    "no less than ",
+    "over ",
+    "under ",
+    "above ",
+    "below ",
+];
+
+/// Whether a claim gives a bound and no value: "at least 36", "over 50", "大于27".
+pub(super) fn is_bound(claim: &str) -> bool {
+    let claim = claim.trim_start_matches(MARKS);
+    ["大于", "小于", "至少", "至多", "不少于", "不超过", "超过"]
+        .iter()
+        .any(|word| claim.starts_with(word))
+        || BOUNDS.iter().any(|words| {
+            claim
+                .get(..words.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(words))
+        })
+}
+
 /// A text without the words that deny a value or find fault with it.
 pub(super) fn affirmed(text: &str) -> String {
     const FAULTS: [&str; 6] = ["wrong", "incorrect", "false", "impossible", "invalid", "no"];
@@ -85,7 +187,7 @@ pub(super) fn affirmed(text: &str) -> String {
 }
 
 /// Whether a text ends with a word; `n't` and Chinese words begin anywhere.
-fn ends_with_word(text: &str, word: &str) -> bool {
+pub(super) fn ends_with_word(text: &str, word: &str) -> bool {
     text.strip_suffix(word).is_some_and(|head| {
         word.starts_with("n'")
             || word.starts_with("n\u{2019}")
@@ -199,6 +301,31 @@ fn turn(rest: &str) -> Option<usize> {
 
 /// The length of words that lead to a value: "but it is", "it must be".
 fn filler_length(text: &str) -> usize {
+    let mut rest = text;
+    loop {
+        let trimmed = rest.trim_start_matches(FILLER_MARKS);
+        if let Some(behind) = behind_filler(trimmed) {
+            rest = behind;
+            continue;
+        }
+        // A minus belongs to the value.
+        let signed = rest.trim_start_matches(' ');
+        let value = if signed.starts_with('-') {
+            signed
+        } else {
+            trimmed
+        };
+        return text.len() - value.len();
+    }
+}
+
+/// Marks between such words.
+const FILLER_MARKS: [char; 11] = [
+    ' ', ',', ';', ':', '.', '!', '\u{ff0c}', '\u{ff1b}', '\u{3001}', '-', '\u{2014}',
+];
+
+/// A text without the word that leads to a value, if it starts with one.
+fn behind_filler(text: &str) -> Option<&str> {
     const FILLER: [&str; 18] = [
         "but",
         "rather",
@@ -219,33 +346,16 @@ fn filler_length(text: &str) -> usize {
         "that",
         "would",
     ];
-    let mut rest = text;
-    loop {
-        let trimmed = rest.trim_start_matches([
-            ' ', ',', ';', ':', '.', '!', '\u{ff0c}', '\u{ff1b}', '\u{3001}', '-', '\u{2014}',
-        ]);
-        let chinese = ["而是", "应该是", "应是", "是"]
-            .iter()
-            .find_map(|word| trimmed.strip_prefix(word));
-        if let Some(after) = chinese {
-            rest = after;
-            continue;
-        }
-        let length = trimmed
+    let chinese = ["而是", "应该是", "应是", "是"]
+        .iter()
+        .find_map(|word| text.strip_prefix(word));
+    chinese.or_else(|| {
+        let length = text
             .find(|c: char| !c.is_ascii_alphabetic() && c != '\'')
-            .unwrap_or(trimmed.len());
-        let word = trimmed[..length].to_ascii_lowercase();
-        if !FILLER.contains(&word.as_str()) {
-            // A minus belongs to the value.
-            let trimmed = if rest.trim_start_matches(' ').starts_with('-') {
-                rest.trim_start_matches(' ')
-            } else {
-                trimmed
-            };
-            return text.len() - trimmed.len();
-        }
-        rest = &trimmed[length..];
-    }
+            .unwrap_or(text.len());
+        let word = text[..length].to_ascii_lowercase();
+        FILLER.contains(&word.as_str()).then_some(&text[length..])
+    })
 }
 
 /// Where a claim ends because something else is denied behind it: `27, not 36`.

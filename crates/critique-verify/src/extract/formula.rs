@@ -3,6 +3,7 @@
 use crate::rule::Clue;
 use std::ops::Range;
 
+use super::around::is_bare_function;
 use super::numbers::{expression_around, free_before, last_number_in, number_at, sign_before};
 use super::region::Region;
 use super::{Found, around, denial, remark};
@@ -15,6 +16,9 @@ struct Math {
 
 /// The formula that starts at the start of `text`.
 fn formula_at(text: &str) -> Option<Math> {
+    if let Some(rows) = rows_at(text) {
+        return Some(rows);
+    }
     for (open, close) in [("$$", "$$"), ("\\[", "\\]"), ("\\(", "\\)"), ("$", "$")] {
         let Some(rest) = text.strip_prefix(open) else {
             continue;
@@ -44,6 +48,29 @@ fn formula_at(text: &str) -> Option<Math> {
     None
 }
 
+/// A derivation in rows that is a formula without delimiters: `\begin{align*}..\end{align*}`.
+fn rows_at(text: &str) -> Option<Math> {
+    let name = text.strip_prefix("\\begin{")?;
+    let name = &name[..name.find('}')?];
+    if !matches!(
+        name.trim_end_matches('*'),
+        "align" | "gather" | "eqnarray" | "equation" | "multline"
+    ) {
+        return None;
+    }
+    let close = format!("\\end{{{name}}}");
+    let end = text.find(&close)? + close.len();
+    let inner = if name.starts_with("equation") || name.starts_with("multline") {
+        "\\begin{}".len() + name.len()..end - close.len()
+    } else {
+        0..end
+    };
+    Some(Math {
+        outer: 0..end,
+        inner,
+    })
+}
+
 fn closing_dollar(text: &str) -> Option<usize> {
     let mut escaped = false;
     for (at, c) in text.bytes().enumerate() {
@@ -57,111 +84,214 @@ fn closing_dollar(text: &str) -> Option<usize> {
     None
 }
 
+/// Marks between formulas that are one answer.
+const SEPARATORS: [char; 6] = [' ', ',', ';', '\u{ff0c}', '\u{ff1b}', '\u{3001}'];
+
+/// Words between formulas, and whether they make one answer of them.
+const JOINERS: [(&str, bool); 11] = [
+    ("and ", true),
+    ("or ", true),
+    ("或者", true),
+    ("或", true),
+    ("和", true),
+    ("与", true),
+    ("及", true),
+    ("maybe ", false),
+    ("possibly ", false),
+    ("perhaps ", false),
+    ("also ", false),
+];
+
+/// Most formulas of one answer.
+const MAX_JOINED: usize = 6;
+
 /// Formulas joined by "and", "or" or a comma, from the start of `text`.
 pub(super) fn leading(text: &str) -> Option<Found> {
+    let (parts, end) = run(text)?;
+    Some(of_parts(text, &parts, end))
+}
+
+/// The same where nothing announces an answer: "if $x > 0$, $x = 2$" ends a deduction, and what
+/// was deduced counts.
+fn deduced(text: &str) -> Option<Found> {
+    let (parts, end) = run(text)?;
+    let assigned = parts.iter().rev().take_while(|part| assigns(part)).count();
+    let kept = if assigned == 0 {
+        0
+    } else {
+        parts.len() - assigned
+    };
+    Some(of_parts(text, &parts[kept..], end))
+}
+
+/// Whether a formula gives a name its value: `x = 2`, `y_1 = 3`.
+fn assigns(formula: &str) -> bool {
+    const LONGEST: usize = 12;
+    let Some((name, _)) = formula.split_once('=') else {
+        return false;
+    };
+    let name = name.trim();
+    let named = |c: char| c.is_alphanumeric() || matches!(c, '_' | '{' | '}' | '\\' | '\'');
+    name.len() <= LONGEST
+        && name.chars().all(named)
+        && name.starts_with(|c: char| c.is_alphabetic() || c == '\\')
+}
+
+/// Formulas side by side, and where the last of them ends.
+fn run(text: &str) -> Option<(Vec<&str>, usize)> {
     let first = formula_at(text)?;
-    let mut parts = vec![
-        text[first.inner.clone()]
-            .trim()
-            .trim_end_matches(['.', ','])
-            .to_owned(),
-    ];
+    let inner = |text: &'_ str, found: &Math| -> Range<usize> {
+        let part = &text[found.inner.clone()];
+        let start = found.inner.start + part.len() - part.trim_start().len();
+        start..start + part.trim().trim_end_matches(['.', ',']).len()
+    };
+    let mut parts = vec![&text[inner(text, &first)]];
     let mut end = first.outer.end;
-    while parts.len() < 6 {
-        let rest = &text[end..];
-        let mut gap = rest.len() - rest.trim_start_matches([' ', ',', ';']).len();
-        // `$5$ (or $6$)`
-        if rest[gap..].starts_with("(or ") {
-            gap += 1;
-        }
-        let mut next = &rest[gap..];
-        let mut words = gap;
-        let mut joined = rest[..gap].contains([',', ';']);
-        for word in ["and ", "or ", "maybe ", "possibly ", "perhaps ", "also "] {
-            if let Some(after) = next.strip_prefix(word) {
-                next = after;
-                words += word.len();
-                joined |= matches!(word, "and " | "or ");
-            }
-        }
-        if !joined {
+    while parts.len() < MAX_JOINED {
+        let Some(length) = joint(&text[end..]) else {
             break;
-        }
+        };
+        let next = &text[end + length..];
         let Some(found) = formula_at(next) else { break };
-        parts.push(
-            next[found.inner.clone()]
-                .trim()
-                .trim_end_matches(['.', ','])
-                .to_owned(),
-        );
-        end += words + found.outer.end;
+        parts.push(&next[inner(next, &found)]);
+        end += length + found.outer.end;
     }
+    Some((parts, end))
+}
+
+/// The length of what joins a formula to the next one; `None` where nothing does.
+fn joint(rest: &str) -> Option<usize> {
+    let mut next = rest.trim_start_matches(SEPARATORS);
+    let marks = &rest[..rest.len() - next.len()];
+    let mut joined = !marks.trim_matches(' ').is_empty();
+    // `$5$ (or $6$)`
+    if next.starts_with("(or ") {
+        next = &next[1..];
+    }
+    for (word, joins) in JOINERS {
+        if let Some(after) = next.strip_prefix(word) {
+            next = after.trim_start_matches(' ');
+            joined |= joins;
+        }
+    }
+    joined.then_some(rest.len() - next.len())
+}
+
+/// One answer of formulas that end at `end`, with a percent sign behind them.
+fn of_parts(text: &str, parts: &[&str], end: usize) -> Found {
     let mut answer = parts.join(", ");
-    let behind = text[end..].trim_start();
-    if behind.starts_with('%')
-        || behind.starts_with("\\%")
-        || behind
-            .get(..7)
-            .is_some_and(|word| word.eq_ignore_ascii_case("percent"))
-    {
+    if is_percent(text[end..].trim_start()) {
         answer.push_str("\\%");
     }
-    Some(Found {
+    Found {
         answer,
         span: 0..end,
         clue: Clue::Formula,
-    })
+    }
 }
 
 /// A formula in a sentence of words, or the number in one.
 pub(super) fn in_sentence(sentence: &str) -> Option<Found> {
-    let words = prose_words(sentence);
-    if words == 0 {
+    if prose_words(sentence) == 0 {
         return None;
     }
-    if let Some(found) = predicate(sentence) {
-        return Some(found);
+    predicate(sentence)
+        .or_else(|| telling_formula(sentence))
+        .or_else(|| only_number(sentence))
+}
+
+/// The one number of a sentence of words: "approximately 5.2 cm", but not "5 or 6" and not "x > 3".
+fn only_number(sentence: &str) -> Option<Found> {
+    if has_more_than_words(sentence) {
+        return None;
     }
-    let mut at = 0;
-    while at < sentence.len() {
-        if let Some(found) = leading(&sentence[at..]) {
-            // Words before it that assign, "x = $5$", stay out.
-            return Some(Found {
-                span: at + found.span.start..at + found.span.end,
-                ..found
-            });
-        }
-        at += sentence[at..].chars().next().map_or(1, char::len_utf8);
-    }
-    // "approximately 5.2 cm", but not "5 or 6" and not "x > 3".
-    let plain = !sentence.contains([
-        '=', '<', '>', '[', '(', '{', '\\', '^', '+', '*', '/', ':', ',',
-    ]) && !sentence.split_whitespace().any(|word| {
+    let bytes = sentence.as_bytes();
+    let at =
+        (0..bytes.len()).find(|at| bytes[*at].is_ascii_digit() && free_before(sentence, *at))?;
+    let number = number_at(sentence, sign_before(sentence, at))?;
+    let last = last_number_in(sentence)?;
+    let alone = last.span.end == number.span.end
+        && !sentence[number.span.end..].starts_with(['%', '-', '\u{b0}'])
+        && around::formula(sentence, 0, number.span.clone()).is_none();
+    alone.then_some(Found {
+        answer: number.digits,
+        span: number.span,
+        clue: Clue::Number,
+    })
+}
+
+/// Whether signs or words make more of a number than it is: "5 million", "July 14", "log 2".
+fn has_more_than_words(sentence: &str) -> bool {
+    const SIGNS: [char; 14] = [
+        '=', '<', '>', '[', '(', '{', '\\', '^', '+', '*', '/', ':', ',', '\u{b1}',
+    ];
+    let counts = |word: &str| {
         matches!(
             word,
             "and" | "or" | "to" | "million" | "billion" | "percent" | "thousand" | "%"
-        )
-    });
-    if plain {
-        let bytes = sentence.as_bytes();
-        let at = (0..bytes.len())
-            .find(|at| bytes[*at].is_ascii_digit() && free_before(sentence, *at))?;
-        let at = sign_before(sentence, at);
-        let number = number_at(sentence, at)?;
-        let other = last_number_in(sentence)?;
-        if other.span.end != number.span.end
-            || sentence[number.span.end..].starts_with(['%', '-', '\u{b0}'])
-            || around::formula(sentence, 0, number.span.clone()).is_some()
-        {
-            return None;
+        ) || is_month(word)
+            || is_bare_function(word)
+    };
+    sentence.contains(SIGNS) || sentence.split_whitespace().any(counts)
+}
+
+/// The first formula of a sentence that says more than a name: `n = 3k + 1` in "all $n$ of the form
+/// $n = 3k + 1$". Where none does, the first.
+fn telling_formula(sentence: &str) -> Option<Found> {
+    let mut named = None;
+    let mut at = 0;
+    while at < sentence.len() {
+        let Some(found) = leading(&sentence[at..]) else {
+            at += sentence[at..].chars().next().map_or(1, char::len_utf8);
+            continue;
+        };
+        let found = Found {
+            span: at..at + found.span.end,
+            ..found
+        };
+        let lone = found.answer.len() == 1 && found.answer.is_ascii();
+        if !(lone && names_all(&sentence[..at])) {
+            return Some(found);
         }
-        return Some(Found {
-            answer: number.digits,
-            span: number.span,
-            clue: Clue::Number,
-        });
+        at = found.span.end;
+        named.get_or_insert(found);
     }
-    None
+    named
+}
+
+/// Whether a letter behind these words stands for all that a condition lets through.
+fn names_all(before: &str) -> bool {
+    const CLASSES: [&str; 8] = [
+        "all",
+        "every",
+        "any",
+        "integers",
+        "numbers",
+        "primes",
+        "values of",
+        "naturals",
+    ];
+    let before = before.trim_end_matches([' ', '$']);
+    CLASSES.iter().any(|word| before.ends_with(word))
+}
+
+/// "July 14" is a day, and no 14.
+fn is_month(word: &str) -> bool {
+    const MONTHS: [&str; 12] = [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ];
+    MONTHS.contains(&word.trim_end_matches(','))
 }
 
 /// What a sentence says about a formula: 34 in "The largest $n$ is 34".
@@ -209,12 +339,18 @@ fn has_prose(plain: &str) -> bool {
         let word = &rest[at..at + length];
         let named = crate::parse::names::function(word).is_some()
             || crate::parse::names::letter(word).is_some();
+        words += usize::from(rest[..at].contains(is_prose_han));
         words += usize::from(
             !command && length >= 2 && !named && !matches!(word, "or" | "and" | "cm" | "km" | "kg"),
         );
         rest = &rest[at + length..];
     }
-    words > 0
+    words > 0 || rest.contains(is_prose_han)
+}
+
+/// Whether a Chinese character is prose, and no word between two formulas.
+fn is_prose_han(c: char) -> bool {
+    crate::parse::names::is_han(c) && !matches!(c, '或' | '者' | '和' | '与' | '及' | '且')
 }
 
 /// A text that is nothing but a formula.
@@ -248,7 +384,7 @@ pub(super) fn whole(text: &str, region: &Region) -> Option<Found> {
 /// The last formula or number, whichever stands later; of a sentence that says what a number is,
 /// that number.
 pub(super) fn last(text: &str, region: &Region) -> Option<Found> {
-    let body = region.text(text);
+    let body = remark::without_closing(region.text(text));
     let found = subject(body).or_else(|| last_in(body))?;
     let by = region.range.start;
     Some(Found {
@@ -315,12 +451,13 @@ fn is_constant(formula: &str) -> bool {
 }
 
 /// The last formula or number of a text that is not denied there.
-pub(super) fn last_in(body: &str) -> Option<Found> {
-    let mut body = body;
+pub(super) fn last_in(whole: &str) -> Option<Found> {
+    let mut body = whole;
     loop {
         let found = last_of_all(body)?;
-        if denial::denies(&body[..found.span.start]) {
-            body = &body[..found.span.start];
+        let (before, after) = (&whole[..found.span.start], &whole[found.span.end..]);
+        if denial::denies(before) || denial::finds_fault(after) {
+            body = before;
             continue;
         }
         match remark::start(body, &found.span, &found.answer) {
@@ -470,48 +607,27 @@ fn concluded(found: Found) -> Found {
                 .to_owned()
         })
         .filter(|row| !row.contains("\\begin"));
-    match last {
-        Some(answer) => Found { answer, ..found },
-        None => found,
-    }
+    let answer = last.unwrap_or(found.answer);
+    // `= 5`: the left side stands somewhere before.
+    let answer = match answer.strip_prefix('=') {
+        Some(right) if !right.trim().is_empty() => right.trim_start().to_owned(),
+        _ => answer,
+    };
+    Found { answer, ..found }
 }
 
 /// Scans forward once for delimiters; keeps the last formula that says something.
 fn last_formula(body: &str) -> Option<Found> {
     let mut best: Option<Found> = None;
     let mut at = 0;
-    let bytes = body.as_bytes();
-    // A dollar that never closes would make the scan quadratic.
-    let mut dead = [false; 4];
-    while at < body.len() {
-        let c = bytes[at];
-        let slot = match c {
-            b'$' if bytes.get(at + 1) == Some(&b'$') => 0,
-            b'$' => 1,
-            b'\\' if bytes.get(at + 1) == Some(&b'(') => 2,
-            b'\\' if bytes.get(at + 1) == Some(&b'[') => 3,
-            b'\\' => {
-                at += 2;
-                while at < body.len() && !body.is_char_boundary(at) {
-                    at += 1;
-                }
-                continue;
-            }
-            _ => {
-                at += 1;
-                continue;
-            }
-        };
-        if dead[slot] || !body.is_char_boundary(at) {
+    // An opening that never closes would make the scan quadratic.
+    let mut dead = [false; OPENINGS.len()];
+    while let Some(slot) = next_opening(body, &mut at) {
+        if dead[slot] {
             at += 1;
-            continue;
-        }
-        if let Some(found) = leading(&body[at..]) {
-            let inner = found.answer.trim();
+        } else if let Some(found) = deduced(&body[at..]) {
             let end = at + found.span.end;
-            let says = (inner.bytes().any(|c| c.is_ascii_digit()) || inner.len() > 2)
-                && !inner.starts_with(['^', '_']);
-            if says {
+            if says_something(&found.answer, best.is_none()) {
                 best = Some(Found {
                     span: at..end,
                     answer: found.answer,
@@ -520,10 +636,51 @@ fn last_formula(body: &str) -> Option<Found> {
             }
             at = end.max(at + 1);
         } else {
-            let close = ["$$", "$", "\\)", "\\]"][slot];
+            let (open, close) = OPENINGS[slot];
             dead[slot] = !body[at + 1..].contains(close);
-            at += if slot == 1 { 1 } else { 2 };
+            at += open.len();
         }
     }
     best
+}
+
+/// What opens a formula, and what closes it; longer ones first.
+const OPENINGS: [(&str, &str); 5] = [
+    ("$$", "$$"),
+    ("$", "$"),
+    ("\\(", "\\)"),
+    ("\\[", "\\]"),
+    ("\\begin{", "\\end{"),
+];
+
+/// Moves `at` to the next opening, past what a backslash escapes, and says which one it is.
+fn next_opening(body: &str, at: &mut usize) -> Option<usize> {
+    loop {
+        *at += body[*at..].find(['$', '\\'])?;
+        let rest = &body[*at..];
+        let slot = OPENINGS.iter().position(|(open, _)| rest.starts_with(open));
+        if slot.is_some() {
+            return slot;
+        }
+        // `\$` is a dollar, `\\` a new row.
+        *at += 1 + rest[1..].chars().next().map_or(0, char::len_utf8);
+    }
+}
+
+/// Whether a formula can be an answer: one with a digit or of some length. Names side by side
+/// ("choices for $AB$ and $CD$") are one only where nothing better stands before them.
+fn says_something(formula: &str, is_first: bool) -> bool {
+    let inner = formula.trim();
+    let digits = inner.bytes().any(|c| c.is_ascii_digit());
+    let names = inner.contains(", ") && inner.split(", ").all(is_short_name);
+    (digits || inner.len() > 2) && !inner.starts_with(['^', '_']) && (is_first || !names)
+}
+
+/// `A`, `AB`, `\mathbf{A}`.
+fn is_short_name(part: &str) -> bool {
+    let inner = ["\\mathbf{", "\\vec{", "\\mathbf "]
+        .iter()
+        .find_map(|command| part.strip_prefix(command))
+        .map_or(part, |inner| inner.trim_end_matches('}'));
+    (1..=2).contains(&inner.len()) && inner.bytes().all(|c| c.is_ascii_alphabetic())
 }

@@ -56,11 +56,11 @@ fn sighting(sentence: &str, at: usize, top: char, wanted: Wanted) -> Option<Sigh
     let quoted = before.ends_with('\'') && after.starts_with('\'');
     if wanted == Wanted::Marked {
         let bold = before.ends_with('*') && after.starts_with('*');
-        let named = ["option ", "choice "]
-            .iter()
-            .any(|word| ends_with_ignoring_case(before, word));
+        let named = is_named(before) && stands_alone(before, after);
+        let small = named && names_small(c, after);
         let counts = bracketed && (c.is_ascii_uppercase() || !is_call(before))
-            || c.is_ascii_uppercase() && (bold || named && stands_alone(before, after));
+            || c.is_ascii_uppercase() && (bold || named)
+            || small;
         return if counts { found(true) } else { None };
     }
     if wanted == Wanted::Announced && (bracketed || quoted) {
@@ -81,6 +81,9 @@ fn sighting(sentence: &str, at: usize, top: char, wanted: Wanted) -> Option<Sigh
             None
         };
     }
+    if wanted == Wanted::Lone && is_unit_or_name(before) && !after.starts_with(" is the") {
+        return None;
+    }
     let word = c == 'A' && is_article(after) || c == 'I' && is_pronoun(after, wanted);
     if word || wanted == Wanted::Lone && is_variable(before, after) {
         return None;
@@ -88,13 +91,36 @@ fn sighting(sentence: &str, at: usize, top: char, wanted: Wanted) -> Option<Sigh
     found(after.starts_with([')', '.', ':']) || bracketed)
 }
 
-/// Not part of a word, a command or a formula such as `A_1`.
+/// Whether "option" or "choice" stands before a letter.
+fn is_named(before: &str) -> bool {
+    ["option ", "choice "]
+        .iter()
+        .any(|word| ends_with_ignoring_case(before, word))
+}
+
+/// Whether a small letter behind "option" is one: not the article, nor "choice i made".
+fn names_small(c: char, after: &str) -> bool {
+    let ends = after.is_empty() || after.starts_with(['.', ',', ')', ':', '*', '\n']);
+    c.is_ascii_lowercase() && (!matches!(c, 'a' | 'i') || ends || after.starts_with(" is "))
+}
+
+/// `20 C` is a temperature, and "let D be the distance" names a variable.
+fn is_unit_or_name(before: &str) -> bool {
+    let head = before.trim_end_matches([' ', '$', '\u{b0}']);
+    let measured = head.len() < before.len() && head.ends_with(|c: char| c.is_ascii_digit());
+    measured
+        || ["let ", "let $"]
+            .iter()
+            .any(|word| ends_with_ignoring_case(before, word))
+}
+
+/// Not part of a word, a command or a formula such as `A_1`. `__A__` is bold type.
 fn stands_alone(before: &str, after: &str) -> bool {
     let hyphenated = after
         .strip_prefix('-')
         .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()));
-    is_free(before.chars().next_back())
-        && is_free(after.chars().next())
+    let bold = before.ends_with("__") && after.starts_with("__");
+    (bold || is_free(before.chars().next_back()) && is_free(after.chars().next()))
         && !after.starts_with('=')
         && !hyphenated
 }
@@ -164,6 +190,13 @@ fn is_variable(before: &str, after: &str) -> bool {
         .trim_start()
         .strip_prefix('\\')
         .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()));
+    // `=> D` concludes.
+    let concluded = before.trim_end().ends_with(['\u{2192}', '\u{21d2}'])
+        || before.trim_end().ends_with("=>")
+        || before.trim_end().ends_with("->");
+    if concluded {
+        return false;
+    }
     command
         || before.ends_with('{') && !after.starts_with('}')
         || before.ends_with('$')
@@ -246,6 +279,13 @@ fn is_pair(sentence: &str, run: &[Sighting]) -> bool {
     run.len() == 2 && ends_with_ignoring_case(before, "between")
 }
 
+/// Words between letters that are named side by side.
+const LETTER_JOINERS: [&str; 13] = [
+    "and", "or", "nor", "maybe", "possibly", "perhaps", "either", "also", "option", "或", "或者",
+    "和", "与",
+];
+
+/// Whether two letters are named side by side: "A or B", "A, maybe C".
 fn joined(sentence: &str, a: &Sighting, b: &Sighting) -> bool {
     let between = &sentence[a.at + 1..b.at];
     if between.len() > 40 {
@@ -269,25 +309,9 @@ fn joined(sentence: &str, a: &Sighting, b: &Sighting) -> bool {
         return false;
     }
     let either = words.contains(&"or");
-    let joining = words.iter().all(|word| {
-        either && matches!(*word, "it" | "is")
-            || matches!(
-                *word,
-                "and"
-                    | "or"
-                    | "nor"
-                    | "maybe"
-                    | "possibly"
-                    | "perhaps"
-                    | "either"
-                    | "also"
-                    | "option"
-                    | "或"
-                    | "或者"
-                    | "和"
-                    | "与"
-            )
-    });
+    let joining = words
+        .iter()
+        .all(|word| either && matches!(*word, "it" | "is") || LETTER_JOINERS.contains(word));
     // `(C) E`: an option with its text, against `A B C`.
     let bare = words.is_empty()
         && between
@@ -358,7 +382,8 @@ const COPULAS: [(&str, Denied); 9] = [
 ];
 
 /// What a ruled out option is said to be.
-const FAULTS: [&str; 10] = [
+const FAULTS: [&str; 11] = [
+    "bad",
     "wrong",
     "incorrect",
     "false",
@@ -388,6 +413,10 @@ fn denied_behind(after: &str) -> Option<Denied> {
     let lower = after.to_ascii_lowercase();
     let rest =
         lower.trim_start_matches([')', ']', '\'', '"', '*', '$', ' ', '\u{ff09}', '\u{201d}']);
+    let named = ["选项", "项"]
+        .iter()
+        .find_map(|noun| rest.strip_prefix(noun));
+    let rest = named.unwrap_or(rest);
     if CHINESE_FAULTS.iter().any(|word| rest.starts_with(word)) {
         return Some(Denied::All);
     }

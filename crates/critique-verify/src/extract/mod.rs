@@ -221,9 +221,31 @@ fn math(text: &str, region: &Region) -> Option<Found> {
         return boxed::find(text, region);
     }
     phrase::find(text, region)
+        .map(|found| once(text, found))
         .or_else(|| numbers::hash_mark(text, region))
         .or_else(|| formula::whole(text, region))
-        .or_else(|| formula::last(text, region))
+        .or_else(|| words::absence(text, region))
+        .or_else(|| formula::last(text, region).map(|found| once(text, found)))
+        .or_else(|| words::last_bold(text, region))
+}
+
+/// One answer that is given in two forms, "1/2 or 0.5", in the last of them.
+fn once(text: &str, found: Found) -> Found {
+    if !text[found.span.clone()].contains("or ") {
+        return found;
+    }
+    let list = found.answer.replace(" or ", ", ");
+    let parts: Vec<&str> = list.split(", ").map(str::trim).collect();
+    if parts.len() != 2 {
+        return found;
+    }
+    match boxed::distinct(parts.into_iter()).as_slice() {
+        [only] => Found {
+            answer: (*only).to_owned(),
+            ..found
+        },
+        _ => found,
+    }
 }
 
 /// One number: hash mark, then a stated answer or a box, then the last number.
@@ -240,6 +262,9 @@ fn number(text: &str, region: &Region) -> Option<Found> {
         return Some(found);
     }
     let stated = phrase::find(text, region).and_then(|found| {
+        if denial::is_bound(&found.answer) {
+            return Some(found);
+        }
         let number = numbers::stated(&found.answer)?;
         Some(Found {
             answer: number,

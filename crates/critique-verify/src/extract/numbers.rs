@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::region::Region;
-use super::{Found, around, chain, denial};
+use super::{Found, around, chain, denial, remark};
 use crate::rule::Clue;
 
 /// Most numbers read of a list.
@@ -28,6 +28,9 @@ pub(super) fn hash_mark(text: &str, region: &Region) -> Option<Found> {
             .trim_start_matches([' ', '$', '*', ':', '\\', '€', '£', '(', '[', '{', '#'])
             .len();
     let number = number_at(line, lead)?;
+    if denial::finds_fault(&line[number.span.end..]) {
+        return None;
+    }
     let start = region.range.start + mark;
     let (answer, span) = several(line, &number).unwrap_or_else(|| in_context(line, lead, number));
     Some(Found {
@@ -58,15 +61,8 @@ fn several(line: &str, first: &Number) -> Option<(String, Range<usize>)> {
 
 /// The last number anywhere that no one denies.
 pub(super) fn last_number(text: &str, region: &Region) -> Option<Found> {
-    let mut body = region.text(text);
-    let number = loop {
-        let number = last_number_in(body)?;
-        if !denial::denies(&body[..number.span.start]) {
-            break number;
-        }
-        body = &body[..number.span.start];
-    };
-    let body = region.text(text);
+    let body = remark::without_closing(region.text(text));
+    let number = last_affirmed(body)?;
     let (answer, span) = alternatives(body, &number).unwrap_or_else(|| in_context(body, 0, number));
     let by = region.range.start;
     Some(Found {
@@ -74,6 +70,55 @@ pub(super) fn last_number(text: &str, region: &Region) -> Option<Found> {
         span: span.start + by..span.end + by,
         clue: Clue::LastNumber,
     })
+}
+
+/// The last number that is neither denied before nor behind it.
+fn last_affirmed(body: &str) -> Option<Number> {
+    let mut end = body.len();
+    loop {
+        let number = last_number_in(&body[..end])?;
+        let (before, after) = (&body[..number.span.start], &body[number.span.end..]);
+        let aside = (is_adjective(after) || is_labelled(before))
+            && last_number_in(sentence_before(before)).is_some();
+        end = match remark::circumstance(before) {
+            Some(start) => start,
+            None if aside || denial::denies(before) || denial::finds_fault(after) => {
+                number.span.start
+            }
+            None => return Some(number),
+        };
+    }
+}
+
+/// `120-gallon`: the number says which tank, not how many.
+fn is_adjective(after: &str) -> bool {
+    after
+        .strip_prefix('-')
+        .is_some_and(|word| word.starts_with(|c: char| c.is_ascii_lowercase()))
+}
+
+/// `day 3`, `step 2`: the number says which one.
+fn is_labelled(before: &str) -> bool {
+    const LABELS: [&str; 8] = [
+        "day", "week", "step", "part", "chapter", "question", "problem", "case",
+    ];
+    const REACH: usize = 20;
+    let from = before.floor_char_boundary(before.len().saturating_sub(REACH));
+    let words = before[from..].to_ascii_lowercase();
+    words.strip_suffix(' ').is_some_and(|words| {
+        LABELS
+            .iter()
+            .any(|label| denial::ends_with_word(words, label))
+    })
+}
+
+/// The sentence that goes on behind a text, as far as it stands before.
+fn sentence_before(before: &str) -> &str {
+    let start = before
+        .rfind('\n')
+        .max(before.rfind(". "))
+        .map_or(0, |at| at + 1);
+    &before[start..]
 }
 
 /// "9 or 10", "between 9 and 10" at the end: neither alone.
@@ -91,6 +136,10 @@ fn alternatives(text: &str, last: &Number) -> Option<(String, Range<usize>)> {
         return None;
     }
     let first = last_number_in(head).filter(|first| first.span.end == head.len())?;
+    // `1.2Y / 1.2 or 160`
+    if around::formula(head, 0, first.span.clone()).is_some() {
+        return None;
+    }
     let opened = head[..first.span.start].trim_end_matches([' ', '$']);
     if opener.is_some_and(|opener| !opened.ends_with(opener)) {
         return None;
@@ -101,6 +150,11 @@ fn alternatives(text: &str, last: &Number) -> Option<(String, Range<usize>)> {
 
 /// A number, or the formula, ratio or time that it is a part of.
 fn in_context(text: &str, from: usize, number: Number) -> (String, Range<usize>) {
+    const EITHER_SIGN: char = '\u{b1}';
+    if text[..number.span.start].ends_with(EITHER_SIGN) {
+        let span = number.span.start - EITHER_SIGN.len_utf8()..number.span.end;
+        return (format!("{EITHER_SIGN}{}", number.digits), span);
+    }
     let formula =
         around::formula(text, from, number.span.clone()).or_else(|| ratio(text, &number.span));
     match formula.map(|span| signed(text, from, span)) {
@@ -354,30 +408,44 @@ pub(super) fn sign_before(text: &str, start: usize) -> usize {
 
 /// The number that starts at `at`: sign, currency, groups, point, exponent.
 pub(super) fn number_at(text: &str, at: usize) -> Option<Number> {
-    let bytes = text.as_bytes();
     if !text.is_char_boundary(at) {
         return None;
     }
-    let mut end = at;
+    let (negative, first) = sign_and_currency(text, at);
     let mut digits = String::new();
-    if let Some(rest) = text[end..].strip_prefix(['-', '\u{2212}']) {
+    if negative {
         digits.push('-');
-        end = text.len() - rest.len();
     }
-    while let Some(rest) = text[end..].strip_prefix(['$', '€', '£', '¥']) {
-        end = text.len() - rest.len();
+    let end = read_digits(text.as_bytes(), first, &mut digits);
+    if !digits.bytes().any(|c| c.is_ascii_digit()) {
+        return None;
     }
-    while bytes.get(end) == Some(&b' ') && end > at && digits == "-" {
-        end += 1;
+    let exponent = exponent_length(&text[end..]);
+    digits.push_str(&text[end..end + exponent]);
+    Some(Number {
+        span: at..end + exponent,
+        digits,
+    })
+}
+
+/// Whether a minus stands before a number, and where its digits start: `-$5`, `$-5`, `- 5`.
+fn sign_and_currency(text: &str, at: usize) -> (bool, usize) {
+    let rest = &text[at..];
+    let unsigned = rest.strip_prefix(['-', '\u{2212}']).unwrap_or(rest);
+    let negative = unsigned.len() < rest.len();
+    let amount = unsigned.trim_start_matches(['$', '\u{20ac}', '\u{a3}', '\u{a5}']);
+    if negative {
+        return (true, text.len() - amount.trim_start_matches(' ').len());
     }
-    if let Some(rest) = text[end..].strip_prefix('-')
-        && digits.is_empty()
-        && end > at
-    {
-        digits.push('-');
-        end = text.len() - rest.len();
+    match amount.strip_prefix('-') {
+        Some(behind) if amount.len() < rest.len() => (true, text.len() - behind.len()),
+        _ => (false, text.len() - amount.len()),
     }
-    let first = end;
+}
+
+/// Appends digits with their point, and leaves out commas between groups of three; where they end.
+fn read_digits(bytes: &[u8], first: usize, digits: &mut String) -> usize {
+    let mut end = first;
     loop {
         match bytes.get(end) {
             Some(c @ b'0'..=b'9') => digits.push(*c as char),
@@ -390,19 +458,10 @@ pub(super) fn number_at(text: &str, at: usize) -> Option<Number> {
                 }
                 digits.push('.');
             }
-            _ => break,
+            _ => return end,
         }
         end += 1;
     }
-    if !digits.bytes().any(|c| c.is_ascii_digit()) {
-        return None;
-    }
-    let exponent = exponent_length(&text[end..]);
-    digits.push_str(&text[end..end + exponent]);
-    Some(Number {
-        span: at..end + exponent,
-        digits,
-    })
 }
 
 /// Whether a text is one number and nothing else.
@@ -485,7 +544,7 @@ pub(super) fn expression_around(body: &str, from: usize, number: Range<usize>) -
 /// Digits and signs around a number, with names such as `sqrt` and a time's "p.m." beside them.
 fn run_around(body: &str, from: usize, number: &Range<usize>) -> Range<usize> {
     let sign =
-        |c: char| c.is_ascii_digit() || "./:*+^()-_\u{3c0}\u{221a}\u{2212}\u{d7}".contains(c);
+        |c: char| c.is_ascii_digit() || "./:*+^()-_\u{b1}\u{3c0}\u{221a}\u{2212}\u{d7}".contains(c);
     let mut start = from + body[from..number.start].trim_end_matches(sign).len();
     let mut end = body.len() - body[number.end..].trim_start_matches(sign).len();
     // `sqrt(2)`, `pi/4`.
@@ -529,47 +588,20 @@ fn without_stray_marks(run: &str) -> Range<usize> {
     }
 }
 
+/// Most numbers of a list in prose.
+const MAX_IN_PROSE: usize = 8;
+
 /// "1 and 2", "1, 2, and 3".
 fn joined_numbers(body: &str, from: usize, last: Range<usize>) -> Option<Found> {
     let mut start = last.start;
     let mut parts = vec![body[last.clone()].to_owned()];
-    while parts.len() < 8 {
-        let before = body[from..start].trim_end();
-        let stripped = before
-            .strip_suffix(" and")
-            .or_else(|| before.strip_suffix(" or"))
-            .or_else(|| {
-                if parts.len() > 1 {
-                    before.strip_suffix(',')
-                } else {
-                    None
-                }
-            });
-        let Some(rest) = stripped else { break };
-        let rest = rest.trim_end().trim_end_matches(',');
-        let Some(number) = last_number_in(rest) else {
-            break;
-        };
-        if number.span.end + from > from + rest.len() || from + number.span.end != from + rest.len()
-        {
-            break;
-        }
+    while parts.len() < MAX_IN_PROSE
+        && let Some(number) = number_joined_to(&body[from..start], parts.len() > 1)
+    {
         start = from + number.span.start;
         parts.push(number.digits);
     }
-    if parts.len() < 2 {
-        return None;
-    }
-    // "between 3 and 5", "of 2 and 3", "from 1": no list of answers.
-    let ahead = body[from..start]
-        .trim_end()
-        .rsplit(|c: char| !c.is_alphabetic())
-        .next()
-        .unwrap_or("");
-    if !matches!(
-        ahead,
-        "are" | "is" | "equals" | "or" | "be" | "values" | "numbers" | "roots" | "solutions"
-    ) {
+    if parts.len() < 2 || !announces_list(&body[from..start]) {
         return None;
     }
     parts.reverse();
@@ -578,4 +610,28 @@ fn joined_numbers(body: &str, from: usize, last: Range<usize>) -> Option<Found> 
         span: start..last.end,
         clue: Clue::LastNumbers,
     })
+}
+
+/// The number that "and", "or" or, further on in a list, a comma joins to what follows.
+fn number_joined_to(before: &str, commas: bool) -> Option<Number> {
+    let before = before.trim_end();
+    let rest = before
+        .strip_suffix(" and")
+        .or_else(|| before.strip_suffix(" or"))
+        .or_else(|| before.strip_suffix(',').filter(|_| commas))?;
+    let rest = rest.trim_end().trim_end_matches(',');
+    last_number_in(rest).filter(|number| number.span.end == rest.len())
+}
+
+/// Whether the word before numbers makes answers of them: "are 3 and 5", against "between 3 and 5".
+fn announces_list(before: &str) -> bool {
+    let word = before
+        .trim_end()
+        .rsplit(|c: char| !c.is_alphabetic())
+        .next()
+        .unwrap_or("");
+    matches!(
+        word,
+        "are" | "is" | "equals" | "or" | "be" | "values" | "numbers" | "roots" | "solutions"
+    )
 }

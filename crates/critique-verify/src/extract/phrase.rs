@@ -137,15 +137,14 @@ fn after(body: &str, end: usize) -> Option<Found> {
     // The brace closes a `\text{Answer: }`.
     let skip = rest.len()
         - rest
-            .trim_start_matches([':', '*', ' ', '_', '\t', '：', '#', '>', '}'])
+            .trim_start_matches([':', '*', ' ', '_', '\t', '：', '#', '>', '}', '\u{2026}'])
             .len();
     let mut start = end + skip;
     if line_at(body, start).trim().is_empty() {
-        // On the next line that holds something.
-        let rest = &body[start..];
-        let trimmed = rest.trim_start_matches(['\n', '\r', ' ', '\t', '*', '#', '>', ':', '_']);
-        start += rest.len() - trimmed.len();
+        start = next_line(body, start);
     }
+    start += leading_dots(line_at(body, start));
+    start += connective_length(line_at(body, start));
     start += denial::claim(line_at(body, start))?;
     let line = within_formula(within_brackets(line_at(body, start)));
     if line.trim().is_empty() || is_verdict(line) {
@@ -163,13 +162,52 @@ fn after(body: &str, end: usize) -> Option<Found> {
         clue: Clue::Stated,
     };
     // `(c) $2x$` is an option with its text.
-    if matches!(line.as_bytes(), [b'(', c, b')', ..] if c.is_ascii_alphabetic()) {
+    let option = matches!(line.as_bytes(), [b'(', c, b')', ..] if c.is_ascii_alphabetic());
+    if option || denial::is_bound(line) {
         return Some(stated(whole()));
     }
     formula::leading(&body[start..])
         .or_else(|| formula::in_sentence(&line[..length]))
         .or_else(|| Some(whole()).filter(|found| !found.answer.is_empty()))
         .map(stated)
+        .filter(|found| !denial::finds_fault(&body[found.span.end..]))
+}
+
+/// Where the next line that holds something starts, behind its marks. A rule of hyphens or equals
+/// signs, as Markdown draws under a heading, holds nothing.
+fn next_line(body: &str, from: usize) -> usize {
+    let mut start = from;
+    loop {
+        let rest = &body[start..];
+        let trimmed = rest.trim_start_matches(['\n', '\r', ' ', '\t', '*', '#', '>', ':', '_']);
+        start += rest.len() - trimmed.len();
+        let line = line_at(body, start).trim();
+        let rule = line.len() >= 3 && line.trim_matches(['-', '=']).is_empty();
+        if !rule {
+            return start;
+        }
+        start += line_at(body, start).len();
+    }
+}
+
+/// The length of "therefore:" and its kin between "the answer is" and the answer.
+fn connective_length(line: &str) -> usize {
+    const CONNECTIVES: [&str; 6] = ["therefore", "thus", "then", "hence", "indeed", "simply"];
+    let length = line
+        .find(|c: char| !c.is_ascii_alphabetic())
+        .unwrap_or(line.len());
+    if !CONNECTIVES.contains(&&line[..length]) {
+        return 0;
+    }
+    let behind = line[length..].trim_start_matches([' ', ':', ',', '*']);
+    line.len() - behind.len()
+}
+
+/// The length of an ellipsis before an answer: "The answer is ... 12".
+fn leading_dots(line: &str) -> usize {
+    let behind = line.trim_start_matches(['.', ' ', '\u{2026}']);
+    let lead = &line[..line.len() - behind.len()];
+    if lead.contains("..") { lead.len() } else { 0 }
 }
 
 /// Up to a bracket that was opened before the line: `[Answer: 009]`. A letter before it is an

@@ -27,6 +27,8 @@ const PHRASES: [(Rank, &[&str]); 5] = [
             "\\text{final answer}",
             "最终答案是",
             "最终答案为",
+            "最终结果是",
+            "最终结果为",
             "最终答案：",
             "最终答案:",
         ],
@@ -43,6 +45,7 @@ const PHRASES: [(Rank, &[&str]); 5] = [
             "answer will be",
             "answer must be",
             "答案是",
+            "答案不是",
             "答案为",
             "答案应该是",
             "答案应是",
@@ -64,6 +67,9 @@ const PHRASES: [(Rank, &[&str]); 5] = [
             "answer}:",
             "answer=",
             "answer =",
+            "ans:",
+            "ans :",
+            "ans =",
         ],
     ),
     (Rank::Heading, &["final answer", "the answer"]),
@@ -78,7 +84,6 @@ const PHRASES: [(Rank, &[&str]); 5] = [
             "i choose",
             "i pick",
             "select",
-            "答案不是",
             "答案选",
             "选项",
             "选择",
@@ -94,15 +99,28 @@ pub(super) fn places(lower: &str, rank: Rank) -> Vec<(usize, usize)> {
     let mut places: Vec<(usize, usize)> = PHRASES
         .iter()
         .filter(|(of, _)| *of == rank)
-        .flat_map(|(_, phrases)| *phrases)
+        .flat_map(|(_, phrases)| phrases.iter())
         .flat_map(|phrase| {
             lower
                 .match_indices(phrase)
-                .map(|(at, _)| (at, at + phrase.len()))
+                .map(|(at, _)| (at, at + said_by(phrase)))
         })
+        .filter(|(at, _)| opens_word(lower, *at))
         .collect();
     places.sort_unstable();
     places
+}
+
+/// The length of a phrase without a denial at its end, which belongs to what follows: in
+/// "答案不是A" the claim is "不是A".
+fn said_by(phrase: &str) -> usize {
+    phrase.strip_suffix("不是").map_or(phrase.len(), str::len)
+}
+
+/// Whether no word goes on at a place: "means: 5" holds no "ans:".
+fn opens_word(lower: &str, at: usize) -> bool {
+    !(lower[at..].starts_with(|c: char| c.is_ascii_alphabetic())
+        && lower[..at].ends_with(|c: char| c.is_ascii_alphabetic()))
 }
 
 /// Where any phrase stands; phrases that overlap, as "the answer" and "answer is", are one.

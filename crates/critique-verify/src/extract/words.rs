@@ -102,8 +102,8 @@ pub(super) fn is_truth(word: &str) -> bool {
 
 fn truth(word: &str) -> Option<bool> {
     match word.to_ascii_lowercase().as_str() {
-        "yes" | "true" => Some(true),
-        "no" | "false" => Some(false),
+        "yes" | "true" | "是" | "是的" | "对" | "正确" => Some(true),
+        "no" | "false" | "否" | "不是" | "不对" | "错误" => Some(false),
         _ => None,
     }
 }
@@ -246,6 +246,97 @@ fn without_remark(text: &str) -> &str {
         .unwrap_or(text)
 }
 
+/// The length of a power of ten behind a number: ` x 10^-19`, ` \times 10^{5}`.
+fn power_length(rest: &str) -> usize {
+    let trimmed = rest.trim_start();
+    let Some(power) = ["x", "\u{d7}", "*", "\u{b7}", "\\times", "\\cdot"]
+        .iter()
+        .find_map(|sign| trimmed.strip_prefix(sign))
+        .and_then(|factor| factor.trim_start().strip_prefix("10^"))
+    else {
+        return 0;
+    };
+    let sign = |c: char| matches!(c, '{' | '(' | '-' | '+' | '\u{2212}');
+    let digits = power.trim_start_matches(sign);
+    let after = digits.trim_start_matches(|c: char| c.is_ascii_digit());
+    if after.len() == digits.len() {
+        return 0;
+    }
+    let opened = power.starts_with(['{', '(']);
+    let closed = after.strip_prefix(['}', ')']).filter(|_| opened);
+    rest.len() - closed.unwrap_or(after).len()
+}
+
+/// What a text ends with that says there is no value: "Hence there is no solution."
+pub(super) fn absence(text: &str, region: &Region) -> Option<Found> {
+    const CLAIMS: [&str; 14] = [
+        "no solution",
+        "no solutions",
+        "no real solution",
+        "no real solutions",
+        "no real root",
+        "no real roots",
+        "no integer solution",
+        "no integer solutions",
+        "no such integers",
+        "no such integer",
+        "infinitely many solutions",
+        "does not exist",
+        "undefined",
+        "无解",
+    ];
+    let body = region.text(text);
+    let end = body
+        .trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '.' | '!' | '*' | '\u{3002}'))
+        .len();
+    let said = &body[..end];
+    let claim = CLAIMS
+        .iter()
+        .filter(|claim| super::denial::ends_with_word(&said.to_ascii_lowercase(), claim))
+        .max_by_key(|claim| claim.len())?;
+    let sentence = &said[said.rfind(['\n', '.', '!']).map_or(0, |at| at + 1)..];
+    if is_conditional(sentence) {
+        return None;
+    }
+    let start = region.range.start + end - claim.len();
+    Some(Found::of(text, start..start + claim.len(), Clue::Stated))
+}
+
+/// "Otherwise there is no solution" speaks of one case; "is it true that .." of none.
+fn is_conditional(sentence: &str) -> bool {
+    const OPENERS: [&str; 7] = ["otherwise", "if", "when", "unless", "suppose", "is", "does"];
+    let lower = sentence.to_ascii_lowercase();
+    let words: Vec<&str> = lower.split(|c: char| !c.is_ascii_alphabetic()).collect();
+    let first = words.iter().find(|word| !word.is_empty());
+    first.is_some_and(|word| OPENERS.contains(word))
+        || words
+            .iter()
+            .any(|word| matches!(*word, "if" | "not" | "never" | "might"))
+            && !lower.ends_with("does not exist")
+}
+
+/// The word in bold type that a text without formulas and numbers ends with: "it is **October**."
+pub(super) fn last_bold(text: &str, region: &Region) -> Option<Found> {
+    const LONGEST: usize = 40;
+    let body = region.text(text);
+    let inner_end = body
+        .trim_end()
+        .trim_end_matches('.')
+        .strip_suffix("**")?
+        .len();
+    let open = body[..inner_end].rfind("**")?;
+    let word = body[open + 2..inner_end].trim_end_matches('.');
+    let told = ["is ", "was ", "are "]
+        .iter()
+        .any(|verb| body[..open].ends_with(verb));
+    let plain = word
+        .chars()
+        .all(|c| c.is_alphabetic() || c == ' ' || c == '-');
+    let span = region.range.start + open + 2;
+    (told && plain && !word.is_empty() && word.len() <= LONGEST)
+        .then(|| Found::of(text, span..span + word.len(), Clue::Stated))
+}
+
 /// A plain number without the unit behind it.
 fn without_unit(text: &str) -> String {
     let hedged = ["approximately ", "about ", "roughly ", "around ", "nearly "]
@@ -267,7 +358,7 @@ fn without_unit(text: &str) -> String {
             !(c.is_ascii_digit() || matches!(c, '.' | ',') || sign || exponent)
         })
         .map_or(text.len(), |(at, _)| at);
-    let (number, unit) = text.split_at(end);
+    let (number, unit) = text.split_at(end + power_length(&text[end..]));
     let digits = number.bytes().any(|c| c.is_ascii_digit());
     let unit = unit.trim();
     let is_unit = unit.starts_with(|c: char| c.is_alphabetic() || matches!(c, '%' | '\u{b0}'))

@@ -10,7 +10,7 @@ use dashu::rational::RBig;
 
 use super::Parser;
 use crate::algebra::pool::Symbol;
-use crate::algebra::{Id, Node, calculus};
+use crate::algebra::{Id, Meaning, Node, calculus};
 
 /// Most terms of a sum that are added up one by one.
 const MAX_TERMS: i64 = 1_000;
@@ -19,7 +19,7 @@ impl Parser<'_> {
     /// The sum that terms around one ellipsis stand for. `powers` says that a power was written
     /// in them: `1^2 + 2^2 + \cdots + 10^2` is no arithmetic progression, though 1, 4, 100 is.
     pub(super) fn elided(&mut self, terms: &[Id], powers: bool) -> Option<Id> {
-        let dots = self.pool.known_symbol("ldots")?;
+        let dots = self.pool.known(&Meaning::Ellipsis)?;
         let at = terms
             .iter()
             .position(|&id| self.pool.contains_symbol(id, dots))?;

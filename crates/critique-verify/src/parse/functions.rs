@@ -177,29 +177,8 @@ impl Parser<'_> {
     pub(super) fn special(&mut self, special: Special) -> Parsed<Value> {
         match special {
             Special::Log | Special::Ln | Special::Lg => self.logarithm(special),
-            Special::Exp => {
-                let exponent = self.function_power()?;
-                let argument = self.function_argument(false)?;
-                let e = self.pool.insert(Node::E);
-                let id = Self::scalar_of(&argument)?;
-                let value = Value::scalar(self.pool.pow(e, id));
-                self.powered(value, exponent)
-            }
-            Special::Sqrt => {
-                let degree = if self.is_sign('[') {
-                    let value = self.primary()?;
-                    Some(Self::scalar_of(&value)?)
-                } else {
-                    None
-                };
-                let argument = self.argument()?;
-                let id = Self::scalar_of(&argument)?;
-                let value = match degree {
-                    Some(degree) => self.pool.call(Fun::Root, &[id, degree]),
-                    None => self.pool.sqrt(id),
-                };
-                Ok(Value::scalar(value))
-            }
+            Special::Exp => self.exponential(),
+            Special::Sqrt => self.square_root(),
             Special::Cbrt => {
                 let argument = self.argument()?;
                 let (id, three) = (Self::scalar_of(&argument)?, self.pool.int(3));
@@ -223,28 +202,62 @@ impl Parser<'_> {
                 let [top, bottom] = self.two_args()?;
                 Ok(Value::scalar(self.pool.div(top, bottom)))
             }
-            Special::Cis => {
-                let argument = self.function_argument(true)?;
-                let angle = Self::scalar_of(&argument)?;
-                let angle = self.in_radians(angle);
-                let cos = self.pool.call(Fun::Cos, &[angle]);
-                let sin = self.pool.call(Fun::Sin, &[angle]);
-                let unit = self.pool.insert(Node::I);
-                let turned = self.pool.mul(&[unit, sin]);
-                Ok(Value::scalar(self.pool.add(&[cos, turned])))
-            }
+            Special::Cis => self.cis(),
             Special::Det | Special::Trace | Special::Transpose | Special::Rank => {
-                let argument = self.function_argument(false)?;
-                let Value::Matrix(rows) = argument else {
-                    return Err(NoParse);
-                };
-                match special {
-                    Special::Det => matrix::det(self.pool, &rows).map(Value::scalar),
-                    Special::Rank => matrix::rank(self.pool, &rows).map(Value::scalar),
-                    Special::Trace => matrix::trace(self.pool, &rows).map(Value::scalar),
-                    _ => Ok(Value::Matrix(matrix::transpose(&rows))),
-                }
+                self.of_matrix(special)
             }
+        }
+    }
+
+    /// `\exp x`, `\exp^2 x`.
+    fn exponential(&mut self) -> Parsed<Value> {
+        let exponent = self.function_power()?;
+        let argument = self.function_argument(false)?;
+        let e = self.pool.insert(Node::E);
+        let id = Self::scalar_of(&argument)?;
+        let value = Value::scalar(self.pool.pow(e, id));
+        self.powered(value, exponent)
+    }
+
+    /// `\sqrt2`, `\sqrt[3]{2}`.
+    fn square_root(&mut self) -> Parsed<Value> {
+        let degree = if self.is_sign('[') {
+            let value = self.primary()?;
+            Some(Self::scalar_of(&value)?)
+        } else {
+            None
+        };
+        let argument = self.argument()?;
+        let id = Self::scalar_of(&argument)?;
+        let value = match degree {
+            Some(degree) => self.pool.call(Fun::Root, &[id, degree]),
+            None => self.pool.sqrt(id),
+        };
+        Ok(Value::scalar(value))
+    }
+
+    /// `\operatorname{cis} t` is cos t + i sin t.
+    fn cis(&mut self) -> Parsed<Value> {
+        let argument = self.function_argument(true)?;
+        let angle = Self::scalar_of(&argument)?;
+        let angle = self.in_radians(angle);
+        let cos = self.pool.call(Fun::Cos, &[angle]);
+        let sin = self.pool.call(Fun::Sin, &[angle]);
+        let unit = self.pool.insert(Node::I);
+        let turned = self.pool.mul(&[unit, sin]);
+        Ok(Value::scalar(self.pool.add(&[cos, turned])))
+    }
+
+    /// `\det A` and its kin, of a matrix that is written out.
+    fn of_matrix(&mut self, special: Special) -> Parsed<Value> {
+        let Value::Matrix(rows) = self.function_argument(false)? else {
+            return Err(NoParse);
+        };
+        match special {
+            Special::Det => matrix::det(self.pool, &rows).map(Value::scalar),
+            Special::Rank => matrix::rank(self.pool, &rows).map(Value::scalar),
+            Special::Trace => matrix::trace(self.pool, &rows).map(Value::scalar),
+            _ => Ok(Value::Matrix(matrix::transpose(&rows))),
         }
     }
 
@@ -332,7 +345,8 @@ impl Parser<'_> {
                 let inner = Self::scalar_of(&inner)?;
                 Ok(self.marked(name, inner, String::new()))
             }
-            "partial" | "nabla" | "hbar" | "ldots" | "star" | "aleph" | "dagger" | "complement" => {
+            "ldots" => Ok(Value::scalar(self.pool.term(Meaning::Ellipsis))),
+            "partial" | "nabla" | "hbar" | "star" | "aleph" | "dagger" | "complement" => {
                 Ok(Value::scalar(self.pool.name(name)))
             }
             _ => Err(NoParse),

@@ -226,7 +226,9 @@ impl Lexer<'_> {
                 self.at += 2;
                 self.push(Tok::Sign('^'));
             }
-            b'<' | b'>' | b'!' | b'=' | b':' if self.peek(1) == Some(b'=') => {
+            b'<' | b'>' | b'!' | b'=' | b':'
+                if self.peek(1) == Some(b'=') && !self.is_factorial() =>
+            {
                 self.at += 2;
                 let name = match c {
                     b'<' => "le",
@@ -269,6 +271,11 @@ impl Lexer<'_> {
                 }
             }
         }
+    }
+
+    /// `3!=6` is a factorial and its value, `x!=3` a programmer's unequal.
+    fn is_factorial(&self) -> bool {
+        self.peek(0) == Some(b'!') && self.text[..self.at].ends_with(|c: char| c.is_ascii_digit())
     }
 
     /// A run of Chinese characters, with the words for ten thousand and more set apart.

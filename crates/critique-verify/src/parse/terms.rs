@@ -298,51 +298,12 @@ impl Parser<'_> {
 
     /// `7\frac34` and `7 3/4`: a whole number before a fraction adds.
     fn mixed(&mut self, left: &Value) -> Parsed<Option<Value>> {
-        let Some(Tok::Number(before)) = self
-            .at
-            .checked_sub(1)
-            .and_then(|at| self.tokens.get(at))
-            .map(|token| &token.tok)
-        else {
+        let Some(whole) = self.whole_before(left) else {
             return Ok(None);
         };
-        if !before.is_integer_text() {
-            return Ok(None);
-        }
-        let Some(whole) = left
-            .as_scalar()
-            .filter(|id| self.pool.as_number(*id).is_some_and(RBig::is_int))
-        else {
-            return Ok(None);
-        };
-        // The number before must be the whole left side, so `2\cdot 3\frac12` is left alone.
-        let alone = self.at < 2
-            || !matches!(
-                self.tokens[self.at - 2].tok,
-                Tok::Sign('*' | '/' | '^' | '_') | Tok::Number(_)
-            ) && !matches!(&self.tokens[self.at - 2].tok, Tok::Command(name) if name == "cdot" || name == "times");
-        if !alone {
-            return Ok(None);
-        }
         let start = self.at;
-        let plain = matches!(
-            (self.peek(), self.peek_at(1), self.peek_at(2)),
-            (
-                Some(Tok::Number(_)),
-                Some(Tok::Sign('/')),
-                Some(Tok::Number(_))
-            )
-        );
-        if !plain && !self.is_command("frac") {
+        let Some(fraction) = self.fraction_here()? else {
             return Ok(None);
-        }
-        let fraction = if plain {
-            let top = self.primary()?;
-            self.at += 1;
-            let bottom = self.primary()?;
-            self.divide(&top, &bottom)?
-        } else {
-            self.primary()?
         };
         let part = fraction
             .as_scalar()
@@ -365,6 +326,49 @@ impl Parser<'_> {
                 Ok(None)
             }
         }
+    }
+
+    /// A whole number that was just read and is all of the left side, so that
+    /// `2\cdot 3\frac12` is left alone.
+    fn whole_before(&self, left: &Value) -> Option<Id> {
+        let before = |back: usize| {
+            let at = self.at.checked_sub(back)?;
+            self.tokens.get(at).map(|token| &token.tok)
+        };
+        let Some(Tok::Number(number)) = before(1) else {
+            return None;
+        };
+        let joined = match before(2) {
+            Some(Tok::Sign('*' | '/' | '^' | '_') | Tok::Number(_)) => true,
+            Some(Tok::Command(name)) => name == "cdot" || name == "times",
+            _ => false,
+        };
+        left.as_scalar().filter(|id| {
+            let whole = self.pool.as_number(*id).is_some_and(RBig::is_int);
+            whole && number.is_integer_text() && !joined
+        })
+    }
+
+    /// `3/4` or `\frac34`, if that is what follows.
+    fn fraction_here(&mut self) -> Parsed<Option<Value>> {
+        let plain = matches!(
+            (self.peek(), self.peek_at(1), self.peek_at(2)),
+            (
+                Some(Tok::Number(_)),
+                Some(Tok::Sign('/')),
+                Some(Tok::Number(_))
+            )
+        );
+        if plain {
+            let top = self.primary()?;
+            self.at += 1;
+            let bottom = self.primary()?;
+            return self.divide(&top, &bottom).map(Some);
+        }
+        if self.is_command("frac") {
+            return self.primary().map(Some);
+        }
+        Ok(None)
     }
 
     fn degree_follows(&self) -> bool {

@@ -7,5 +7,6 @@ mod hostile;
 mod properties;
 mod protocol;
 mod public;
+mod responses;
 mod rules;
 mod support;
