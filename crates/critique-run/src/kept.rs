@@ -35,6 +35,7 @@ pub fn keep_config(dir: &RunDir, config: &RunConfig) -> Result<(), RunError> {
         // Threads, recomputing and trackers change no result, nor does the place of the folder,
         // which may have been moved: a run may go on with others.
         table.retain(|key, _| !matches!(key, "threads" | "recompute" | "out" | "track"));
+        forget_places(&mut table);
         Ok(Value::Table(table))
     };
     let (was, is) = (settings(&before)?, settings(&text)?);
@@ -50,6 +51,18 @@ pub fn keep_config(dir: &RunDir, config: &RunConfig) -> Result<(), RunError> {
         }
         None if before == text => Ok(()),
         None => Ok(write_whole(&path, text.as_bytes())?),
+    }
+}
+
+/// Servers may have moved as well.
+fn forget_places(table: &mut Table) {
+    let models = table.get_mut("models").and_then(Value::as_table_mut);
+    for (_, model) in models.into_iter().flatten() {
+        let Some(model) = model.as_table_mut() else {
+            continue;
+        };
+        let places = ["urls", "model", "token_env", "parallel", "give_up_secs", "adapters"];
+        model.retain(|key, _| !places.contains(&key));
     }
 }
 

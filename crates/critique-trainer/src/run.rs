@@ -103,6 +103,7 @@ impl Runner<'_> {
         };
         shared.models.stop_when(self.stop);
         shared.models.set_time(self.dir.start()?.unix_seconds);
+        shared.models.ask_servers()?;
         let mut checkpoint = resume::checkpoint(resume, config, self.dir, observer)?;
         let mut before = 0;
         for (index, stage) in config.stages.iter().enumerate() {

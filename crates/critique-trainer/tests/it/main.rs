@@ -6,8 +6,13 @@
 
 mod dry_run;
 mod leftovers;
+mod model_server;
 mod replay;
 mod rl_settings;
 mod runs;
 mod scorer;
+mod served;
+#[path = "../../../critique-remote/tests/it/server.rs"]
+#[expect(dead_code, reason = "faults that other tests inject")]
+mod server;
 mod toy;
