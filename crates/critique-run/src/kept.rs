@@ -61,7 +61,14 @@ fn forget_places(table: &mut Table) {
         let Some(model) = model.as_table_mut() else {
             continue;
         };
-        let places = ["urls", "model", "token_env", "parallel", "give_up_secs", "adapters"];
+        let places = [
+            "urls",
+            "model",
+            "token_env",
+            "parallel",
+            "give_up_secs",
+            "adapters",
+        ];
         model.retain(|key, _| !places.contains(&key));
     }
 }

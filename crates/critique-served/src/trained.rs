@@ -200,8 +200,10 @@ impl SampledOn {
         let pushed = self.shared.client.push_adapter(&folder, version);
         pushed.map_err(outside)?;
         state.current = Some(weights);
-        if let Some(old) = version.checked_sub(KEPT) {
-            remove_folder(&self.shared.adapters.join(format!("v{old}")))?;
+        let old = version.saturating_sub(KEPT);
+        let old = self.shared.adapters.join(format!("v{old}"));
+        if old.is_dir() {
+            remove_folder(&old)?;
         }
         Ok(version)
     }
@@ -220,9 +222,7 @@ impl SampledOn {
             return Ok(());
         }
         let groups: Vec<Group> = pairs.iter().map(|pair| group(pair.0, pair.1)).collect();
-        let scored: Vec<f32> = (self.inner.score(&groups, temperature)?)
-            .concat()
-            .concat();
+        let scored: Vec<f32> = (self.inner.score(&groups, temperature)?).concat().concat();
         let samples = pairs.iter().flat_map(|pair| pair.1);
         let sampled: Vec<f32> = samples
             .flat_map(|it| it.completion.log_probs.iter().copied())
@@ -239,16 +239,20 @@ impl SampledOn {
 fn group(request: &Request, found: &[Sampled]) -> Group {
     Group {
         prompt: request.prompt.clone(),
-        completions: found.iter().map(|it| it.completion.tokens.clone()).collect(),
+        completions: found
+            .iter()
+            .map(|it| it.completion.tokens.clone())
+            .collect(),
     }
 }
 
 /// The completions, once all are of the version that was asked.
-fn of_version(
-    found: Vec<Vec<Sampled>>,
-    version: u64,
-) -> Result<Vec<Vec<Completion>>, ModelError> {
-    if let Some(other) = found.iter().flatten().find(|it| it.version != Some(version)) {
+fn of_version(found: Vec<Vec<Sampled>>, version: u64) -> Result<Vec<Vec<Completion>>, ModelError> {
+    if let Some(other) = found
+        .iter()
+        .flatten()
+        .find(|it| it.version != Some(version))
+    {
         let message = format!(
             "server {} sampled with version {:?} of the adapter; version {version} was asked",
             other.server, other.version

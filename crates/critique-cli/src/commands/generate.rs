@@ -41,7 +41,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "ids")]
     chat: Option<PathBuf>,
     /// Token ids with commas between them; the model then needs no tokenizer
-    #[arg(long, value_name = "IDS", value_delimiter = ',', conflicts_with = "url")]
+    #[arg(
+        long,
+        value_name = "IDS",
+        value_delimiter = ',',
+        conflicts_with = "url"
+    )]
     ids: Vec<u32>,
     /// Takes the prompt as it is, without the chat template
     #[arg(long, conflicts_with = "chat")]

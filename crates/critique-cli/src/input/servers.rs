@@ -17,10 +17,11 @@ macro_rules! server_options {
         $(#[$about])*
         #[derive(Debug, clap::Args)]
         pub(crate) struct $name {
-            #[doc = concat!("A server that samples for the model of `--", $of, "`, such as `http://gpu9:8000`, whose \
-                folder then gives tokenizer and shape alone; may be given several times. Its token, where it wants \
-                one, is in CRITIQUE_RL_SERVER_TOKEN")]
-            #[arg(long, value_name = "URL", requires = $of)]
+            #[arg(long, value_name = "URL", requires = $of, help = concat!(
+                "A server that samples for the model of `--", $of, "`, such as http://gpu9:8000; that folder then \
+                 gives tokenizer and shape alone. May be given several times. The token of servers that want one is \
+                 in CRITIQUE_RL_SERVER_TOKEN"
+            ))]
             $url: Vec<String>,
             /// What that server is: vllm, sglang, llama_cpp, or openai for others that take token ids
             #[arg(long, default_value = "vllm", value_name = "KIND", requires = stringify!($url), value_parser = engine)]
@@ -67,11 +68,7 @@ server_options!(
     CriticServers, "critic", critic_url, critic_engine, critic_model, critic_context
 );
 
-fn connect(
-    dir: &Path,
-    adapter: Option<&Path>,
-    servers: Servers,
-) -> Result<LanguageModel, Failure> {
+fn connect(dir: &Path, adapter: Option<&Path>, servers: Servers) -> Result<LanguageModel, Failure> {
     if adapter.is_some() {
         return Err(Failure::usage(
             "an adapter of a model on a server lies there; expected its name on the server in place of the folder, \

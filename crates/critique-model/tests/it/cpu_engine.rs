@@ -641,14 +641,15 @@ fn training_lowers_the_loss_and_resumes_to_the_same_bits() {
     let groups = groups(6);
     let step = |engine: &mut CpuEngine| {
         engine.accumulate(&groups, 1.0, &square).unwrap();
-        engine.update(
-            3e-3,
-            &AdamW {
-                weight_decay: 0.01,
-                ..AdamW::default()
-            },
-        )
-        .unwrap()
+        engine
+            .update(
+                3e-3,
+                &AdamW {
+                    weight_decay: 0.01,
+                    ..AdamW::default()
+                },
+            )
+            .unwrap()
     };
     let before = square_loss(&engine, &groups);
     let reference = engine.fork(&Training::Frozen, 0).unwrap();

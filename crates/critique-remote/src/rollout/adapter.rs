@@ -79,7 +79,8 @@ impl<T: Text> Remote<T> {
         if self.settings.engine.takes_adapters() {
             return Ok(());
         }
-        let message = "takes no adapter while it runs; a critic that is trained needs vLLM or SGLang";
+        let message =
+            "takes no adapter while it runs; a critic that is trained needs vLLM or SGLang";
         Err(unsupported(message.to_owned()))
     }
 

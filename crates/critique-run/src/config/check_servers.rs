@@ -50,7 +50,10 @@ impl RunConfig {
                 return wrong(key, "is 0; expected at least 1".to_owned());
             }
         }
-        if source.log_prob_bound.is_some_and(|it| it.is_nan() || it <= 0.0) {
+        if source
+            .log_prob_bound
+            .is_some_and(|it| it.is_nan() || it <= 0.0)
+        {
             return wrong("log_prob_bound", "must be above 0".to_owned());
         }
         if !self.trains(source) {
@@ -170,30 +173,50 @@ mod tests {
 
     #[test]
     fn what_does_not_go_with_servers_is_named() {
-        let actor = |keys: &str| {
-            check(&format!("{CRITIC}models.actor = {{ {keys} }}\n")).unwrap_err()
-        };
+        let actor =
+            |keys: &str| check(&format!("{CRITIC}models.actor = {{ {keys} }}\n")).unwrap_err();
         let vllm = "engine = \"vllm\", urls = [\"http://a:1\"]";
         for (keys, at) in [
-            (format!("new = {{ d_model = 8, layers = 1, heads = 1, d_ff = 8, context = 8 }}, {vllm}"), "engine"),
-            (format!("path = \"m\", lora = {{ r = 2, alpha = 2 }}, {vllm}"), "lora"),
+            (
+                format!(
+                    "new = {{ d_model = 8, layers = 1, heads = 1, d_ff = 8, context = 8 }}, {vllm}"
+                ),
+                "engine",
+            ),
+            (
+                format!("path = \"m\", lora = {{ r = 2, alpha = 2 }}, {vllm}"),
+                "lora",
+            ),
             (format!("path = \"m\", adapter = \"a\", {vllm}"), "adapter"),
             ("path = \"m\", engine = \"vllm\"".to_owned(), "urls"),
             ("path = \"m\", urls = [\"http://a:1\"]".to_owned(), "urls"),
-            ("path = \"m\", engine = \"vllm\", urls = [\"a:1\"]".to_owned(), "urls"),
-            ("path = \"m\", engine = \"vllm\", urls = [\"http://me:secret@a:1\"]".to_owned(), "urls"),
-            ("path = \"m\", engine = \"vllm\", urls = [\"http://a:1/v1\"]".to_owned(), "urls"),
+            (
+                "path = \"m\", engine = \"vllm\", urls = [\"a:1\"]".to_owned(),
+                "urls",
+            ),
+            (
+                "path = \"m\", engine = \"vllm\", urls = [\"http://me:secret@a:1\"]".to_owned(),
+                "urls",
+            ),
+            (
+                "path = \"m\", engine = \"vllm\", urls = [\"http://a:1/v1\"]".to_owned(),
+                "urls",
+            ),
             (format!("path = \"m\", parallel = 0, {vllm}"), "parallel"),
         ] {
             let error = actor(&keys);
-            assert!(error.starts_with(&format!("models.actor.{at}: ")), "{keys}: {error}");
+            assert!(
+                error.starts_with(&format!("models.actor.{at}: ")),
+                "{keys}: {error}"
+            );
         }
     }
 
     #[test]
     fn a_trained_model_on_servers_is_an_adapter_that_they_take() {
         let critic = |keys: &str| check(&format!("{ACTOR}models.critic = {{ {keys} }}\n"));
-        let on = |engine: &str| format!("path = \"m\", engine = \"{engine}\", urls = [\"http://a:1\"]");
+        let on =
+            |engine: &str| format!("path = \"m\", engine = \"{engine}\", urls = [\"http://a:1\"]");
         let lora = "lora = { r = 2, alpha = 2 }";
         assert!(critic(&format!("{}, {lora}", on("vllm"))).is_ok());
         let error = critic(&on("vllm")).unwrap_err();

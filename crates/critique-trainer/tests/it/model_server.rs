@@ -114,7 +114,10 @@ impl Served {
         match LanguageModel::load_with_adapter(&self.folder, &path, &runtime) {
             Ok(model) => {
                 let entry = (text("lora_path"), Arc::new(model));
-                self.adapters.lock().unwrap().insert(text("lora_name"), entry);
+                self.adapters
+                    .lock()
+                    .unwrap()
+                    .insert(text("lora_name"), entry);
                 Reply::Text(200, "Success".to_owned())
             }
             Err(error) => Reply::Json(404, json!({ "error": { "message": error.to_string() } })),
@@ -151,7 +154,10 @@ impl Served {
     }
 
     fn llama_cpp(&self, body: &Value) -> Reply {
-        let made = sample(&self.base, &request(&body["prompt"], &body["n_predict"], body));
+        let made = sample(
+            &self.base,
+            &request(&body["prompt"], &body["n_predict"], body),
+        );
         let rows = made.tokens.iter().zip(&made.log_probs);
         Reply::ok(json!({
             "tokens_evaluated": body["prompt"].as_array().unwrap().len(),
@@ -188,6 +194,8 @@ fn likelihoods(model: &LanguageModel, request: &Request) -> Value {
     };
     let temperature = request.sampling.log_prob_temperature();
     let scored = model.engine().score(&[group], temperature).unwrap();
-    let named = all.zip(&scored[0]).map(|(id, value)| (format!("token_id:{id}"), json!(value[0])));
+    let named = all
+        .zip(&scored[0])
+        .map(|(id, value)| (format!("token_id:{id}"), json!(value[0])));
     Value::Object(named.collect())
 }

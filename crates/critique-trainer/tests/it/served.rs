@@ -162,7 +162,9 @@ fn a_sample_is_that_of_the_model_behind_the_server() {
     let request = |seed: u64| Request {
         prompt: vec![1, 2, 3],
         // Servers take seeds of 63 bits.
-        seeds: (0..4).map(|n| derive_seed(seed, &[&n.to_string()]) >> 1).collect(),
+        seeds: (0..4)
+            .map(|n| derive_seed(seed, &[&n.to_string()]) >> 1)
+            .collect(),
         sampling: Sampling {
             temperature: 1.0,
             max_new_tokens: 12,
@@ -175,7 +177,10 @@ fn a_sample_is_that_of_the_model_behind_the_server() {
     };
     let requests: Vec<Request> = (0..5).map(request).collect();
     let asked: Vec<Request> = requests.iter().map(doubled).collect();
-    assert_eq!(there.generate(&asked).unwrap(), here.generate(&requests).unwrap());
+    assert_eq!(
+        there.generate(&asked).unwrap(),
+        here.generate(&requests).unwrap()
+    );
 }
 
 #[test]
@@ -214,14 +219,20 @@ fn what_is_wrong_with_a_server_shows_before_anything_is_trained() {
     let (server, _) = actor().start();
     let other = on("vllm", &[&server]).replace("\"served\"", "\"another\"");
     let why = fails(&config(&out, &other, ""));
-    assert!(why.contains("does not serve `another`, it serves `served`"), "{why}");
+    assert!(
+        why.contains("does not serve `another`, it serves `served`"),
+        "{why}"
+    );
     let lines = on("vllm", &[&server]);
     drop(server);
     let why = fails(&config(&out, &lines, ""));
     assert!(why.contains("cannot reach `http://127.0.0.1:"), "{why}");
     let token = format!("{lines}, token_env = \"CRITIQUE_RL_NO_SUCH_TOKEN\"");
     let why = fails(&config(&out, &token, ""));
-    assert!(why.contains("`CRITIQUE_RL_NO_SUCH_TOKEN` of the environment is not set"), "{why}");
+    assert!(
+        why.contains("`CRITIQUE_RL_NO_SUCH_TOKEN` of the environment is not set"),
+        "{why}"
+    );
     assert!(!out.join("metrics.jsonl").exists() && !out.join("stages/one").exists());
 }
 
@@ -243,7 +254,10 @@ fn a_dry_run_asks_no_server_and_counts_nothing_of_it() {
     let of = |config: &RunConfig| DryRun::of(config, "arithmetic", &*task(config)).unwrap();
     let (with, without) = (of(&with), of(&without));
     let actor = &with.models["actor"];
-    assert_eq!((actor.on_servers, actor.context, actor.servers.len()), (true, 80, 1));
+    assert_eq!(
+        (actor.on_servers, actor.context, actor.servers.len()),
+        (true, 80, 1)
+    );
     assert!(without.models["actor"].servers.is_empty());
     assert!(with.memory.weights < without.memory.weights);
 }
@@ -263,9 +277,15 @@ fn servers_sample_each_version_of_a_critic_that_is_trained() {
     let run = RunDir::existing(dir.path()).unwrap();
     let metrics = read_metrics(&run.metrics()).unwrap();
     let text = std::fs::read_to_string(run.metrics()).unwrap();
-    let lines: Vec<Value> = text.lines().map(|it| serde_json::from_str(it).unwrap()).collect();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|it| serde_json::from_str(it).unwrap())
+        .collect();
     assert_eq!((metrics.len(), lines.len()), (5, 5));
-    let versions: Vec<u64> = lines.iter().map(|it| it["critic_version"].as_u64().unwrap()).collect();
+    let versions: Vec<u64> = lines
+        .iter()
+        .map(|it| it["critic_version"].as_u64().unwrap())
+        .collect();
     assert!(versions.is_sorted_by(|a, b| a < b), "{versions:?}");
     for line in &lines {
         // The server's engine is this one: an older version would differ.
@@ -278,9 +298,15 @@ fn servers_sample_each_version_of_a_critic_that_is_trained() {
         assert!(records.iter().all(|it| it.critic_version == Some(*version)));
     }
     // Old versions are gone, and a run that goes on begins behind the newest.
-    let kept = std::fs::read_dir(config.adapters_of("critic")).unwrap().count();
+    let kept = std::fs::read_dir(config.adapters_of("critic"))
+        .unwrap()
+        .count();
     assert_eq!(kept, 2);
-    assert!(dir.path().join("stages/two/adapter_model.safetensors").is_file());
+    assert!(
+        dir.path()
+            .join("stages/two/adapter_model.safetensors")
+            .is_file()
+    );
 }
 
 #[test]
@@ -289,6 +315,9 @@ fn log_probs_that_are_not_those_of_training_end_the_run() {
     let (server, _) = Served::of(&skills().1, "served").off_by(-0.3).start();
     let dir = tempfile::tempdir().unwrap();
     let why = fails(&both(dir.path(), &actor_server, &server));
-    assert!(why.contains("log-probs of sampling and of training differ by 0.3"), "{why}");
+    assert!(
+        why.contains("log-probs of sampling and of training differ by 0.3"),
+        "{why}"
+    );
     assert!(!dir.path().join("rollouts").exists());
 }

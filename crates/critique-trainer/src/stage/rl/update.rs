@@ -4,8 +4,8 @@ use critique_core::{Rng, derive_seed};
 use critique_model::{LanguageModel, PerToken};
 use critique_rewards::LossStats;
 
-use super::sample::{SampleGroup, add_gradients};
 use super::elsewhere::Mismatch;
+use super::sample::{SampleGroup, add_gradients};
 use super::{Batch, RlContext};
 use crate::error::TrainError;
 
@@ -54,7 +54,9 @@ impl RlContext<'_> {
             update.lr = self.learning_rate(step, number, minibatches.len());
             let loss = stats.loss() as f32;
             let norm = if loss.is_finite() {
-                critic.engine_mut().update(update.lr, &self.stage.optimizer)?
+                critic
+                    .engine_mut()
+                    .update(update.lr, &self.stage.optimizer)?
             } else {
                 0.0
             };
