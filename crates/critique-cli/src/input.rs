@@ -3,5 +3,6 @@
 pub(crate) mod folder;
 pub(crate) mod model;
 pub(crate) mod run_file;
+pub(crate) mod servers;
 pub(crate) mod settings;
 pub(crate) mod stdin;

@@ -23,6 +23,7 @@ mod problem;
 mod refusal;
 mod rollout;
 mod seed;
+mod servers;
 pub mod threads;
 mod training;
 
@@ -31,4 +32,5 @@ pub use problem::{Message, Problem, Prompt, Role, Split};
 pub use refusal::Refusal;
 pub use rollout::{Attempt, Critique, Judgment, Rollout, Verdict};
 pub use seed::{Rng, derive_seed};
+pub use servers::{EngineKind, Servers};
 pub use training::{AdamW, Dtype, LayerLora, LoraConfig};

@@ -139,7 +139,12 @@ pub trait Engine: Send + Sync {
 
     /// Clips the accumulated gradients by their global norm, takes one optimizer step and
     /// drops them. Gives the norm before clipping; a norm that is not finite takes no step.
-    fn update(&mut self, lr: f32, optimizer: &AdamW) -> f32;
+    ///
+    /// # Errors
+    ///
+    /// When an engine outside this process cannot be asked, or its answer is lost. Whether it took
+    /// the step is then not known, and it must not be asked for it again.
+    fn update(&mut self, lr: f32, optimizer: &AdamW) -> Result<f32, ModelError>;
 
     /// The accumulated gradients by parameter name.
     fn gradients(&self) -> NamedTensors;
@@ -239,6 +244,13 @@ pub trait Engine: Send + Sync {
 
     /// Whether log-probs recorded while sampling are, bit for bit, those that scoring gives.
     fn is_exact(&self) -> bool;
+
+    /// Version of the weights that sampled last, where other processes sample and are given each
+    /// version: 0 before the first, larger for each that follows. `None` where this engine samples
+    /// itself.
+    fn sampled_version(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// What ends a completion, and how its text is read while it grows.

@@ -66,6 +66,15 @@ pub enum ModelError {
     /// A tokenizer or chat template could not be loaded, or refused.
     #[error(transparent)]
     Text(#[from] TextError),
+    /// An engine outside this process failed, or is not what was asked for.
+    #[error("{context}")]
+    Outside {
+        /// What was being done.
+        context: String,
+        /// What went wrong.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Anything else, said in full.
     #[error("{message}")]
     Other {

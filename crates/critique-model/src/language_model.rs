@@ -145,6 +145,30 @@ impl LanguageModel {
         })
     }
 
+    /// A model that an engine outside this process runs, with its shape and tokenizer. Its folder,
+    /// where it has one, is copied from on export; no weights are read from it.
+    pub fn with_engine(
+        config: ModelConfig,
+        codec: Arc<TextCodec>,
+        engine: Box<dyn Engine>,
+        source: Option<PathBuf>,
+    ) -> Self {
+        Self {
+            config,
+            codec,
+            runtime: Runtime::default(),
+            engine,
+            lora: None,
+            source,
+        }
+    }
+
+    /// The same model run by another engine, made of its own.
+    pub fn map_engine(mut self, make: impl FnOnce(Box<dyn Engine>) -> Box<dyn Engine>) -> Self {
+        self.engine = make(self.engine);
+        self
+    }
+
     /// A model with the same weights of which `training` is trained, with no optimizer state.
     /// The two share memory until one changes.
     ///
@@ -221,6 +245,11 @@ impl LanguageModel {
     /// Sampling ends with an error once this is set, that of forks made later, too.
     pub fn stop_when(&mut self, stop: &Arc<AtomicBool>) {
         self.engine.stop_when(stop);
+    }
+
+    /// Takes the model for one of a shorter context, such as that of the servers that sample for it.
+    pub fn limit_context(&mut self, tokens: usize) {
+        self.config.max_position_embeddings = self.config.max_position_embeddings.min(tokens);
     }
 
     /// Names the folder whose files are copied on export; `None` writes them from memory.

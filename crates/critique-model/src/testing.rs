@@ -364,7 +364,7 @@ impl Contract<'_> {
         let before = engine.score(&groups, 1.0).expect("scores");
         let spoilt = |_: TokenRun, _: &[f32], gradient: &mut [f32]| gradient.fill(f32::NAN);
         engine.accumulate(&groups, 1.0, &spoilt).expect("a pass");
-        let norm = engine.update(0.1, &AdamW::default());
+        let norm = engine.update(0.1, &AdamW::default()).expect("an update");
         assert!(!norm.is_finite(), "gradient norm {norm}");
         let after = engine.score(&groups, 1.0).expect("scores");
         self.assert_close("after a spoilt step", &before, &after);
@@ -378,5 +378,5 @@ fn fork(engine: &dyn Engine, training: &Training) -> Box<dyn Engine> {
 
 fn step(engine: &mut dyn Engine, groups: &[Group]) -> f32 {
     engine.accumulate(groups, 1.0, &square).expect("a pass");
-    engine.update(1e-2, &AdamW::default())
+    engine.update(1e-2, &AdamW::default()).expect("a step")
 }

@@ -17,14 +17,15 @@ mod mismatch;
 mod pool;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub use critique_core::EngineKind;
 use critique_core::{Completion, FinishReason, Generate, GenerateError, Prompt, Request, Sampling};
 
 use critique_text::TextCodec;
-pub use dialect::EngineKind;
-use dialect::{Ask, Raw};
+use dialect::{Ask, Dialect, Raw};
 pub use mismatch::Mismatch;
 use pool::Pool;
 
@@ -154,6 +155,8 @@ pub struct Remote<T> {
     current: Mutex<Option<Pushed>>,
     /// Folders that were pushed, for none may be pushed again.
     folders: Mutex<Vec<PathBuf>>,
+    /// Ends sampling once it is set.
+    stop: Mutex<Option<Arc<AtomicBool>>>,
 }
 
 impl<T: Text> Remote<T> {
@@ -180,12 +183,25 @@ impl<T: Text> Remote<T> {
             text,
             current: Mutex::default(),
             folders: Mutex::default(),
+            stop: Mutex::default(),
         };
         for http in remote.pool.servers() {
             remote.check_server(http)?;
             remote.check_temperature(http)?;
         }
         Ok(remote)
+    }
+
+    /// Sampling ends with [`GenerateError::Stopped`] once this is set: no further request is sent,
+    /// and those in flight are waited for.
+    pub fn stop_when(&self, stop: &Arc<AtomicBool>) {
+        let mut own = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
+        *own = Some(Arc::clone(stop));
+    }
+
+    fn is_stopped(&self) -> bool {
+        let stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
+        stop.as_ref().is_some_and(|it| it.load(Ordering::Relaxed))
     }
 
     /// Version of the adapter that samples now.
@@ -202,19 +218,33 @@ impl<T: Text> Remote<T> {
         current.clone()
     }
 
-    /// Completions with the version of the adapter and the server that wrote each.
+    /// Completions with the version of the adapter and the server that wrote each, their log-probs
+    /// for what the settings say.
+    ///
+    /// # Errors
+    ///
+    /// As [`Remote::generate_for`].
+    pub fn generate_versioned(
+        &self,
+        requests: &[Request],
+    ) -> Result<Vec<Vec<Sampled>>, GenerateError> {
+        self.generate_for(requests, self.settings.log_probs)
+    }
+
+    /// The same with log-probs for this use.
     ///
     /// # Errors
     ///
     /// As [`Generate::generate`]. Servers that go away in the middle are no error while one is left
     /// or comes back.
-    pub fn generate_versioned(
+    pub fn generate_for(
         &self,
         requests: &[Request],
+        log_probs: LogProbs,
     ) -> Result<Vec<Vec<Sampled>>, GenerateError> {
         let adapter = self.current();
         for request in requests {
-            self.check_request(request)?;
+            self.check_request(request, log_probs)?;
         }
         let jobs: Vec<(&Request, u64)> = requests
             .iter()
@@ -222,7 +252,9 @@ impl<T: Text> Remote<T> {
             .collect();
         let sample = |server: usize, http: &Http, job: usize| {
             let (request, seed) = jobs[job];
-            self.sample(server, http, request, seed, adapter.as_ref())
+            let found = self.sample(server, http, request, seed, adapter.as_ref())?;
+            self.check_end(http, request, &found.completion, log_probs)?;
+            Ok(found)
         };
         let revive = |http: &Http| {
             self.check_server(http)?;
@@ -236,13 +268,19 @@ impl<T: Text> Remote<T> {
             self.settings.give_up,
             &sample,
             &revive,
+            &|| self.is_stopped(),
         );
-        let mut found = found.map_err(engine_error)?.into_iter();
+        let found = found.map_err(engine_error)?;
+        // Fewer than asked for are none.
+        if found.len() < jobs.len() {
+            return Err(GenerateError::Stopped);
+        }
+        let mut found = found.into_iter();
         let take = |request: &Request| found.by_ref().take(request.seeds.len()).collect();
         Ok(requests.iter().map(take).collect())
     }
 
-    fn check_request(&self, request: &Request) -> Result<(), GenerateError> {
+    fn check_request(&self, request: &Request, log_probs: LogProbs) -> Result<(), GenerateError> {
         let (prompt, context) = (request.prompt.len(), self.settings.context_tokens);
         if prompt == 0 {
             return Err(GenerateError::EmptyPrompt);
@@ -259,7 +297,7 @@ impl<T: Text> Remote<T> {
             .settings
             .engine
             .cannot(sampling)
-            .or_else(|| self.log_probs_cut(sampling));
+            .or_else(|| self.log_probs_cut(sampling, log_probs));
         message.map_or(Ok(()), |message| {
             let url = self.settings.urls[0].clone();
             Err(engine_error(RemoteError::Unsupported { url, message }))
@@ -267,8 +305,8 @@ impl<T: Text> Remote<T> {
     }
 
     /// Why log-probs of this sampling would not be what training needs.
-    fn log_probs_cut(&self, sampling: &Sampling) -> Option<String> {
-        if self.settings.log_probs == LogProbs::Unused {
+    fn log_probs_cut(&self, sampling: &Sampling, log_probs: LogProbs) -> Option<String> {
+        if log_probs == LogProbs::Unused {
             return None;
         }
         let cut = sampling.top_p < 1.0 || sampling.top_k > 0 || sampling.min_p > 0.0;
@@ -331,21 +369,31 @@ impl<T: Text> Remote<T> {
             tokens.truncate(count);
             log_probs.truncate(count);
         }
-        let ended = stopped
-            || tokens
-                .last()
-                .is_some_and(|it| self.is_end(*it, ask.sampling));
-        let trained = self.settings.log_probs == LogProbs::Trained;
-        if trained && finish == FinishReason::Stop && !ended {
-            let message = "ended without its end-of-text token, which training needs";
-            return Err(http.answer(call, message.to_owned()));
-        }
         Ok(Completion {
             tokens,
             log_probs,
             text,
             finish_reason: if stopped { FinishReason::Stop } else { finish },
         })
+    }
+
+    /// That a sample to be trained on holds the token that ended it.
+    fn check_end(
+        &self,
+        http: &Http,
+        request: &Request,
+        found: &Completion,
+        log_probs: LogProbs,
+    ) -> Result<(), RemoteError> {
+        let sampling = &request.sampling;
+        let last = found.tokens.last();
+        let ended = last.is_some_and(|it| self.is_end(*it, sampling));
+        let unended = found.finish_reason == FinishReason::Stop && !ended;
+        if log_probs == LogProbs::Unused || !unended || self.text_of(&found.tokens, sampling).1 {
+            return Ok(());
+        }
+        let message = "ended without its end-of-text token, which training needs";
+        Err(http.answer(self.settings.engine.call(), message.to_owned()))
     }
 
     /// Counts, ids and numbers; gives why the sample ended.

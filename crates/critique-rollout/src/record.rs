@@ -67,6 +67,10 @@ pub struct RolloutRecord {
     pub log_prob_sums: Option<LogProbSums>,
     /// Whether the critique was cut off at the longest length.
     pub truncated: bool,
+    /// Version of the critic's adapter that the critique was sampled with; absent where the process
+    /// that trains it samples, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub critic_version: Option<u64>,
     /// The seeds that made the texts.
     pub seeds: SeedRecord,
 }
@@ -185,6 +189,7 @@ impl RolloutRecord {
                     .collect(),
             }),
             truncated: completion.finish_reason == critique_core::FinishReason::Length,
+            critic_version: None,
             seeds: SeedRecord {
                 response: seed(Phase::Response, &[sample]),
                 critique: seed(Phase::Critique, &[sample, sibling]),

@@ -3,6 +3,7 @@
 mod check;
 mod check_numbers;
 mod check_rl;
+mod check_servers;
 mod gate;
 mod lengths;
 mod model;

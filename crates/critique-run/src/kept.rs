@@ -60,6 +60,7 @@ pub(crate) fn settings_of(text: &str) -> Result<Value, toml::de::Error> {
     // Threads, recomputing and trackers change no result, nor does the place of the folder, which
     // may have been moved: a run may go on with others.
     table.retain(|key, _| !matches!(key, "threads" | "recompute" | "out" | "track"));
+    forget_places(&mut table);
     Ok(Value::Table(table))
 }
 
@@ -79,6 +80,25 @@ fn check_sum(path: &Path, text: &str) -> Result<(), FileError> {
             Err(FileError::content(path, message))
         }
         _ => Ok(()),
+    }
+}
+
+/// Servers may have moved as well.
+fn forget_places(table: &mut Table) {
+    let models = table.get_mut("models").and_then(Value::as_table_mut);
+    for (_, model) in models.into_iter().flatten() {
+        let Some(model) = model.as_table_mut() else {
+            continue;
+        };
+        let places = [
+            "urls",
+            "model",
+            "token_env",
+            "parallel",
+            "give_up_secs",
+            "adapters",
+        ];
+        model.retain(|key, _| !places.contains(&key));
     }
 }
 

@@ -6,6 +6,7 @@ mod dry_run;
 mod model_plan;
 mod models;
 mod prompts;
+mod sampler;
 
 pub(crate) use self::check::notes;
 pub use self::check::{check, notes_of};

@@ -193,6 +193,8 @@ pub fn replay(
 
     let mut made = alone(&context, &critic, problem, id)?;
     made.record.advantage = recorded.as_ref().map_or(0.0, |record| record.advantage);
+    // Servers are given other versions by a replay.
+    made.record.critic_version = recorded.as_ref().and_then(|record| record.critic_version);
     Ok(Replay {
         recorded,
         checkpoint,

@@ -116,6 +116,7 @@ impl Runner<'_> {
         shared.models.stop_when(self.stop);
         let started = self.dir.start(config, shared.data())?;
         shared.models.set_time(started.unix_seconds);
+        shared.models.ask_servers()?;
         let mut checkpoint = resume::checkpoint(resume, config, self.dir, observer)?;
         let mut before = 0;
         for (index, stage) in config.stages.iter().enumerate() {

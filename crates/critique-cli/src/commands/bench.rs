@@ -250,7 +250,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             let loss = |_: TokenRun, _: &[f32], grad: &mut [f32]| grad.fill(weight);
             time(common, runtime, &work, config.parameters(), |n| {
                 engine.accumulate(&whole(random(config.vocab, n, *batch, *tokens)), 1.0, &loss)?;
-                engine.update(1e-6, &AdamW::default());
+                engine.update(1e-6, &AdamW::default())?;
                 Ok(())
             })
         }
@@ -460,7 +460,7 @@ impl RlooStep {
         let groups = SampleGroup::of(groups, old, PerToken::new(), advantages);
         let minibatch: Vec<&SampleGroup> = groups.iter().collect();
         add_gradients(&mut *self.engine, &minibatch, LossSettings::default(), 1.0)?;
-        self.engine.update(1e-6, &AdamW::default());
+        self.engine.update(1e-6, &AdamW::default())?;
         Ok(())
     }
 }

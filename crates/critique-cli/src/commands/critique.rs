@@ -14,7 +14,8 @@ use self::of_run::OfRun;
 use self::pair::{Answer, Pair, Session, Speaker};
 use crate::commands::tasks::build;
 use crate::failure::Failure;
-use crate::input::model::{FrozenArgs, count, load, temperature};
+use crate::input::model::{FrozenArgs, count, temperature};
+use crate::input::servers::{ActorServers, CriticServers};
 use crate::input::stdin::piped;
 use crate::output::out;
 
@@ -93,6 +94,10 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
     #[command(flatten)]
+    actor_servers: ActorServers,
+    #[command(flatten)]
+    critic_servers: CriticServers,
+    #[command(flatten)]
     runtime: FrozenArgs,
 }
 
@@ -142,7 +147,10 @@ fn session(args: &Args) -> Result<Session, Failure> {
         let run = OfRun::open(dir, args.stage.as_deref(), args.seed, &args.runtime)?;
         let actor = match (args.refine, &args.actor) {
             (false, _) => None,
-            (true, Some(dir)) => Some(load(dir, None, &args.runtime.runtime(args.seed)?)?),
+            (true, Some(dir)) => {
+                let runtime = args.runtime.runtime(args.seed)?;
+                Some(args.actor_servers.open(dir, None, &runtime)?)
+            }
             (true, None) => Some(run.actor()?),
         };
         let rollout = &run.config.rollout;
@@ -164,8 +172,9 @@ fn session(args: &Args) -> Result<Session, Failure> {
         ..Sampling::default()
     };
     let runtime = args.runtime.runtime(args.seed)?;
-    let actor = actor_alone(args)?.map(|dir| load(dir, None, &runtime));
-    let critic = load(critic, args.critic_adapter.as_deref(), &runtime)?;
+    let actor = actor_alone(args)?.map(|dir| args.actor_servers.open(dir, None, &runtime));
+    let adapter = args.critic_adapter.as_deref();
+    let critic = args.critic_servers.open(critic, adapter, &runtime)?;
     Ok(Session {
         critic: speaker("critic", critic, &usual),
         actor: actor

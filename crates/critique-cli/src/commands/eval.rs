@@ -12,7 +12,8 @@ use critique_tasks::Task;
 
 use crate::commands::tasks::build;
 use crate::failure::Failure;
-use crate::input::model::{FrozenArgs, count, load, temperature};
+use crate::input::model::{FrozenArgs, count, temperature};
+use crate::input::servers::{ActorServers, CriticServers};
 use crate::input::settings::closest;
 use crate::output::out;
 use crate::output::tables;
@@ -25,6 +26,7 @@ use crate::output::tables;
 #[command(after_help = examples_of!(
     "critique-rl eval runs/gsm8k",
     "critique-rl eval --actor models/actor --critic runs/gsm8k/stages/stage2 --task gsm8k path=data/gsm8k --problems 100",
+    "critique-rl eval --actor models/actor --actor-url http://gpu9:8000 --actor-model actor --task gsm8k path=data/gsm8k",
     "critique-rl eval runs/gsm8k --fail-under stage2.acc_refined=0.6",
 ))]
 pub(crate) struct Args {
@@ -77,6 +79,10 @@ pub(crate) struct Args {
     /// Prints a Markdown table
     #[arg(long)]
     markdown: bool,
+    #[command(flatten)]
+    actor_servers: ActorServers,
+    #[command(flatten)]
+    critic_servers: CriticServers,
     #[command(flatten)]
     runtime: FrozenArgs,
 }
@@ -226,11 +232,14 @@ fn evaluate(args: &Args, actor: &Path, task: &str) -> Result<Summary, Failure> {
     let (_, task) = build(task, &args.words)?;
     let runtime = args.runtime.runtime(args.seed)?;
     let problems = args.split.problems(&*task, args.problems)?;
-    let actor = load(actor, None, &runtime)?;
+    let actor = args.actor_servers.open(actor, None, &runtime)?;
     let critic = args
         .critic
         .as_ref()
-        .map(|dir| load(dir, args.critic_adapter.as_deref(), &runtime))
+        .map(|dir| {
+            let adapter = args.critic_adapter.as_deref();
+            args.critic_servers.open(dir, adapter, &runtime)
+        })
         .transpose()?;
     let mut settings = EvalSettings::sampled(
         "no_critic",

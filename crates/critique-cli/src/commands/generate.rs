@@ -9,7 +9,8 @@ use critique_model::Ends;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::input::model::{FrozenArgs, count, load, open_engine, share, some_share, temperature};
+use crate::input::model::{FrozenArgs, count, open_engine, share, some_share, temperature};
+use crate::input::servers::ModelServers;
 use crate::input::stdin::piped;
 use crate::output::out;
 
@@ -40,7 +41,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "ids")]
     chat: Option<PathBuf>,
     /// Token ids with commas between them; the model then needs no tokenizer
-    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "IDS",
+        value_delimiter = ',',
+        conflicts_with = "url"
+    )]
     ids: Vec<u32>,
     /// Takes the prompt as it is, without the chat template
     #[arg(long, conflicts_with = "chat")]
@@ -56,6 +62,8 @@ pub(crate) struct Args {
     /// Prints a JSON object for each completion: text, tokens, log-probs and why it ended
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    servers: ModelServers,
     #[command(flatten)]
     runtime: FrozenArgs,
 }
@@ -115,7 +123,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 
 fn by_text(args: &Args, request: impl FnOnce(Vec<u32>) -> Request) -> Result<(), Failure> {
     let prompt = prompt(args)?;
-    let model = load(
+    let model = args.servers.open(
         &args.model,
         args.adapter.as_deref(),
         &args.runtime.runtime(args.seed)?,

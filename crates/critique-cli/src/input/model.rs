@@ -115,7 +115,7 @@ fn is_whole(dir: &Path) -> Result<(), Failure> {
 }
 
 /// Refuses what is no model folder, as far as that shows, before anything is read from it.
-fn is_folder(dir: &Path) -> Result<(), Failure> {
+pub(crate) fn is_folder(dir: &Path) -> Result<(), Failure> {
     let would_do = what_would_do(dir);
     let found = match (dir.is_dir(), dir.exists()) {
         (true, _) if would_do.is_none() => return Ok(()),

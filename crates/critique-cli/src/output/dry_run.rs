@@ -45,6 +45,7 @@ fn text(run: &DryRun) -> String {
     });
     text += &out::columns(["model", "parameters", "trained", "context"], models);
     text += "\n\n";
+    text += &servers_text(run);
     text += &prompts_text(&run.prompts);
     let stages = run.stages.iter().map(|stage| {
         [
@@ -77,6 +78,22 @@ fn text(run: &DryRun) -> String {
     text += &memory_text(&run.memory);
     for note in &run.notes {
         let _ = write!(text, "\n\nnote: {note}");
+    }
+    text
+}
+
+/// Models that servers sample for, which are not asked by a dry run.
+fn servers_text(run: &DryRun) -> String {
+    let mut text = String::new();
+    for (name, model) in &run.models {
+        let what = if model.on_servers {
+            "is on servers, none of it in the memory below"
+        } else if model.servers.is_empty() {
+            continue;
+        } else {
+            "is sampled by servers, its weights and training in the memory below"
+        };
+        let _ = writeln!(text, "{name} {what}: {}\n", model.servers.join(", "));
     }
     text
 }

@@ -278,16 +278,16 @@ impl Engine for BurnEngine {
         Ok(values)
     }
 
-    fn update(&mut self, lr: f32, optimizer: &AdamW) -> f32 {
+    fn update(&mut self, lr: f32, optimizer: &AdamW) -> Result<f32, ModelError> {
         let gradients = std::mem::take(&mut self.gradients);
         let norm = global_norm(&gradients);
         if gradients.is_empty() || !norm.is_finite() {
-            return norm;
+            return Ok(norm);
         }
         self.steps += 1;
         let step = Step::new(self.steps, lr, optimizer, norm);
         names::update(&mut self.decoder, gradients, &mut self.moments, &step);
-        norm
+        Ok(norm)
     }
 
     fn gradients(&self) -> NamedTensors {

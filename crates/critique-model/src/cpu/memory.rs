@@ -490,7 +490,9 @@ mod tests {
             let trained: usize = engine.gradients().values().map(|g| g.data.len()).sum();
             assert_eq!(3 * FLOAT * trained, plan.optimizer());
             if lora.is_none() {
-                engine.update(1e-3, &critique_core::AdamW::default());
+                engine
+                    .update(1e-3, &critique_core::AdamW::default())
+                    .unwrap();
                 let (scores, weights) = (engine.score(&groups(), 1.0), engine.weights());
                 engine.settle();
                 let frozen = engine;

@@ -451,7 +451,7 @@ impl Engine for CpuEngine {
         Ok(out)
     }
 
-    fn update(&mut self, lr: f32, optimizer: &AdamW) -> f32 {
+    fn update(&mut self, lr: f32, optimizer: &AdamW) -> Result<f32, ModelError> {
         let grads = &self.grads;
         let mut squares = vec![0.0; grads.len()];
         self.team.run(|| {
@@ -462,7 +462,7 @@ impl Engine for CpuEngine {
         });
         let norm = squares.iter().sum::<f64>().sqrt() as f32;
         if self.grads.is_empty() || !norm.is_finite() {
-            return norm;
+            return Ok(norm);
         }
         let clip = if optimizer.max_grad_norm > 0.0 {
             (optimizer.max_grad_norm / (norm + 1e-6)).min(1.0)
@@ -493,7 +493,7 @@ impl Engine for CpuEngine {
                 },
             );
         });
-        norm
+        Ok(norm)
     }
 
     fn gradients(&self) -> NamedTensors {

@@ -57,7 +57,7 @@ fn stepped(engine: &dyn Engine, training: &Training) -> Box<dyn Engine> {
     }];
     let loss = |_: TokenRun, _: &[f32], grad: &mut [f32]| grad.fill(-1.0);
     engine.accumulate(&groups, 1.0, &loss).unwrap();
-    engine.update(0.1, &AdamW::default());
+    engine.update(0.1, &AdamW::default()).unwrap();
     engine
 }
 

@@ -76,13 +76,12 @@ impl<T: Text> Remote<T> {
                 current.version, next.version
             )));
         }
-        match self.settings.engine {
-            EngineKind::Vllm | EngineKind::Sglang => Ok(()),
-            EngineKind::LlamaCpp | EngineKind::Openai => Err(unsupported(
-                "takes no adapter while it runs; a critic that is trained needs vLLM or SGLang"
-                    .to_owned(),
-            )),
+        if self.settings.engine.takes_adapters() {
+            return Ok(());
         }
+        let message =
+            "takes no adapter while it runs; a critic that is trained needs vLLM or SGLang";
+        Err(unsupported(message.to_owned()))
     }
 
     /// Loads an adapter on one server and reads back that it is there.

@@ -3,7 +3,7 @@
 use critique_core::{Message, Prompt, Sampling};
 use serde_json::Value;
 
-use super::dialect::Ask;
+use super::dialect::{Ask, Dialect};
 use super::{EngineKind, LogProbs, Remote, Text};
 use crate::error::RemoteError;
 use crate::http::{Http, quoted};

@@ -1,26 +1,10 @@
 //! How each kind of server is asked for a sample, and where its answer holds what.
 
-use critique_core::Sampling;
-use serde::{Deserialize, Serialize};
+use critique_core::{EngineKind, Sampling};
 use serde_json::{Value, json};
 
 use crate::error::RemoteError;
 use crate::http::Http;
-
-/// A kind of inference server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EngineKind {
-    /// vLLM, started with `--logprobs-mode processed_logprobs`.
-    Vllm,
-    /// `SGLang`.
-    Sglang,
-    /// The server of llama.cpp: log-probs at temperature 1 and no new adapters, so for evaluation
-    /// and frozen models.
-    LlamaCpp,
-    /// Another server with `/v1/completions` that takes token ids and gives ids with log-probs.
-    Openai,
-}
 
 /// One sample to be asked for.
 #[derive(Debug, Clone, Copy)]
@@ -50,9 +34,20 @@ const BASE_BYTES: u64 = 1 << 18;
 /// Bytes of an answer a token: id, log-prob and text, some of them twice.
 const TOKEN_BYTES: u64 = 1024;
 
-impl EngineKind {
+/// The way of speaking of each kind of server.
+pub(super) trait Dialect: Copy {
     /// The call that samples.
-    pub(super) fn call(self) -> &'static str {
+    fn call(self) -> &'static str;
+
+    /// Why a server of this kind cannot sample so.
+    fn cannot(self, sampling: &Sampling) -> Option<String>;
+
+    /// Asks for a sample.
+    fn ask(self, http: &Http, ask: &Ask<'_>) -> Result<Raw, RemoteError>;
+}
+
+impl Dialect for EngineKind {
+    fn call(self) -> &'static str {
         match self {
             Self::Vllm | Self::Openai => "v1/completions",
             Self::Sglang => "generate",
@@ -60,8 +55,7 @@ impl EngineKind {
         }
     }
 
-    /// Why a server of this kind cannot sample so.
-    pub(super) fn cannot(self, sampling: &Sampling) -> Option<String> {
+    fn cannot(self, sampling: &Sampling) -> Option<String> {
         let vllm_hot = self == Self::Vllm && sampling.temperature > 2.0;
         if vllm_hot {
             return Some(format!(
@@ -78,8 +72,7 @@ impl EngineKind {
             .then(|| "knows no `top_k`, `min_p` and `ignore_eos`; leave them out".to_owned())
     }
 
-    /// Asks for a sample.
-    pub(super) fn ask(self, http: &Http, ask: &Ask<'_>) -> Result<Raw, RemoteError> {
+    fn ask(self, http: &Http, ask: &Ask<'_>) -> Result<Raw, RemoteError> {
         let body = match self {
             Self::Vllm => vllm(ask),
             Self::Openai => openai(ask),

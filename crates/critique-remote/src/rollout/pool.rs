@@ -55,6 +55,7 @@ struct Run<'a, R> {
     most_tries: usize,
     sample: &'a (dyn Fn(usize, &Http, usize) -> Result<R, RemoteError> + Sync),
     revive: &'a (dyn Fn(&Http) -> Result<(), RemoteError> + Sync),
+    is_stopped: &'a (dyn Fn() -> bool + Sync),
 }
 
 impl Pool {
@@ -85,7 +86,8 @@ impl Pool {
         });
     }
 
-    /// Runs `count` jobs, `parallel` at a time on each server, and gives their results in order.
+    /// Runs `count` jobs, `parallel` at a time on each server, and gives their results in order;
+    /// fewer than `count` where it was stopped.
     pub(super) fn run<R: Send>(
         &self,
         count: usize,
@@ -93,6 +95,7 @@ impl Pool {
         give_up: Duration,
         sample: &(dyn Fn(usize, &Http, usize) -> Result<R, RemoteError> + Sync),
         revive: &(dyn Fn(&Http) -> Result<(), RemoteError> + Sync),
+        is_stopped: &(dyn Fn() -> bool + Sync),
     ) -> Result<Vec<R>, RemoteError> {
         *lock(&self.last_good) = Instant::now();
         let run = Run {
@@ -107,6 +110,7 @@ impl Pool {
             most_tries: 2 * self.members.len() + 2,
             sample,
             revive,
+            is_stopped,
         };
         std::thread::scope(|scope| {
             let run = &run;
@@ -155,7 +159,7 @@ impl<R: Send> Run<'_, R> {
 
     fn is_over(&self) -> bool {
         let work = lock(&self.work);
-        work.left == 0 || work.failed.is_some()
+        work.left == 0 || work.failed.is_some() || (self.is_stopped)()
     }
 
     /// Whether a server is in; one that is out is tried when its time has come, by one worker.

@@ -146,6 +146,7 @@ fn named(id: &str, stage: &str, step: u64, problem: &str) -> RolloutRecord {
         tokens: record::TokenCounts::default(),
         log_prob_sums: None,
         truncated: false,
+        critic_version: None,
         seeds: record::SeedRecord::default(),
     }
 }

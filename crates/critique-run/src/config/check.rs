@@ -7,7 +7,7 @@ use super::{Gate, ModelSource, RlStage, RunConfig, SftStage, StageConfig, StageP
 use crate::error::{KeyPath, Misfit};
 
 /// The place of a model's key.
-fn of_model(name: &str, key: &str) -> KeyPath {
+pub(super) fn of_model(name: &str, key: &str) -> KeyPath {
     KeyPath::from("models").key(name).join(key)
 }
 
@@ -60,7 +60,8 @@ impl RunConfig {
         if let Some(new) = &source.new {
             new.check(name)?;
         }
-        self.check_lora(name, source)
+        self.check_lora(name, source)?;
+        self.check_servers(name, source)
     }
 
     /// Follows `from` to its end.

@@ -42,6 +42,10 @@ impl RunConfig {
                     .into(),
             );
         }
+        if let Some(cap) = stage.importance_cap {
+            let ok = cap.is_finite() && cap >= 1.0;
+            place.number("importance_cap", cap, ok, "at least 1")?;
+        }
         if stage.flat_groups != FlatGroups::Keep && !stage.advantage.compares_siblings() {
             return wrong(
                 "flat_groups",

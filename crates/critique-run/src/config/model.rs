@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use critique_core::{Dtype, LoraConfig};
+use critique_core::{Dtype, EngineKind, LoraConfig, Servers};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +32,62 @@ pub struct ModelSource {
     /// f32. On the CPU alone; see engines.
     #[serde(default, skip_serializing_if = "is_f32")]
     pub dtype: Dtype,
+    /// Samples on inference servers of this kind instead of in this process: `vllm`, `sglang`,
+    /// `llama_cpp` or `openai`. `path` gives tokenizer, chat template and shape; of a model that no
+    /// stage trains, weights are not read from it. A model that is trained needs `lora`, and `vllm`
+    /// or `sglang`, which get its adapter after each update.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineKind>,
+    /// Addresses of the servers, such as `http://gpu9:8000`, without `/v1`. They share the work; one
+    /// that goes away is left out until it is back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub urls: Vec<String>,
+    /// The model's name, as the servers call it; absent, `path` as it is written here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Tokens that a prompt and its completion may take together on the servers; absent, what the
+    /// configuration at `path` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub context: Option<usize>,
+    /// Variable of the environment that holds the token that the servers want.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_env: Option<String>,
+    /// Requests in flight at one server; absent, 32.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub parallel: Option<usize>,
+    /// Seconds to wait while no server is up, before the run ends; absent, 300.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub give_up_secs: Option<u64>,
+    /// Where versions of a trained adapter are written for the servers, which must see the folder
+    /// under the same path; absent, `adapters` in the run folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapters: Option<PathBuf>,
+    /// Largest mean difference, in nats, between the log-probs that servers give for the first
+    /// samples of a trained model and those of this process; absent, 0.05.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_prob_bound: Option<f32>,
+}
+
+impl ModelSource {
+    /// Largest mean difference of log-probs where a run file does not say it, in nats. Arithmetic
+    /// in 16 bits gives about 0.01.
+    pub const LOG_PROB_BOUND: f32 = 0.05;
+
+    /// The servers that sample for it, where there are any.
+    pub fn servers(&self) -> Option<Servers> {
+        let folder = || self.path.as_ref().map(|it| it.display().to_string());
+        let model = self.model.clone().or_else(folder).unwrap_or_default();
+        let plain = Servers::new(self.engine?, self.urls.clone(), model);
+        Some(Servers {
+            context: self.context,
+            token_env: self.token_env.clone(),
+            parallel: self.parallel.unwrap_or(plain.parallel),
+            give_up_secs: self.give_up_secs.unwrap_or(plain.give_up_secs),
+            ..plain
+        })
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]

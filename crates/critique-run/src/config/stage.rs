@@ -251,6 +251,11 @@ pub struct RlStage {
     #[serde(default = "one")]
     #[schemars(range(min = 1))]
     pub inner_epochs: usize,
+    /// Weighs the advantage of each token by its probability in this process over that in the
+    /// process that sampled it, at most this (truncated importance sampling): for critics that
+    /// servers sample, whose arithmetic differs. 2 is usual; absent, every token weighs 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub importance_cap: Option<f32>,
     /// Critiques in an optimizer step; 0 takes the whole batch. Groups stay whole.
     #[serde(default)]
     pub minibatch: usize,

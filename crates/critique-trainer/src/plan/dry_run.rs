@@ -57,6 +57,13 @@ pub struct ModelHeader {
     pub trained: usize,
     /// Longest sequence, in tokens.
     pub context: usize,
+    /// Addresses of the servers that sample for it; none where this process does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<String>,
+    /// Whether all its weights lie on servers.
+    pub on_servers: bool,
+    #[serde(skip)]
+    samples_here: bool,
     #[serde(skip)]
     shape: ModelConfig,
     #[serde(skip)]
@@ -210,18 +217,29 @@ fn header(
     task: &dyn Task,
     name: &str,
 ) -> Result<ModelHeader, TrainError> {
-    let (shape, codec) = if let Root::Folder { path, .. } = &plan.models[name].root {
-        (ModelConfig::load(path)?, Arc::new(TextCodec::load(path)?))
-    } else {
-        // A new model has no folder yet; it is small enough to be made.
-        let mut models = Models::new(config, task)?;
-        let model = models.get(name)?;
-        (model.config().clone(), model.shared_codec())
+    let root = &plan.models[name].root;
+    let (mut shape, codec) = match root {
+        Root::Folder { path, .. } | Root::Servers { path, .. } => {
+            (ModelConfig::load(path)?, Arc::new(TextCodec::load(path)?))
+        }
+        Root::New(_) | Root::Nothing => {
+            // A new model has no folder yet; it is small enough to be made.
+            let mut models = Models::new(config, task)?;
+            let model = models.get(name)?;
+            (model.config().clone(), model.shared_codec())
+        }
     };
+    let servers = config.origin(&config.models[name]).servers();
+    if let Some(context) = servers.as_ref().and_then(|it| it.context) {
+        shape.max_position_embeddings = context;
+    }
     Ok(ModelHeader {
         parameters: shape.parameters(),
         trained: 0,
         context: shape.max_position_embeddings,
+        on_servers: matches!(root, Root::Servers { .. }),
+        samples_here: servers.is_none(),
+        servers: servers.map_or(Vec::new(), |it| it.urls),
         shape,
         codec,
     })

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use critique_core::Servers;
 use critique_model::Dtype;
 use critique_run::rows::stage_and_best;
 use critique_run::{Gate, ModelSource, NewModel, RunConfig, StageConfig};
@@ -66,6 +67,13 @@ pub enum Root {
         adapter: Option<PathBuf>,
         /// The type of the frozen weights in memory.
         dtype: Dtype,
+    },
+    /// Servers that sample for it. No stage trains it, and none of its weights are in this process.
+    Servers {
+        /// The folder with its tokenizer, chat template and shape.
+        path: PathBuf,
+        /// Where they are.
+        servers: Servers,
     },
     /// Random weights.
     New(NewModel),
@@ -159,7 +167,7 @@ impl ModelPlan {
         }
         let models = config.models.iter().map(|(name, source)| {
             let (needed, copy_of) = walk.copies.remove(name).unwrap_or_default();
-            let root = Root::of(config.origin(source));
+            let root = Root::of(config, config.origin(source));
             let planned = PlannedModel {
                 root,
                 copy_of,
@@ -204,7 +212,13 @@ impl PlannedModel {
 }
 
 impl Root {
-    fn of(source: &ModelSource) -> Self {
+    fn of(config: &RunConfig, source: &ModelSource) -> Self {
+        if let (Some(path), Some(servers)) = (&source.path, source.servers())
+            && !config.trains(source)
+        {
+            let path = path.clone();
+            return Self::Servers { path, servers };
+        }
         match (&source.path, &source.new) {
             (Some(path), _) => Self::Folder {
                 path: path.clone(),

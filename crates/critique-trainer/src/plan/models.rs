@@ -18,6 +18,7 @@ use critique_tasks::{Task, Vocabulary};
 use critique_text::{SpecialTokens, TextCodec, phrase_tokenizer};
 
 use super::model_plan::{ModelPlan, PlannedModel, Root, State, Version};
+use super::sampler::Sampler;
 use crate::error::TrainError;
 
 /// Models by name.
@@ -27,6 +28,8 @@ pub struct Models {
     /// Adapters that are trained.
     lora: BTreeMap<String, LoraConfig>,
     loaded: BTreeMap<String, LanguageModel>,
+    /// Servers that sample for models that are trained.
+    samplers: BTreeMap<String, Sampler>,
     vocabulary: Option<Vocabulary>,
     /// Ends sampling when it is set.
     stop: Option<Arc<AtomicBool>>,
@@ -56,6 +59,7 @@ impl Models {
             plan: Arc::new(ModelPlan::of(config)),
             lora,
             loaded: BTreeMap::new(),
+            samplers: Sampler::all(config),
             vocabulary: task.vocabulary(),
             stop: None,
             time: None,
@@ -124,7 +128,26 @@ impl Models {
             Some(lora) => Training::Lora(lora.clone()),
             None => Training::Full,
         };
-        Ok(self.get(name)?.fork(&training)?)
+        let model = self.get(name)?.fork(&training)?;
+        let model = match self.samplers.get_mut(name) {
+            Some(sampler) => sampler.on_trained(model)?,
+            None => model,
+        };
+        Ok(self.prepared(model))
+    }
+
+    /// Asks the servers of all models of this run whether they are up and what they serve, so that
+    /// a wrong address shows before anything is trained.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be reached, or serves another model.
+    pub fn ask_servers(&mut self) -> Result<(), TrainError> {
+        let plan = Arc::clone(&self.plan);
+        let on_servers = |model: &PlannedModel| matches!(model.root, Root::Servers { .. });
+        let models = plan.models.iter().filter(|(_, model)| on_servers(model));
+        let mut names = models.filter(|(_, model)| model.copy_of.is_none());
+        names.try_for_each(|(name, _)| self.ensure(name))
     }
 
     /// Puts a model in place of the one of this name.
@@ -235,7 +258,7 @@ impl Models {
             let mut model = LanguageModel::load(dir, &self.runtime)?;
             // The folder may go, as those of checkpoints do.
             model.set_source(match self.planned(name)?.root {
-                Root::Folder { path, .. } => Some(path),
+                Root::Folder { path, .. } | Root::Servers { path, .. } => Some(path),
                 Root::New(_) | Root::Nothing => None,
             });
             return Ok(self.prepared(model));
@@ -246,6 +269,10 @@ impl Models {
         };
         let runtime = self.runtime_with(dtype);
         let model = LanguageModel::load_with_adapter(&path, dir, &runtime)?;
+        let model = match self.samplers.get_mut(name) {
+            Some(sampler) => sampler.on(model)?,
+            None => model,
+        };
         Ok(self.prepared(model))
     }
 
@@ -287,6 +314,7 @@ impl Models {
                 LanguageModel::load_with_adapter(&path, &adapter, &self.runtime_with(dtype))?
             }
             Root::Folder { path, dtype, .. } => self.load_for_all(name, &path, dtype)?,
+            Root::Servers { path, servers } => critique_served::open(&path, &servers)?,
             Root::New(new) => self.make(name, &new)?,
             Root::Nothing => {
                 let message = format!("`models.{name}` has no source");
@@ -420,7 +448,7 @@ mod tests {
         }];
         let loss = |_: TokenRun, _: &[f32], grad: &mut [f32]| grad.fill(-1.0);
         critic.engine_mut().accumulate(&groups, 1.0, &loss).unwrap();
-        critic.engine_mut().update(0.1, &AdamW::default());
+        critic.engine_mut().update(0.1, &AdamW::default()).unwrap();
         models.put("critic", critic.into_frozen());
         let (actor, critic) = models.pair("actor", "critic").unwrap();
         let untouched = LanguageModel::load(dir.path(), &Runtime::default()).unwrap();

@@ -1,6 +1,7 @@
 //! One step of reinforcement learning: rollouts, rewards, advantages, policy updates
 //! (docs/method.md, "Stages" to "Loss").
 
+mod elsewhere;
 mod metrics;
 mod sample;
 mod step;
@@ -70,6 +71,8 @@ struct Batch {
     /// Whether a group is left out of the update as a whole.
     left_out: Vec<bool>,
     dropped: usize,
+    /// Version of the critic that sampled, where other processes do.
+    version: Option<u64>,
     rollout_secs: f64,
     score_secs: f64,
     /// Most bytes resident in these phases.
@@ -232,6 +235,7 @@ impl<'a> RlContext<'a> {
             seeds,
         )?;
         dropped += critiques.dropped;
+        let version = critic.engine().sampled_version();
         let mut groups = critiques.groups;
         if self.stage.rewards.needs_refinement() {
             refine(
@@ -268,8 +272,11 @@ impl<'a> RlContext<'a> {
         };
         let score_secs = begin.elapsed().as_secs_f64();
         let (parts, left_out) = self.parts(&groups, &totals);
-        let (samples, token_stats) =
+        let (mut samples, token_stats) =
             self.samples(tokens, old, reference, &advantages.values, &parts);
+        if let Some(cap) = self.stage.importance_cap {
+            elsewhere::weigh(&mut samples, &groups, cap);
+        }
         Ok(Batch {
             groups,
             rewards,
@@ -279,6 +286,7 @@ impl<'a> RlContext<'a> {
             token_stats,
             left_out,
             dropped,
+            version,
             rollout_secs,
             score_secs,
             rollout_peak,
@@ -433,7 +441,10 @@ fn records(seeds: &Seeds<'_>, batch: &Batch) -> Vec<RolloutRecord> {
     for (g, group) in batch.groups.iter().enumerate() {
         for (m, member) in group.members.iter().enumerate() {
             let scored = scored(&batch.rewards[g][m], batch.advantages[g][m]);
-            records.push(RolloutRecord::new(seeds, group, member, scored));
+            records.push(RolloutRecord {
+                critic_version: batch.version,
+                ..RolloutRecord::new(seeds, group, member, scored)
+            });
         }
     }
     records

@@ -98,7 +98,7 @@ impl StageStep for SftStep<'_> {
             return Ok(StepOutcome::not_finite("loss", loss));
         }
         let lr = self.stage.lr * self.stage.schedule.at(step, self.stage.steps);
-        let norm = work.model.engine_mut().update(lr, &self.stage.optimizer);
+        let norm = work.model.engine_mut().update(lr, &self.stage.optimizer)?;
         if !norm.is_finite() {
             return Ok(StepOutcome::not_finite("gradient norm", norm));
         }

@@ -7,8 +7,13 @@
 mod corruption;
 mod dry_run;
 mod leftovers;
+mod model_server;
 mod replay;
 mod rl_settings;
 mod runs;
 mod scorer;
+mod served;
+#[path = "../../../critique-remote/tests/it/server.rs"]
+#[expect(dead_code, reason = "faults that other tests inject")]
+mod server;
 mod toy;

@@ -105,7 +105,12 @@ fn burn_is_below_model_trainer_and_cli_only() {
         .filter(|name| crates.knows(name, "burn"))
         .map(String::as_str)
         .collect();
-    let allowed = BTreeSet::from(["critique-cli", "critique-model", "critique-trainer"]);
+    let allowed = BTreeSet::from([
+        "critique-cli",
+        "critique-model",
+        "critique-served",
+        "critique-trainer",
+    ]);
     let more: Vec<_> = with_burn
         .difference(&allowed)
         .filter(|name| !is_example(&crates, name))
@@ -153,7 +158,7 @@ fn rewards_and_rollout_do_not_know_each_other() {
 #[test]
 fn models_know_neither_tasks_nor_rewards() {
     let crates = Crates::read();
-    for name in ["critique-model", "critique-remote"] {
+    for name in ["critique-model", "critique-remote", "critique-served"] {
         for other in [
             "critique-tasks",
             "critique-rewards",
@@ -196,6 +201,16 @@ fn each_layer_knows_those_below_it_only() {
         ),
         ("critique-text", &["critique-core"]),
         ("critique-model", &["critique-core", "critique-text"]),
+        ("critique-remote", &["critique-core", "critique-text"]),
+        (
+            "critique-served",
+            &[
+                "critique-core",
+                "critique-text",
+                "critique-model",
+                "critique-remote",
+            ],
+        ),
         (
             "critique-run",
             &[

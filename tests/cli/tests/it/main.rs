@@ -16,6 +16,10 @@ mod replay;
 mod report;
 mod resume;
 mod rl;
+#[path = "../../../../crates/critique-remote/tests/it/server.rs"]
+#[expect(dead_code, reason = "faults that other tests inject")]
+mod server;
+mod servers;
 mod support;
 mod tools;
 mod track;

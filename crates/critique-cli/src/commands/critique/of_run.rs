@@ -73,6 +73,7 @@ impl OfRun {
         if let Some(ModelSource {
             path: Some(path),
             adapter,
+            engine: None,
             ..
         }) = self.config.models.get("actor")
         {

@@ -20,7 +20,8 @@ use super::classes::Classes;
 use crate::commands::eval::Part;
 use crate::commands::tasks::build;
 use crate::failure::Failure;
-use crate::input::model::{FrozenArgs, count, load, temperature};
+use crate::input::model::{FrozenArgs, count, temperature};
+use crate::input::servers::{ActorServers, CriticServers};
 use crate::output::out;
 
 /// Problems that are answered together.
@@ -86,6 +87,10 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    actor_servers: ActorServers,
+    #[command(flatten)]
+    critic_servers: CriticServers,
+    #[command(flatten)]
     runtime: FrozenArgs,
 }
 
@@ -148,8 +153,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let runtime = args.runtime.runtime(args.seed)?;
     let maker = Maker {
         args,
-        actor: load(&args.actor, None, &runtime)?,
-        critic: load(&args.critic, args.critic_adapter.as_deref(), &runtime)?,
+        actor: args.actor_servers.open(&args.actor, None, &runtime)?,
+        critic: (args.critic_servers).open(
+            &args.critic,
+            args.critic_adapter.as_deref(),
+            &runtime,
+        )?,
         task: &*task,
     };
     let mut kept = Kept::create(&args.out, args.balanced)?;

@@ -305,7 +305,8 @@ impl<'a> Forecast<'a> {
     /// One call that samples, cut to the model's context.
     fn call(&self, model: &str, mut of: Sampled) -> Option<SamplingMemory> {
         let plan = self.models.get(model)?;
-        if of.prompts * of.samples == 0 {
+        // What servers sample is in no memory here.
+        if of.prompts * of.samples == 0 || !plan.samples_here {
             return None;
         }
         let context = plan.shape.max_position_embeddings;

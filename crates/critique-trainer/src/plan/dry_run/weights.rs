@@ -116,6 +116,9 @@ impl<'a> Weights<'a> {
                 backward,
                 own,
             } = self.sets[set];
+            if self.models[model].on_servers {
+                return 0;
+            }
             let dtype = if own { Dtype::F32 } else { self.dtype(model) };
             let shape = &self.models[model].shape;
             let plan = CpuMemory::new(shape, None, self.threads).with_dtype(dtype);
@@ -137,7 +140,7 @@ impl<'a> Weights<'a> {
     fn dtype(&self, name: &str) -> Dtype {
         match self.plan.models[name].root {
             Root::Folder { dtype, .. } => dtype,
-            Root::New(_) | Root::Nothing => Dtype::F32,
+            Root::Servers { .. } | Root::New(_) | Root::Nothing => Dtype::F32,
         }
     }
 

@@ -33,6 +33,7 @@ impl RlContext<'_> {
         figures.verdicts(refines);
         figures.rewards();
         figures.put("logprob_diff_max", f64::from(update.log_prob_diff));
+        figures.elsewhere();
         figures.put("rollouts", figures.rollouts.len() as f64);
         figures.put("dropped", batch.dropped as f64);
         figures.by_class(refines);
@@ -89,6 +90,18 @@ impl Figures<'_> {
         self.put("approx_kl", update.stats.approx_kl());
         self.put("clip_ratio/low_mean", update.stats.clip_low());
         self.put("clip_ratio/high_mean", update.stats.clip_high());
+    }
+
+    /// How the processes that sampled differ from this one; nothing where this one samples.
+    fn elsewhere(&mut self) {
+        if let Some(version) = self.batch.version {
+            self.metrics.insert("critic_version".into(), json!(version));
+        }
+        if let Some(mismatch) = &self.update.mismatch {
+            self.put("logprob_diff_mean", mismatch.mean);
+            self.put("logprob_diff_share", mismatch.share);
+            self.put("sampling_kl", mismatch.kl);
+        }
     }
 
     fn completion_lengths(&self) -> Vec<usize> {

@@ -4,6 +4,7 @@ use critique_core::{Rng, derive_seed};
 use critique_model::{LanguageModel, PerToken};
 use critique_rewards::LossStats;
 
+use super::elsewhere::Mismatch;
 use super::sample::{SampleGroup, add_gradients};
 use super::{Batch, RlContext};
 use crate::error::TrainError;
@@ -18,6 +19,8 @@ pub(super) struct Update {
     /// Largest difference between the log-probs recorded while sampling and those of the first
     /// minibatch, whose policy is still the one that sampled: 0 on the CPU.
     pub(super) log_prob_diff: f32,
+    /// More of the same, where other processes sample.
+    pub(super) mismatch: Option<Mismatch>,
     /// The first loss or gradient norm that was not finite.
     pub(super) not_finite: Option<(&'static str, f32)>,
 }
@@ -43,12 +46,17 @@ impl RlContext<'_> {
                 add_gradients(critic.engine_mut(), &groups, settings, temperature)?;
             if number == 0 {
                 update.log_prob_diff = largest_difference(&log_probs, places, batch);
+                update.mismatch = batch
+                    .version
+                    .map(|_| Mismatch::of(differences(&log_probs, places, batch)));
             }
             update.stats.merge(&stats);
             update.lr = self.learning_rate(step, number, minibatches.len());
             let loss = stats.loss() as f32;
             let norm = if loss.is_finite() {
-                critic.engine_mut().update(update.lr, &self.stage.optimizer)
+                critic
+                    .engine_mut()
+                    .update(update.lr, &self.stage.optimizer)?
             } else {
                 0.0
             };
@@ -126,9 +134,19 @@ impl RlContext<'_> {
 }
 
 fn largest_difference(log_probs: &PerToken, places: &[usize], batch: &Batch) -> f32 {
+    let gaps = differences(log_probs, places, batch);
+    gaps.fold(0.0, |worst: f32, gap| worst.max(gap.abs()))
+}
+
+/// Log-probs recorded while sampling less those that training sees, token by token.
+fn differences<'a>(
+    log_probs: &'a PerToken,
+    places: &'a [usize],
+    batch: &'a Batch,
+) -> impl Iterator<Item = f32> + 'a {
     let recorded = places.iter().flat_map(|&g| batch.groups[g].rollouts());
     let pairs = log_probs.iter().flatten().zip(recorded);
     pairs
         .flat_map(|(seen, rollout)| seen.iter().zip(&rollout.critique.completion.log_probs))
-        .fold(0.0, |worst: f32, (a, b)| worst.max((a - b).abs()))
+        .map(|(seen, recorded)| recorded - seen)
 }
