@@ -138,7 +138,7 @@ impl Audit {
             known.insert(path, sum);
         }
         for (path, sum) in &known {
-            self.lines(dir, path, *sum)?;
+            self.lines(dir, path, *sum);
         }
         let folder = dir.root().join("rollouts");
         let stages = if folder.is_dir() {
@@ -158,7 +158,7 @@ impl Audit {
     }
 
     /// Compares a file of rollouts with the sum that was written down elsewhere.
-    fn lines(&mut self, dir: &RunDir, path: &Path, sum: Option<&str>) -> Result<(), RunError> {
+    fn lines(&mut self, dir: &RunDir, path: &Path, sum: Option<&str>) {
         let file = path.strip_prefix(dir.root()).unwrap_or(path);
         let file = file.display().to_string();
         match (sum, path.is_file()) {
@@ -167,7 +167,6 @@ impl Audit {
             (Some(_), false) => self.find(&file, format!("{}: is missing", path.display())),
             (Some(_), true) => self.note(&file, check_sum(path, sum).map(|()| 1)),
         }
-        Ok(())
     }
 
     fn evaluations(&mut self, dir: &RunDir) -> Result<(), RunError> {
@@ -177,7 +176,10 @@ impl Audit {
         let path = dir.summary();
         if !path.is_file() {
             let rollouts = names_in(&dir.eval())?;
-            if rollouts.iter().any(|name| name.ends_with(".jsonl")) {
+            if rollouts
+                .iter()
+                .any(|name| name.strip_suffix(".jsonl").is_some())
+            {
                 let message = format!("{}: is missing", path.display());
                 self.find("eval/summary.json", message);
             }
@@ -193,7 +195,7 @@ impl Audit {
         self.checked += 1;
         for row in &summary.rows {
             let path = dir.eval().join(format!("{}.jsonl", row.stage));
-            self.lines(dir, &path, row.extra.rollouts_sha256.as_deref())?;
+            self.lines(dir, &path, row.extra.rollouts_sha256.as_deref());
         }
         Ok(())
     }
@@ -338,7 +340,8 @@ fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
-        text += &format!(": {cause}");
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
         next = cause.source();
     }
     text

@@ -6,6 +6,7 @@
 //! the sums of the models it was trained from. What is read is checked before it is used.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
@@ -152,7 +153,8 @@ pub fn fingerprint(folder: &Path) -> Result<String, RunError> {
     for name in names {
         let path = folder.join(&name);
         let ends = ends_of(&path).map_err(|source| FileError::read(&path, source))?;
-        all += &format!("{name}\n{ends:?}\n");
+        // Writing to a string cannot fail.
+        let _ = writeln!(all, "{name}\n{ends:?}");
     }
     Ok(sha256(&all))
 }

@@ -76,8 +76,11 @@ pub fn metrics_sum(path: &Path) -> Result<Option<FileSum>, FileError> {
     if !path.exists() {
         return Ok(None);
     }
-    let lines = read_metrics(path)?.into_iter();
-    let lines: String = lines.map(|step| format!("{}\n", sum_line(&step))).collect();
+    let mut lines = String::new();
+    for step in read_metrics(path)? {
+        lines += &sum_line(&step);
+        lines.push('\n');
+    }
     Ok(Some(FileSum::of_bytes(lines.as_bytes())))
 }
 

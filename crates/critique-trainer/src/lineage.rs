@@ -1,7 +1,8 @@
 //! Where the models of a run come from, as their folders say.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 use critique_core::Problem;
 use critique_core::files::sum::sha256;
@@ -71,7 +72,7 @@ fn folder_of(plan: &ModelPlan, version: &Version) -> Option<String> {
     }
 }
 
-fn below(dir: &RunDir, folder: &str) -> std::path::PathBuf {
+fn below(dir: &RunDir, folder: &str) -> PathBuf {
     if folder.starts_with("stages/") {
         dir.root().join(folder)
     } else {
@@ -84,7 +85,8 @@ pub(crate) fn sum_of(problems: &[Problem]) -> String {
     let mut all = String::new();
     for problem in problems {
         for part in [&problem.id, &problem.question, &problem.answer] {
-            all += &format!("{}:{part}\n", part.len());
+            // Writing to a string cannot fail.
+            let _ = writeln!(all, "{}:{part}", part.len());
         }
     }
     sha256(&all)
