@@ -169,7 +169,7 @@ impl Http {
 
     fn parse<A: DeserializeOwned>(&self, call: &str, bytes: &[u8]) -> Result<A, RemoteError> {
         serde_json::from_slice(bytes).map_err(|error| {
-            let found = quoted(&String::from_utf8_lossy(bytes));
+            let found = quoted(&self.without_token(&String::from_utf8_lossy(bytes)));
             self.answer(call, format!("cannot be read: {error}; found `{found}`"))
         })
     }
@@ -183,7 +183,15 @@ impl Http {
             url: self.url.clone(),
             call: call.to_owned(),
             status,
-            detail: quoted(&said),
+            detail: quoted(&self.without_token(&said)),
+        }
+    }
+
+    /// What a server says, which may be what it was told: a token must reach no message.
+    fn without_token(&self, said: &str) -> String {
+        match self.token.as_deref() {
+            Some(token) if !token.is_empty() => said.replace(token, "…"),
+            _ => said.to_owned(),
         }
     }
 

@@ -89,6 +89,21 @@ impl Login {
         }
     }
 
+    /// What a server says, which may be what it was told, without what nobody else is to know.
+    fn left_out_of(&self, said: &str) -> String {
+        let mut said = said.to_owned();
+        let header = self.header();
+        let sent = header.as_deref().and_then(|it| it.split_once(' '));
+        let password = match self {
+            Self::Password(_, password) => Some(password.as_str()),
+            Self::Token(_) | Self::None => None,
+        };
+        for secret in [sent.map(|(_, sent)| sent), password].into_iter().flatten() {
+            said = said.replace(secret, "…");
+        }
+        said
+    }
+
     fn header(&self) -> Option<String> {
         match self {
             Self::None => None,
@@ -273,7 +288,7 @@ impl MLflow {
         let read = body.take(ANSWER).read_to_end(&mut bytes);
         read.map_err(|error| lost(error.to_string()))?;
         if !(200..300).contains(&status) {
-            let said = String::from_utf8_lossy(&bytes);
+            let said = self.login.left_out_of(&String::from_utf8_lossy(&bytes));
             return Err(TrackError::Refused {
                 url: self.url.clone(),
                 call,

@@ -13,6 +13,7 @@ mod calibration;
 mod llama_cpp;
 mod recordings;
 mod rollouts;
+mod secrets;
 mod server;
 mod tinker;
 mod vllm;

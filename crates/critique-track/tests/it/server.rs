@@ -140,6 +140,42 @@ fn a_run_and_its_going_on_are_one_run_of_the_server() {
 }
 
 #[test]
+fn a_server_that_repeats_who_logs_in_tells_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let dir = run(root);
+    for login in [
+        Login::Token("s3cret".into()),
+        Login::Password("anna".into(), "s3cret".into()),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        // It answers with all that it was told.
+        let echo = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut told = [0; 4096];
+            let length = stream.read(&mut told).unwrap();
+            let told = String::from_utf8_lossy(&told[..length]).into_owned() + " s3cret";
+            let length = told.len();
+            write!(
+                stream,
+                "HTTP/1.1 401 X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{told}"
+            )
+            .unwrap();
+        });
+        let server = MLflow::new(&url, login, "critics", root).unwrap();
+        let mut follower = Follower::new(dir.clone(), server, 1).unwrap();
+        let error = follower.poll().unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(text.contains("401"), "{text}");
+        // As it is, and as a login by name and password sends it.
+        let encoded = "YW5uYTpzM2NyZXQ=";
+        assert!(!text.contains("s3cret") && !text.contains(encoded), "{text}");
+        echo.join().unwrap();
+    }
+}
+
+#[test]
 fn settings_that_were_refused_are_told_again() {
     let folder = tempfile::tempdir().unwrap();
     let dir = run(folder.path());
