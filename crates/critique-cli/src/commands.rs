@@ -1,6 +1,7 @@
 //! The subcommands, a module each: its arguments and what it does.
 
 pub(crate) mod bench;
+pub(crate) mod board;
 pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod config;
@@ -10,6 +11,7 @@ pub(crate) mod devices;
 pub(crate) mod eval;
 pub(crate) mod export;
 pub(crate) mod generate;
+pub(crate) mod plot;
 pub(crate) mod quickstart;
 pub(crate) mod replay;
 pub(crate) mod report;
@@ -18,3 +20,4 @@ pub(crate) mod tasks;
 pub(crate) mod track;
 pub(crate) mod train;
 pub(crate) mod verify;
+pub(crate) mod watch;
