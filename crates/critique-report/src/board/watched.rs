@@ -21,6 +21,8 @@ pub(super) struct Watched {
     /// What the files of numbers and settings were when they were read.
     read: Option<u64>,
     run: Option<Arc<Run>>,
+    /// What the folders of rollouts were when they were listed.
+    listed: Option<u64>,
     index: Index,
     notes: Vec<String>,
 }
@@ -32,6 +34,7 @@ impl Watched {
             label,
             read: None,
             run: None,
+            listed: None,
             index: Index::default(),
             notes: Vec::new(),
         }
@@ -76,10 +79,16 @@ impl Watched {
     /// Reads rollouts that came or changed.
     pub(super) fn refresh_rollouts(&mut self) {
         self.refresh();
+        // Taken first: what comes while the folders are listed changes it once more.
+        let now = stamp(self.dir.root());
+        if self.listed == Some(now) {
+            return;
+        }
         let run = self.run();
         let mut notes = Vec::new();
         let sources = sources(0, &run, &mut notes);
         self.index.refresh(&sources);
+        self.listed = Some(now);
     }
 }
 
