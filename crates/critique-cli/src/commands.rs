@@ -1,6 +1,7 @@
 //! The subcommands, a module each: its arguments and what it does.
 
 pub(crate) mod bench;
+pub(crate) mod board;
 pub(crate) mod check;
 pub(crate) mod compare;
 pub(crate) mod completions;
@@ -11,6 +12,7 @@ pub(crate) mod devices;
 pub(crate) mod eval;
 pub(crate) mod export;
 pub(crate) mod generate;
+pub(crate) mod plot;
 pub(crate) mod quickstart;
 pub(crate) mod replay;
 pub(crate) mod report;
@@ -19,3 +21,4 @@ pub(crate) mod tasks;
 pub(crate) mod track;
 pub(crate) mod train;
 pub(crate) mod verify;
+pub(crate) mod watch;

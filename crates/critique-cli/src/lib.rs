@@ -34,8 +34,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    bench, check, compare, completions, config, critique, data, devices, eval, export, generate,
-    quickstart, replay, report, score, tasks, track, train, verify,
+    bench, board, check, compare, completions, config, critique, data, devices, eval, export,
+    generate, plot, quickstart, replay, report, score, tasks, track, train, verify, watch,
 };
 use crate::failure::Failure;
 
@@ -62,6 +62,9 @@ enum Command {
     Compare(compare::Args),
     Replay(replay::Args),
     Report(report::Args),
+    Board(board::Args),
+    Watch(watch::Args),
+    Plot(plot::Args),
     Track(track::Args),
     Check(check::Args),
     Critique(critique::Args),
@@ -88,6 +91,9 @@ pub fn main() -> ExitCode {
         Command::Compare(args) => compare::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Board(args) => board::run(&args),
+        Command::Watch(args) => watch::run(&args),
+        Command::Plot(args) => plot::run(&args),
         Command::Track(args) => track::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Critique(args) => critique::run(&args),

@@ -68,7 +68,7 @@ pub(crate) fn execute(
         critique_track::check_address(url)?;
     }
     let signals = Signals::watch()?;
-    let mut progress = Progress::new(Arc::clone(&signals.stop));
+    let mut progress = Progress::new(Arc::clone(&signals.stop)).of_run(&file.config);
     let mut json = JsonLog;
     let shown: &mut dyn Observer = match log {
         Log::Text => &mut progress,

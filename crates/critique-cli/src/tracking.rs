@@ -56,15 +56,22 @@ impl<'a> Tracking<'a> {
         if self.beside.is_some() || !(track.tensorboard || track.mlflow.is_some()) {
             return;
         }
-        let begun = RunDir::existing(&self.config.out)
-            .map_err(TrackError::from)
-            .and_then(|dir| followers(&dir, track));
+        let begun = match RunDir::existing(&self.config.out) {
+            Ok(dir) => followers(&dir, track),
+            Err(error) => vec![Err(error.into())],
+        };
         let (end, ended) = channel();
         let (say, notes) = channel();
-        let followers = begun.unwrap_or_else(|error| {
-            let _ = say.send(told(&error));
-            Vec::new()
-        });
+        let mut followers = Vec::new();
+        for follower in begun {
+            // A tracker that cannot begin does not stop the others.
+            match follower {
+                Ok(follower) => followers.push(follower),
+                Err(error) => {
+                    let _ = say.send(told(&error));
+                }
+            }
+        }
         let thread = std::thread::spawn(move || follow(followers, &ended, &say));
         self.beside = Some(Beside { end, notes, thread });
     }

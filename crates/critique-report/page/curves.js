@@ -181,18 +181,19 @@ function drawCurves() {
 
 function curvesControls() {
   const host = document.getElementById("curves-controls");
+  host.replaceChildren();
   const names = [...new Set(RUNS.flatMap((run) => run.stages.map((stage) => stage.name)))];
   const change = (key, read) => (value) => {
     view[key] = read(value);
     runChoices();
     drawCurves();
   };
-  host.append(choice("Stage", [["", "all"], ...names.map((name) => [name, visible(name)])], change("stage", String), ""));
-  host.append(choice("Smoothing", [["1", "none"], ["5", "5 points"], ["20", "20 points"]], change("smooth", Number), "1"));
+  host.append(choice("Stage", [["", "all"], ...names.map((name) => [name, visible(name)])], change("stage", String), view.stage));
+  host.append(choice("Smoothing", [["1", "none"], ["5", "5 points"], ["20", "20 points"]], change("smooth", Number), String(view.smooth)));
   const arms = new Set(RUNS.map((run) => run.arm));
   if (arms.size < RUNS.length) {
     const options = [["join", "mean, least and most"], ["each", "each by itself"]];
-    host.append(choice("Runs that differ in their seed", options, change("join", (value) => value === "join"), "join"));
+    host.append(choice("Runs that differ in their seed", options, change("join", (value) => value === "join"), view.join ? "join" : "each"));
   }
   host.append(el("div", { id: "run-choices" }));
   if (DATA.steps_a_point > 1) {

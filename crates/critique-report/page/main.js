@@ -1,7 +1,8 @@
 evaluationPlot();
 curvesControls();
 drawCurves();
-openReader();
+reader.opening = openReader().catch(told);
+if (LIVE) followRuns();
 
 let wide = window.innerWidth;
 window.addEventListener("resize", later(() => {

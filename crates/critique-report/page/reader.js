@@ -1,14 +1,18 @@
 // The reader of rollouts: filters, a list, and one rollout with all that belongs to it.
 
-const ALL = DATA.rollouts.list;
 const A_PAGE = 50;
 const BESIDE = 8;
 
 const WORDS_OF = { correct: "right", wrong: "wrong", unparsed: "no answer" };
 
 const reader = {
+  source: LIVE ? boardSource() : pageSource(),
   filters: { run: "", place: "", problem: "", response: "", judgment: "", judged: "", transition: "", stepFrom: "", stepTo: "", rewardFrom: "", rewardTo: "", text: "" },
-  sort: "order", found: [], page: 0, chosen: null, changes: true,
+  sort: "order", choices: { total: 0, places: [], problems: [] },
+  // What was found: how many, the part that is listed, and where it begins.
+  total: 0, found: 0, list: [], page: 0,
+  // What is read: a rollout with its siblings and moments, and its place in what was found.
+  detail: null, at: -1, changes: true,
 };
 
 // Where a rollout comes from: a stage or an evaluation.
@@ -45,44 +49,41 @@ function groupOf(rollout) {
   return `${rollout.run} ${rollout.row ?? ""} ${name}`;
 }
 
-// Which rollouts the filters let through.
-function search() {
-  const f = reader.filters;
-  const words = f.text.toLowerCase();
-  const texts = new Set();
-  if (words) {
-    DATA.rollouts.texts.list.forEach((text, at) => {
-      if (text.toLowerCase().includes(words)) texts.add(at);
-    });
-  }
-  const says = (r) => !words || r.id.toLowerCase().includes(words)
-    || [r.question, r.response, r.critique, ...r.refinements.map((it) => it.text)].some((text) => texts.has(text));
-  const within = (value, from, to) => (from === "" || value >= Number(from)) && (to === "" || value <= Number(to));
-  const tests = [
-    [f.run, (r) => r.run === Number(f.run)],
-    [f.place, (r) => placeOf(r) === f.place],
-    [f.problem, (r) => r.problem === f.problem],
-    [f.response, (r) => (f.response === "not" ? !isRight(r.verdict) : r.verdict === f.response)],
-    [f.judgment, (r) => claimOf(r) === f.judgment],
-    [f.judged, (r) => r.judged_rightly === (f.judged === "rightly")],
-    [f.transition, (r) => (f.transition === "none" ? !r.refinements.length : transitionsOf(r).includes(f.transition))],
-    [f.stepFrom + f.stepTo, (r) => r.row === undefined && within(r.step + 1, f.stepFrom, f.stepTo)],
-    [f.rewardFrom + f.rewardTo, (r) => r.row === undefined && within(r.reward, f.rewardFrom, f.rewardTo)],
-  ].filter(([set]) => set !== "").map(([, test]) => test);
-  reader.found = ALL.filter((rollout) => tests.every((test) => test(rollout)) && says(rollout));
-  const orders = { up: (a, b) => a.reward - b.reward, down: (a, b) => b.reward - a.reward, advantage: (a, b) => Math.abs(b.advantage) - Math.abs(a.advantage) };
-  if (orders[reader.sort]) {
-    reader.found.sort(orders[reader.sort]);
+// Answers to what is no longer asked are dropped.
+function latest() {
+  let asked = 0;
+  return async (question) => {
+    const own = ++asked;
+    const answer = await question;
+    return own === asked ? { answer } : null;
+  };
+}
+
+const latestList = latest();
+const latestDetail = latest();
+
+// Reads the part of what the filters let through that is listed; false where it was asked anew since.
+async function load(page) {
+  const answered = await latestList(reader.source.search(reader.filters, reader.sort, page * A_PAGE, A_PAGE));
+  if (!answered) return false;
+  const { total, found, list } = answered.answer;
+  Object.assign(reader, { total, found, list, page });
+  drawList();
+  return true;
+}
+
+async function filterChanged() {
+  if (!await load(0)) return;
+  const listed = reader.list.findIndex((rollout) => keyOf(rollout) === keyOf(chosen()));
+  if (listed >= 0) {
+    reader.at = listed;
+  } else if (reader.list.length) {
+    await choose(reader.list[0], 0, false);
   }
 }
 
-function filterChanged() {
-  search();
-  reader.page = 0;
-  drawList();
-  if (!reader.found.includes(reader.chosen) && reader.found.length) {
-    choose(reader.found[0], false);
-  }
+function chosen() {
+  return reader.detail ? reader.detail.rollout : null;
 }
 
 function filterChoice(label, key, options) {
@@ -104,9 +105,9 @@ function filterInput(label, key, type) {
 }
 
 function filterBar() {
-  const places = [...new Set(ALL.map(placeOf))].map((place) => [place, visible(place)]);
+  const places = reader.choices.places.map((place) => [place, visible(place)]);
   const transitions = ["right \u2192 right", "right \u2192 wrong", "wrong \u2192 right", "wrong \u2192 wrong"];
-  const problems = [...new Set(ALL.map((rollout) => rollout.problem))].sort();
+  const { problems } = reader.choices;
   const sort = (value) => {
     reader.sort = value;
     filterChanged();
@@ -132,7 +133,7 @@ function clearFilters() {
   }
   reader.sort = "order";
   document.querySelector(".filters").replaceWith(filterBar());
-  filterChanged();
+  return filterChanged();
 }
 
 function badge(text, kind) {
@@ -150,21 +151,18 @@ function badges(rollout) {
 function drawList() {
   const host = document.getElementById("reader-list");
   const from = reader.page * A_PAGE;
-  const page = reader.found.slice(from, from + A_PAGE);
-  const item = (rollout) => el("li", {}, el("button", {
-    type: "button", "aria-current": rollout === reader.chosen ? "true" : "false",
-    onclick: () => choose(rollout, true),
+  const current = keyOf(chosen());
+  const item = (rollout, at) => el("li", {}, el("button", {
+    type: "button", "aria-current": keyOf(rollout) === current ? "true" : "false",
+    onclick: () => choose(rollout, from + at, true),
   }, el("span", { class: "id" }, visible(rollout.row === undefined ? rollout.id : `${rollout.row} \u00b7 ${rollout.id}`)),
   RUNS.length > 1 ? el("span", { class: "id" }, visible(RUNS[rollout.run].label)) : null,
   el("span", { class: "badges" }, badges(rollout), rollout.row === undefined ? badge(`reward ${number(rollout.reward)}`, "plain") : null)));
-  const turn = (by) => () => {
-    reader.page += by;
-    drawList();
-  };
-  const pages = Math.ceil(reader.found.length / A_PAGE);
+  const turn = (by) => () => load(reader.page + by);
+  const pages = Math.ceil(reader.found / A_PAGE);
   host.replaceChildren(
-    el("p", { class: "found", role: "status" }, `${count(reader.found.length)} of ${count(ALL.length)} rollouts`),
-    el("ol", { start: from + 1 }, page.map(item)),
+    el("p", { class: "found", role: "status" }, `${count(reader.found)} of ${count(reader.total)} rollouts`),
+    el("ol", { start: from + 1 }, reader.list.map(item)),
     el("div", { class: "turn" },
       el("button", { type: "button", disabled: reader.page === 0, onclick: turn(-1) }, "Earlier"),
       el("span", {}, pages ? `${reader.page + 1} of ${pages}` : "none"),
@@ -178,11 +176,17 @@ function linkTo(rollout) {
   return `#${named.join("&")}`;
 }
 
-function choose(rollout, told) {
-  reader.chosen = rollout;
-  const at = reader.found.indexOf(rollout);
-  if (at >= 0) {
-    reader.page = Math.floor(at / A_PAGE);
+// Opens a rollout; `at` is its place in what was found, or -1.
+async function choose(rollout, at, told) {
+  const answered = await latestDetail(reader.source.detail(rollout));
+  if (!answered || !answered.answer) return;
+  await open(answered.answer, at, told);
+}
+
+async function open(detail, at, told) {
+  Object.assign(reader, { detail, at });
+  if (at >= 0 && Math.floor(at / A_PAGE) !== reader.page) {
+    await load(Math.floor(at / A_PAGE));
   }
   drawList();
   const [list, item] = ["#reader-list ol", "#reader-list [aria-current=true]"].map((name) => document.querySelector(name));
@@ -191,7 +195,7 @@ function choose(rollout, told) {
   }
   drawDetail();
   if (told) {
-    history.replaceState(null, "", linkTo(rollout));
+    history.replaceState(null, "", linkTo(detail.rollout));
     showDetail();
   }
 }
@@ -204,18 +208,22 @@ function showDetail() {
   }
 }
 
-function step(by) {
-  const at = reader.found.indexOf(reader.chosen);
-  const next = reader.found[Math.max(0, at + by)];
+async function step(by) {
+  const at = Math.max(0, reader.at + by);
+  if (at >= reader.found) return;
+  const page = Math.floor(at / A_PAGE);
+  if (page !== reader.page && !await load(page)) return;
+  const next = reader.list[at - page * A_PAGE];
   if (next) {
-    choose(next, true);
+    await choose(next, at, true);
   }
 }
 
 function drawDetail() {
-  const rollout = reader.chosen;
+  const { detail } = reader;
+  const { rollout } = detail;
   document.getElementById("reader-detail").replaceChildren(
-    detailHead(rollout), texts(rollout), worth(rollout), sameProblem(rollout));
+    detailHead(rollout), texts(rollout), worth(rollout, detail.siblings), sameProblem(rollout, detail));
 }
 
 function detailHead(rollout) {
@@ -265,7 +273,7 @@ function refinementColumn(rollout, refinement, at) {
 }
 
 // Reward and advantage, beside those of the other critiques of the response.
-function worth(rollout) {
+function worth(rollout, group) {
   const parts = rollout.rewards.map(([name, value]) => el("tr", {}, el("th", { scope: "row" }, visible(name)), el("td", {}, signed(value))));
   const [ofResponse, ofCritique] = rollout.log_probs;
   const sums = [["response", ofResponse], ["critique", ofCritique]].filter(([, sum]) => sum !== null);
@@ -278,14 +286,14 @@ function worth(rollout) {
       el("table", { class: "figures" }, el("tbody", {}, parts,
         el("tr", { class: "sum" }, el("th", { scope: "row" }, "reward"), el("td", {}, signed(rollout.reward))),
         el("tr", {}, el("th", { scope: "row" }, "advantage"), el("td", {}, signed(rollout.advantage))))), about),
-    siblings(rollout));
+    siblings(rollout, group));
 }
 
-function siblings(rollout) {
-  const group = ALL.filter((other) => groupOf(other) === groupOf(rollout));
+function siblings(rollout, group) {
+  const own = (other) => keyOf(other) === keyOf(rollout);
   const mean = group.reduce((sum, other) => sum + other.reward, 0) / group.length;
-  const line = (other) => el("tr", { class: other === rollout ? "chosen" : "" },
-    el("th", { scope: "row" }, other === rollout ? "this one" : el("a", { href: linkTo(other) }, other.id.slice(other.id.lastIndexOf("/") + 1))),
+  const line = (other) => el("tr", { class: own(other) ? "chosen" : "" },
+    el("th", { scope: "row" }, own(other) ? "this one" : el("a", { href: linkTo(other) }, other.id.slice(other.id.lastIndexOf("/") + 1))),
     el("td", { class: "words" }, claimInWords(other)), el("td", { class: "words" }, transitionsOf(other).join(", ") || "–"),
     el("td", {}, signed(other.reward)), el("td", {}, signed(other.advantage)));
   return el("section", { class: "siblings" },
@@ -297,15 +305,7 @@ function siblings(rollout) {
 }
 
 // The same problem at other moments: one rollout of each.
-function sameProblem(rollout) {
-  const moments = new Map();
-  for (const other of ALL.filter((other) => other.problem === rollout.problem)) {
-    const moment = `${other.run} ${momentOf(other)}`;
-    if (!moments.has(moment) || other === rollout) {
-      moments.set(moment, other);
-    }
-  }
-  const all = [...moments.values()];
+function sameProblem(rollout, { moments: all, all_moments: there }) {
   const others = el("div", { class: "beside", tabindex: 0, role: "region", "aria-label": "The same problem at other moments" });
   const show = (to) => {
     others.append(...all.slice(others.children.length, to).map((other) => besideCard(other, rollout)));
@@ -314,17 +314,17 @@ function sameProblem(rollout) {
   const more = el("button", { type: "button", onclick: () => show(others.children.length + BESIDE) }, "More moments");
   show(BESIDE);
   if (all.length < 2) {
-    return el("p", { class: "about" }, "The page has this problem at no other moment.");
+    return el("p", { class: "about" }, "This problem is here at no other moment.");
   }
   return el("section", { class: "same" },
-    el("h4", {}, "The same problem across steps and stages ", el("small", {}, `${count(all.length)} moments, one rollout of each`)), others, more);
+    el("h4", {}, "The same problem across steps and stages ", el("small", {}, `${count(there)} moments${all.length < there ? `, ${count(all.length)} of them here` : ""}, one rollout of each`)), others, more);
 }
 
 function besideCard(other, rollout) {
   const run = RUNS.length > 1 ? ` · ${RUNS[other.run].label}` : "";
   const part = (title, content) => [el("h6", {}, title), content];
   const before = textOf(other.response);
-  return el("article", { class: other === rollout ? "chosen" : "" },
+  return el("article", { class: keyOf(other) === keyOf(rollout) ? "chosen" : "" },
     el("h5", {}, el("a", { href: linkTo(other) }, visible(momentOf(other) + run))),
     el("p", { class: "badges" }, badges(other)),
     part("Response", textBox(other.response, plain)), part("Critique", textBox(other.critique, marked)),
@@ -348,41 +348,58 @@ function decoded(text) {
   }
 }
 
-function follow() {
+async function follow() {
   const link = linked(location.hash);
   if (!link) return;
-  const fits = (rollout) => rollout.id === link.id
-    && (link.row === undefined || rollout.row === link.row)
-    && (link.run === undefined || RUNS[rollout.run].label === link.run);
-  const rollout = ALL.find(fits);
+  const answered = await latestDetail(reader.source.find(link));
+  if (!answered) return;
+  const detail = answered.answer;
   const missing = document.getElementById("reader-missing");
-  missing.hidden = Boolean(rollout);
-  if (!rollout) {
-    missing.textContent = visible(`This page does not have the rollout ${link.id}. It holds ${count(ALL.length)} of ${count(DATA.rollouts.total)}; critique-rl replay makes any of them again.`);
+  missing.hidden = Boolean(detail);
+  if (!detail) {
+    const holds = LIVE ? "" : ` It holds ${count(reader.total)} of ${count(DATA.rollouts.total)}; critique-rl replay makes any of them again.`;
+    missing.textContent = visible(`This page does not have the rollout ${link.id}.${holds}`);
   } else {
-    if (!reader.found.includes(rollout)) {
-      clearFilters();
+    const place = () => reader.source.place(detail.rollout, reader.filters, reader.sort);
+    if (!LIVE && place() < 0) {
+      await clearFilters();
     }
-    choose(rollout, false);
+    await open(detail, place(), false);
   }
   document.getElementById("rollouts").scrollIntoView();
-  if (rollout) {
+  if (detail) {
     showDetail();
   }
 }
 
-function openReader() {
+// Why there is nothing to read, where there is nothing.
+function whyNothing() {
+  const { total } = DATA.rollouts;
+  if (reader.choices.total) return null;
+  if (LIVE) return "These runs have recorded no rollouts yet.";
+  return total ? `This page holds none of the ${count(total)} rollouts.` : "These runs have recorded no rollouts (save.rollouts_every).";
+}
+
+function cutNote() {
+  const { total, exact, list } = DATA.rollouts;
+  if (LIVE || list.length >= total) return null;
+  return el("p", { class: "cut" }, `This page holds ${count(list.length)} of ${exact ? "" : "about "}${count(total)} rollouts, spread over stages, steps and evaluations. critique-rl report --rollouts N takes more.`);
+}
+
+async function openReader() {
   const host = document.getElementById("reader");
-  const { total, exact } = DATA.rollouts;
-  if (!ALL.length) {
-    host.replaceChildren(el("p", {}, total ? `This page holds none of the ${count(total)} rollouts.` : "These runs have recorded no rollouts (save.rollouts_every)."));
+  if (LIVE) {
+    host.replaceChildren(el("p", { role: "status" }, "Reading the rollouts\u2026"));
+  }
+  reader.choices = await reader.source.choices();
+  const why = whyNothing();
+  if (why) {
+    host.replaceChildren(el("p", {}, why));
     return;
   }
-  const cut = ALL.length < total
-    ? el("p", { class: "cut" }, `This page holds ${count(ALL.length)} of ${exact ? "" : "about "}${count(total)} rollouts, spread over stages, steps and evaluations. critique-rl report --rollouts N takes more.`) : null;
-  host.replaceChildren(...[cut, el("p", { id: "reader-missing", class: "cut", role: "status", hidden: true }), filterBar(),
+  host.replaceChildren(...[cutNote(), el("p", { id: "reader-missing", class: "cut", role: "status", hidden: true }), filterBar(),
     el("div", { class: "reader" }, el("div", { id: "reader-list" }), el("div", { id: "reader-detail" }))].filter(Boolean));
-  filterChanged();
+  await filterChanged();
   window.addEventListener("hashchange", follow);
   document.addEventListener("keydown", (event) => {
     const writing = event.target.closest("input, select, textarea");
@@ -391,5 +408,5 @@ function openReader() {
       step(by);
     }
   });
-  follow();
+  await follow();
 }

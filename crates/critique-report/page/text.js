@@ -18,8 +18,15 @@ function visible(text) {
   });
 }
 
-function textOf(index) {
-  return DATA.rollouts.texts.list[index];
+// A text by its number on this page, or as the board gives it: itself, or its start.
+function textOf(text) {
+  if (typeof text === "number") return DATA.rollouts.texts.list[text];
+  return typeof text === "string" ? text : text.start;
+}
+
+// Letters of a text that is not whole here.
+function lettersOf(text) {
+  return typeof text === "number" ? DATA.rollouts.texts.cut[text] : text.letters;
 }
 
 // A text in a box, with its start alone where it is long.
@@ -34,7 +41,7 @@ function textBox(index, draw) {
       const name = `Show all ${count(text.length)} letters`;
       box.append(el("button", { type: "button", class: "more", onclick: all }, name));
     }
-    const letters = DATA.rollouts.texts.cut[index];
+    const letters = lettersOf(index);
     if (letters && whole) {
       box.append(el("p", { class: "about" }, `This page has the start alone of ${count(letters)} letters.`));
     }

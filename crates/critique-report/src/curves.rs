@@ -22,7 +22,7 @@ pub(crate) struct Curves {
 }
 
 /// Steps that make one point in each curve of these runs.
-pub(crate) fn steps_a_point(runs: &[Run]) -> usize {
+pub(crate) fn steps_a_point(runs: &[&Run]) -> usize {
     let last = runs.iter().filter_map(|run| run.steps.last());
     let longest = last.map(|step| step.step).max().unwrap_or(0);
     longest.div_ceil(POINTS).max(1)
@@ -49,6 +49,19 @@ impl Curves {
             curves.add(middle, stage, steps);
         }
         curves
+    }
+
+    /// Names of the metrics that there are.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.columns.keys().map(String::as_str)
+    }
+
+    /// Place on the axis, number of the stage, and value of each point of a metric that has one.
+    pub(crate) fn points(&self, metric: &str) -> Vec<(f64, usize, f64)> {
+        let column = self.columns.get(metric).into_iter().flatten();
+        let places = self.step.iter().zip(&self.stage).zip(column);
+        let points = places.filter_map(|((&step, &stage), value)| Some((step, stage, (*value)?)));
+        points.collect()
     }
 
     fn add(&mut self, step: f64, stage: usize, steps: &[StepMetrics]) {

@@ -40,7 +40,7 @@ struct Figure {
 
 /// Rows of all runs: trained critics first, then the actor alone, then critics that are no models;
 /// rows of one name beside each other.
-pub(crate) fn rows(runs: &[Run]) -> Vec<(usize, &Row)> {
+pub(crate) fn rows<'a>(runs: &[&'a Run]) -> Vec<(usize, &'a Row)> {
     let mut rows = Vec::new();
     for (run, of) in runs.iter().enumerate() {
         rows.extend(of.rows.iter().enumerate().map(|(at, row)| (at, run, row)));
@@ -56,7 +56,7 @@ pub(crate) fn rows(runs: &[Run]) -> Vec<(usize, &Row)> {
     rows.into_iter().map(|(_, run, row)| (run, row)).collect()
 }
 
-fn rank(row: &str) -> usize {
+pub(crate) fn rank(row: &str) -> usize {
     match row {
         row if is_control(row) => 2,
         row if is_actor_alone(row) => 1,
@@ -77,7 +77,7 @@ pub(crate) fn headline(run: &Run) -> Option<&Row> {
 }
 
 /// What the page plots.
-pub(crate) fn plotted(runs: &[Run]) -> Vec<Plotted> {
+pub(crate) fn plotted(runs: &[&Run]) -> Vec<Plotted> {
     let plotted = |(run, row): (usize, &Row)| Plotted {
         run,
         row: row.stage.clone(),
@@ -97,7 +97,7 @@ pub(crate) fn plotted(runs: &[Run]) -> Vec<Plotted> {
 }
 
 /// The table as HTML.
-pub(crate) fn table(runs: &[Run]) -> String {
+pub(crate) fn table(runs: &[&Run]) -> String {
     let rows = rows(runs);
     if rows.is_empty() {
         return "<p>No evaluation has been made yet.</p>".to_owned();

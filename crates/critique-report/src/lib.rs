@@ -18,8 +18,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod board;
 mod curves;
 mod evaluation;
+mod figure;
 mod html;
 mod label;
 mod lines;
@@ -34,6 +36,9 @@ mod stages;
 use std::path::{Path, PathBuf};
 
 use critique_core::files::{FileError, write_whole};
+
+pub use crate::board::{Address, Board, BoardError, serve};
+pub use crate::figure::{Band, Figure, FigureError, Figures, Look};
 
 use crate::rollouts::Rollouts;
 use crate::run::Run;
@@ -106,7 +111,7 @@ impl Report {
 
     /// The page. The same folders give the same page.
     pub fn to_html(&self) -> String {
-        page::html(self)
+        page::of_report(self)
     }
 
     /// Writes the page, whole or not at all.

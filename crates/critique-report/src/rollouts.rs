@@ -15,7 +15,7 @@ use crate::run::Run;
 use crate::sample::{Source, pick, places};
 
 /// Longest text on a page, in letters.
-const LONGEST: usize = 1 << 20;
+pub(crate) const LONGEST: usize = 1 << 20;
 
 /// Texts of a page are whole up to this many bytes altogether; of later ones it has the start.
 const WHOLE_BYTES: usize = 64 << 20;
@@ -208,7 +208,7 @@ impl Texts {
 }
 
 /// Where the rollouts of a run lie: its stages in their order, then its evaluations.
-fn sources(run: usize, of: &Run, notes: &mut Vec<String>) -> Vec<Source> {
+pub(crate) fn sources(run: usize, of: &Run, notes: &mut Vec<String>) -> Vec<Source> {
     let mut sources = Vec::new();
     let rollouts = of.dir.root().join("rollouts");
     let mut stages = folders(&rollouts, notes);

@@ -45,7 +45,7 @@ pub(crate) fn read_all(folders: &[PathBuf], notes: &mut Vec<String>) -> Vec<Run>
 }
 
 impl Run {
-    fn read(dir: RunDir, label: String, notes: &mut Vec<String>) -> Self {
+    pub(crate) fn read(dir: RunDir, label: String, notes: &mut Vec<String>) -> Self {
         let config = read_config(&dir).map_err(|error| notes.push(with_cause(&error)));
         let config = config.ok();
         let what = "the metrics of a step";

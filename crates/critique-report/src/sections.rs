@@ -23,8 +23,8 @@ pub(crate) fn notes(notes: &[String]) -> String {
 }
 
 /// A card a run.
-pub(crate) fn summary(runs: &[Run]) -> String {
-    runs.iter().map(card).collect()
+pub(crate) fn summary(runs: &[&Run]) -> String {
+    runs.iter().map(|run| card(run)).collect()
 }
 
 fn card(run: &Run) -> String {
@@ -122,7 +122,7 @@ fn duration(seconds: f64) -> String {
 }
 
 /// The settings of all runs: those that somebody set or that differ, then all.
-pub(crate) fn settings_table(runs: &[Run]) -> String {
+pub(crate) fn settings_table(runs: &[&Run]) -> String {
     let all = settings(runs);
     let several = runs.len() > 1;
     let told = |setting: &&Setting| setting.is_set() || !setting.is_shared();
@@ -135,7 +135,7 @@ pub(crate) fn settings_table(runs: &[Run]) -> String {
     )
 }
 
-fn settings_of(runs: &[Run], settings: &[&Setting], several: bool, about: &str) -> String {
+fn settings_of(runs: &[&Run], settings: &[&Setting], several: bool, about: &str) -> String {
     if settings.is_empty() {
         return "<p>None.</p>".to_owned();
     }
@@ -170,7 +170,7 @@ fn settings_of(runs: &[Run], settings: &[&Setting], several: bool, about: &str) 
 }
 
 /// What each stage of each run took.
-pub(crate) fn times(runs: &[Run]) -> String {
+pub(crate) fn times(runs: &[&Run]) -> String {
     let mut html = String::from(
         "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Times and memory\"><table class=\"figures\"><thead><tr>\
          <th scope=\"col\">run</th><th scope=\"col\">stage</th><th scope=\"col\">steps</th><th scope=\"col\">time</th><th scope=\"col\">s a step</th>\

@@ -32,7 +32,7 @@ impl Setting {
 }
 
 /// All settings of these runs, stages in the order of the run.
-pub(crate) fn settings(runs: &[Run]) -> Vec<Setting> {
+pub(crate) fn settings(runs: &[&Run]) -> Vec<Setting> {
     let mut order: Vec<String> = Vec::new();
     let mut known = BTreeSet::new();
     let mut values: Vec<BTreeMap<String, (String, Vec<Key>)>> = Vec::new();
@@ -69,7 +69,7 @@ pub(crate) fn settings(runs: &[Run]) -> Vec<Setting> {
 }
 
 /// Groups of runs whose settings are the same but for the seed: the number of each run's group.
-pub(crate) fn arms(runs: &[Run]) -> Vec<usize> {
+pub(crate) fn arms(runs: &[&Run]) -> Vec<usize> {
     let mut known: Vec<Table> = Vec::new();
     let mut arm = |run: &Run| {
         let mut table = run.table.clone();
@@ -81,7 +81,7 @@ pub(crate) fn arms(runs: &[Run]) -> Vec<usize> {
             known.len() - 1
         })
     };
-    runs.iter().map(&mut arm).collect()
+    runs.iter().map(|run| arm(run)).collect()
 }
 
 /// A step on the way to a setting.

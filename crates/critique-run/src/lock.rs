@@ -58,6 +58,16 @@ impl RunLock {
         Ok(lock)
     }
 
+    /// Whether a process writes into the folder at `root` now. Where that cannot be told, none does.
+    pub fn is_held(root: &Path) -> bool {
+        let Ok(mut file) = File::open(root.join(LOCK)) else {
+            return false;
+        };
+        // A closed run is never locked, not even for the blink of an eye that the question takes.
+        !written(&mut file).is_empty()
+            && matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+
     /// What a person should know: the writer before was killed, or the folder cannot be locked.
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
@@ -112,7 +122,9 @@ mod tests {
         let refused = RunLock::take(&root).unwrap_err().to_string();
         let by = format!("is being written by process {};", std::process::id());
         assert!(refused.contains(&by), "{refused}");
+        assert!(RunLock::is_held(&root));
         drop(first);
+        assert!(!RunLock::is_held(&root) && !RunLock::is_held(dir.path()));
         assert_eq!(RunLock::take(&root).unwrap().note(), None);
     }
 

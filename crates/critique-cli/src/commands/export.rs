@@ -1,30 +1,36 @@
-//! `critique-rl export`.
+//! `critique-rl export`: models in Hugging Face layout, rollouts as tables.
 
-use std::path::PathBuf;
+mod completions;
+#[cfg(feature = "parquet")]
+mod parquet;
+
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use critique_model::SaveDtype;
 
 use crate::failure::Failure;
 use crate::input::model::{RuntimeArgs, load};
-use crate::output::out;
+use crate::output::out::say;
 
 /// Writes a model in Hugging Face layout, its adapter merged or not.
 ///
 /// As transformers, vLLM and others load it. A folder that holds an adapter stays one unless
-/// `--merge` adds it to its base model.
+/// `--merge` adds it to its base model. `export completions` writes rollouts of a run.
 #[derive(Debug, clap::Args)]
-#[command(after_help = examples_of!(
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, after_help = examples_of!(
     "critique-rl export runs/gsm8k/stages/stage2 --out exported",
     "critique-rl export runs/gsm8k/stages/stage2 --merge --dtype bf16 --out exported",
 ))]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
     /// A model or adapter: a stage or checkpoint of a run folder, or any such folder
-    #[arg(value_name = "DIR")]
-    model: PathBuf,
+    #[arg(value_name = "DIR", required = true)]
+    model: Option<PathBuf>,
     /// The folder to write; it must not hold anything yet
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    #[arg(long, value_name = "DIR", required = true)]
+    out: Option<PathBuf>,
     /// The base model of an adapter, where it is not where the adapter says
     #[arg(long, value_name = "DIR")]
     base: Option<PathBuf>,
@@ -38,6 +44,12 @@ pub(crate) struct Args {
     runtime: RuntimeArgs,
 }
 
+/// What is no model.
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    Completions(completions::Args),
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Dtype {
     F32,
@@ -46,22 +58,35 @@ enum Dtype {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    if std::fs::read_dir(&args.out).is_ok_and(|mut entries| entries.next().is_some()) {
+    if let Some(What::Completions(args)) = &args.what {
+        return completions::run(args);
+    }
+    // Both are required where there is no other command.
+    let (Some(folder), Some(out)) = (&args.model, &args.out) else {
+        return Err(Failure::usage(
+            "expected the folder of a model, and `--out`",
+        ));
+    };
+    export(args, folder, out)
+}
+
+fn export(args: &Args, folder: &Path, out: &Path) -> Result<(), Failure> {
+    if std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(Failure::usage(format!(
             "`{}` is not empty; expected a new folder",
-            args.out.display()
+            out.display()
         )));
     }
     let runtime = args.runtime.runtime(0)?;
     let model = match &args.base {
-        Some(base) => load(base, Some(&args.model), &runtime)?,
-        None => load(&args.model, None, &runtime)?,
+        Some(base) => load(base, Some(folder), &runtime)?,
+        None => load(folder, None, &runtime)?,
     };
     match model.lora() {
-        Some(_) if !args.merge => model.save(&args.out)?,
-        _ => model.save_merged(&args.out, args.dtype.into())?,
+        Some(_) if !args.merge => model.save(out)?,
+        _ => model.save_merged(out, args.dtype.into())?,
     }
-    out::say(args.out.display().to_string())
+    say(out.display().to_string())
 }
 
 impl From<Dtype> for SaveDtype {

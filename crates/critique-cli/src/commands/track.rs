@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use critique_run::{RunDir, TrackConfig, read_config};
+use critique_run::{RunConfig, RunDir, RunLock, TrackConfig, read_config};
 use critique_track::{Follower, Login, MLflow, TensorBoard, TrackError};
 
 use crate::failure::Failure;
@@ -44,41 +44,70 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         experiment: args.experiment.clone(),
         rollouts: args.rollouts,
     };
+    let mut failed = None;
     for root in &args.runs {
         let dir = RunDir::existing(root)?;
+        let run = read_config(&dir)?;
+        refuse_second_writer(args, &dir, &run)?;
         // A stage that is done has left its model.
-        let stages = read_config(&dir)?.stages;
-        let is_done = stages.iter().all(|stage| dir.stage(stage.name()).is_dir());
-        for mut follower in followers(&dir, &config)? {
-            if is_done {
-                follower.end(true)?;
-            } else {
-                follower.poll()?;
+        let mut stages = run.stages.iter();
+        let is_done = stages.all(|stage| dir.stage(stage.name()).is_dir());
+        for follower in followers(&dir, &config) {
+            let told = follower.and_then(|mut follower| {
+                if is_done {
+                    follower.end(true)
+                } else {
+                    follower.poll()
+                }
+            });
+            // One tracker does not stop the others.
+            if let Err(error) = told {
+                failed = Some(say_again(failed, error));
             }
         }
         if args.tensorboard {
             out::say(format!("tensorboard --logdir {}", root.display()))?;
         }
-        if let Some(url) = &args.mlflow {
+        if let Some(url) = args.mlflow.as_ref().filter(|_| failed.is_none()) {
             out::say(format!("{}: told to {url}", root.display()))?;
         }
+    }
+    failed.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// The first error ends the command; those after it are told at once.
+fn say_again(first: Option<TrackError>, error: TrackError) -> TrackError {
+    let Some(first) = first else {
+        return error;
+    };
+    out::tell(format!("error: {}", out::visible(&error.to_string())));
+    first
+}
+
+/// Event files of a run that writes its own would be replaced under its hands.
+fn refuse_second_writer(args: &Args, dir: &RunDir, run: &RunConfig) -> Result<(), Failure> {
+    if args.tensorboard && run.track.tensorboard && RunLock::is_held(dir.root()) {
+        let root = dir.root().display();
+        return Err(Failure::usage(format!(
+            "`{root}` is in training and writes its own event files (`track.tensorboard`): `tensorboard --logdir {root}` shows them"
+        )));
     }
     Ok(())
 }
 
-/// One for each tracker that these settings name.
-pub(crate) fn followers(dir: &RunDir, config: &TrackConfig) -> Result<Vec<Follower>, TrackError> {
+/// One for each tracker that these settings name, or why there is none.
+pub(crate) fn followers(dir: &RunDir, config: &TrackConfig) -> Vec<Result<Follower, TrackError>> {
     let mut all = Vec::new();
     if config.tensorboard {
-        let events = TensorBoard::create(dir.root())?;
-        all.push(Follower::new(dir.clone(), events, config.rollouts)?);
+        let events = TensorBoard::create(dir.root());
+        all.push(events.and_then(|events| Follower::new(dir.clone(), events, config.rollouts)));
     }
     if let Some(url) = &config.mlflow {
         let login = Login::from_environment();
-        let server = MLflow::new(url, login, &config.experiment, dir.root())?;
-        all.push(Follower::new(dir.clone(), server, config.rollouts)?);
+        let server = MLflow::new(url, login, &config.experiment, dir.root());
+        all.push(server.and_then(|server| Follower::new(dir.clone(), server, config.rollouts)));
     }
-    Ok(all)
+    all
 }
 
 impl From<TrackError> for Failure {

@@ -25,6 +25,16 @@ pub(crate) fn say_json(value: &impl Serialize) -> Result<(), Failure> {
     print(&escaped(&text, |c| format!("\\u{:04x}", u32::from(c))))
 }
 
+/// Whether a person looks at standard output.
+pub(crate) fn is_watched() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Prints in place of all that the terminal shows.
+pub(crate) fn say_anew(text: &str) -> Result<(), Failure> {
+    print(&format!("\u{1b}[H\u{1b}[2J{}", visible(text)))
+}
+
 fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")?;

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use critique_eval::Row;
-use critique_trainer::{Event, Measure, Metrics, Observer};
+use critique_trainer::{Event, Measure, Metrics, Observer, RunConfig};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::output::out;
+use crate::output::time_left::TimeLeft;
 
 /// How long a run may be silent where nobody watches: a line of a stage that takes longer comes
 /// this often.
@@ -31,6 +32,10 @@ pub(crate) struct Progress {
     steps: (usize, usize),
     /// When the last line of a step was written, where nobody watches.
     told: Instant,
+    /// Of the whole run.
+    time: TimeLeft,
+    /// ` (run: 8 min left at most)`, or nothing.
+    whole: String,
     stop: Arc<AtomicBool>,
     told_stop: bool,
 }
@@ -46,9 +51,17 @@ impl Progress {
             last: String::new(),
             steps: (0, 0),
             told: Instant::now(),
+            time: TimeLeft::default(),
+            whole: String::new(),
             stop,
             told_stop: false,
         }
+    }
+
+    /// Also tells the time that is left of a run with these settings.
+    pub(crate) fn of_run(mut self, config: &RunConfig) -> Self {
+        self.time = TimeLeft::of(config, &config.out.join("metrics.jsonl"));
+        self
     }
 
     /// Takes away what is left of a bar.
@@ -99,11 +112,13 @@ impl Progress {
         }
     }
 
-    fn step(&mut self, done: usize, metrics: &Metrics) {
+    fn step(&mut self, stage: &str, done: usize, metrics: &Metrics) {
         self.last = numbers(metrics);
+        self.time.step(stage, metrics);
+        self.whole = self.whole_run(stage, done);
         if let Some(bar) = &self.bar {
             bar.set_position(done as u64);
-            bar.set_message(self.last.clone());
+            bar.set_message(format!("{}{}", self.last, self.whole));
         } else if self.told.elapsed() >= QUIET {
             self.told = Instant::now();
             self.line(self.so_far(done));
@@ -123,11 +138,27 @@ impl Progress {
         let a_step = self.begin.elapsed().as_secs_f64() / done.saturating_sub(from).max(1) as f64;
         let left = a_step * steps.saturating_sub(done) as f64;
         format!(
-            "{}: step {done} of {steps}, {} left at most: {}",
+            "{}: step {done} of {steps}, {} left at most: {}{}",
             self.stage,
             duration(left),
-            self.last
+            self.last,
+            self.whole
         )
+    }
+
+    /// What steps of the whole run still take, where that is more than those of the stage. A kind of
+    /// stage that has not been seen is named as unknown, and evaluations are not in it.
+    fn whole_run(&self, stage: &str, done: usize) -> String {
+        let Some(left) = self.time.after(stage, done) else {
+            return String::new();
+        };
+        let unknown = match left.unknown {
+            0 => String::new(),
+            1 => " and a stage of unknown pace".to_owned(),
+            count => format!(" and {count} stages of unknown pace"),
+        };
+        let seconds = duration(left.seconds);
+        format!("  (run: {seconds} of steps left at most{unknown})")
     }
 
     fn end_stage(&mut self, peak_bytes: usize) {
@@ -189,7 +220,11 @@ impl Observer for Progress {
                 let line = format!("taking steps {} to {steps} of {stage} again", done + 1);
                 self.start(format!("{stage} again"), &line, *done, *steps);
             }
-            Event::Step { done, metrics, .. } => self.step(*done, metrics),
+            Event::Step {
+                stage,
+                done,
+                metrics,
+            } => self.step(stage, *done, metrics),
             Event::StageSkipped { stage } => self.line(format!("stage {stage} was done before")),
             Event::StageEnd { peak_bytes, .. } => self.end_stage(*peak_bytes),
             Event::EvalStart { name, problems } => self.start_eval(name, *problems),

@@ -21,8 +21,14 @@ fn said(error: &(dyn std::error::Error + 'static)) -> String {
 #[test]
 fn a_server_that_repeats_the_token_tells_nobody() {
     let replies = [
-        Reply::Json(401, json!({ "detail": format!("`{TOKEN}` is no key of mine") })),
-        Reply::Json(403, json!({ "error": { "message": format!("Bearer {TOKEN}") } })),
+        Reply::Json(
+            401,
+            json!({ "detail": format!("`{TOKEN}` is no key of mine") }),
+        ),
+        Reply::Json(
+            403,
+            json!({ "error": { "message": format!("Bearer {TOKEN}") } }),
+        ),
         Reply::Text(500, format!("<pre>Authorization: Bearer {TOKEN}</pre>")),
         // At the place where long texts are cut off.
         Reply::Text(500, format!("{}{TOKEN}", "x".repeat(190))),

@@ -170,7 +170,10 @@ fn a_server_that_repeats_who_logs_in_tells_nobody() {
         assert!(text.contains("401"), "{text}");
         // As it is, and as a login by name and password sends it.
         let encoded = "YW5uYTpzM2NyZXQ=";
-        assert!(!text.contains("s3cret") && !text.contains(encoded), "{text}");
+        assert!(
+            !text.contains("s3cret") && !text.contains(encoded),
+            "{text}"
+        );
         echo.join().unwrap();
     }
 }

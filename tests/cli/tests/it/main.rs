@@ -8,6 +8,7 @@ mod compare;
 #[cfg(unix)]
 mod critique;
 mod layering;
+mod look;
 mod messages;
 mod models;
 mod quickstart;
