@@ -22,6 +22,7 @@ mod generate;
 mod problem;
 mod refusal;
 mod rollout;
+mod secret;
 mod seed;
 mod servers;
 pub mod threads;
@@ -31,6 +32,7 @@ pub use generate::{Completion, FinishReason, Generate, GenerateError, Request, S
 pub use problem::{Message, Problem, Prompt, Role, Split};
 pub use refusal::Refusal;
 pub use rollout::{Attempt, Critique, Judgment, Rollout, Verdict};
+pub use secret::Secret;
 pub use seed::{Rng, derive_seed};
 pub use servers::{EngineKind, Servers};
 pub use training::{AdamW, Dtype, LayerLora, LoraConfig};

@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read};
 use std::time::Duration;
 
+use critique_core::Secret;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -49,14 +50,14 @@ const QUOTED: usize = 400;
 pub(crate) struct Http {
     agent: ureq::Agent,
     url: String,
-    token: Option<String>,
+    token: Option<Secret>,
     pub(crate) patience: Patience,
 }
 
 impl Http {
     pub(crate) fn new(
         url: &str,
-        token: Option<&str>,
+        token: Option<&Secret>,
         patience: Patience,
     ) -> Result<Self, RemoteError> {
         check_address(url)?;
@@ -75,7 +76,7 @@ impl Http {
         Ok(Self {
             agent: config.build().into(),
             url,
-            token: token.map(str::to_owned),
+            token: token.cloned(),
             patience,
         })
     }
@@ -90,7 +91,7 @@ impl Http {
             request,
             ..self.patience
         };
-        Self::new(&self.url, self.token.as_deref(), patience)
+        Self::new(&self.url, self.token.as_ref(), patience)
     }
 
     /// Reads JSON of at most `limit` bytes.
@@ -133,7 +134,7 @@ impl Http {
     }
 
     fn authorized<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
-        match &self.token {
+        match self.token.as_ref().map(Secret::reveal) {
             // Tinker's servers read the one header, inference servers the other.
             Some(token) => request
                 .header("Authorization", format!("Bearer {token}"))
@@ -189,7 +190,7 @@ impl Http {
 
     /// What a server says, which may be what it was told: a token must reach no message.
     fn without_token(&self, said: &str) -> String {
-        match self.token.as_deref() {
+        match self.token.as_ref().map(Secret::reveal) {
             Some(token) if !token.is_empty() => said.replace(token, "…"),
             _ => said.to_owned(),
         }

@@ -22,7 +22,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use critique_core::EngineKind;
-use critique_core::{Completion, FinishReason, Generate, GenerateError, Prompt, Request, Sampling};
+use critique_core::{
+    Completion, FinishReason, Generate, GenerateError, Prompt, Request, Sampling, Secret,
+};
 
 use critique_text::TextCodec;
 use dialect::{Ask, Dialect, Raw};
@@ -90,7 +92,7 @@ pub struct RolloutSettings {
     /// Their addresses, such as `http://gpu9:8000`, without `/v1`.
     pub urls: Vec<String>,
     /// The token that they want.
-    pub token: Option<String>,
+    pub token: Option<Secret>,
     /// Name of the model, as they call it.
     pub model: String,
     /// Tokens that a prompt and its completion may take together.
@@ -170,7 +172,7 @@ impl<T: Text> Remote<T> {
         let servers = settings
             .urls
             .iter()
-            .map(|url| Http::new(url, settings.token.as_deref(), settings.patience));
+            .map(|url| Http::new(url, settings.token.as_ref(), settings.patience));
         let servers: Vec<Http> = servers.collect::<Result<_, _>>()?;
         if servers.is_empty() {
             let url = String::new();

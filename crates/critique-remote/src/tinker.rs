@@ -22,6 +22,8 @@ use link::{Link, Repeat, SMALL, patiently};
 pub use model::{Adam, Export, RemoteModel, Row, State, Step};
 pub use wire::{Capabilities, SupportedModel, WorkerInfo};
 
+use critique_core::Secret;
+
 use crate::error::RemoteError;
 use crate::http::{Http, Patience};
 
@@ -31,7 +33,7 @@ pub struct TinkerSettings {
     /// Its address, such as `http://127.0.0.1:8765`.
     pub url: String,
     /// The token that it wants.
-    pub token: Option<String>,
+    pub token: Option<Secret>,
     /// Name of the model, as the server calls it; `None` where it serves one alone.
     pub base_model: Option<String>,
     /// Waits and tries.
@@ -91,7 +93,7 @@ impl Tinker {
     ///
     /// When it cannot be reached, refuses the token, or does not serve the model.
     pub fn connect(settings: &TinkerSettings) -> Result<Self, RemoteError> {
-        let http = Http::new(&settings.url, settings.token.as_deref(), settings.patience)?;
+        let http = Http::new(&settings.url, settings.token.as_ref(), settings.patience)?;
         let ask = || http.get("api/v1/get_server_capabilities", SMALL);
         let capabilities: Capabilities = patiently(&http, true, ask)?;
         let base_model = served(&http, &capabilities, settings.base_model.as_deref())?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use critique_core::{Completion, Generate, GenerateError, Prompt, Request, Servers};
+use critique_core::{Completion, Generate, GenerateError, Prompt, Request, Secret, Servers};
 use critique_model::{ModelConfig, ModelError, TextCodec};
 use critique_remote::RemoteError;
 use critique_remote::rollout::{LogProbs, Remote, RolloutSettings, Text};
@@ -88,12 +88,12 @@ fn settings(servers: &Servers, config: &ModelConfig) -> Result<RolloutSettings, 
 }
 
 /// The token, which stands in the environment alone.
-fn token(servers: &Servers) -> Result<Option<String>, ModelError> {
+fn token(servers: &Servers) -> Result<Option<Secret>, ModelError> {
     let Some(name) = &servers.token_env else {
         return Ok(None);
     };
     match std::env::var(name) {
-        Ok(token) if !token.is_empty() => Ok(Some(token)),
+        Ok(token) if !token.is_empty() => Ok(Some(Secret::new(token))),
         _ => Err(ModelError::Other {
             message: format!(
                 "the variable `{name}` of the environment is not set; expected the token that `{}` \

@@ -43,7 +43,7 @@ enum Command {
         to: Option<PathBuf>,
     },
     /// Makes a file of critiques to learn from by SFT
-    Critiques(critiques::Args),
+    Critiques(Box<critiques::Args>),
     /// Counts rows and finds questions that stand twice; says of a file of critiques how many are
     /// of each class
     Inspect {

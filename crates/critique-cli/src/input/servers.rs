@@ -23,8 +23,7 @@ macro_rules! server_options {
                  in CRITIQUE_RL_SERVER_TOKEN"
             ))]
             $url: Vec<String>,
-            /// What that server is: vllm, sglang, llama_cpp, or openai for others that take token ids
-            #[arg(long, default_value = "vllm", value_name = "KIND", requires = stringify!($url), value_parser = engine)]
+            #[arg(long, help = "What that server is: vllm, sglang, llama_cpp, or openai for others that take token ids", default_value = "vllm", value_name = "KIND", requires = stringify!($url), value_parser = engine)]
             $engine: EngineKind,
             /// The model's name on the server [default: the folder as it is written]
             #[arg(long, value_name = "NAME", requires = stringify!($url))]
@@ -61,10 +60,12 @@ server_options!(
 );
 server_options!(
     /// Servers of the actor.
+    #[expect(clippy::struct_field_names, reason = "the option's own name is its field's")]
     ActorServers, "actor", actor_url, actor_engine, actor_model, actor_context
 );
 server_options!(
     /// Servers of the critic.
+    #[expect(clippy::struct_field_names, reason = "the option's own name is its field's")]
     CriticServers, "critic", critic_url, critic_engine, critic_model, critic_context
 );
 

@@ -1,5 +1,8 @@
 //! Tokens reach the server they are for and nothing else, whatever that server says.
 
+use std::fmt::Write as _;
+
+use critique_core::Secret;
 use critique_remote::tinker::{Tinker, TinkerSettings};
 use serde_json::json;
 
@@ -12,7 +15,7 @@ fn said(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = format!("{error} {error:?}");
     let mut next = error.source();
     while let Some(cause) = next {
-        text.push_str(&format!(" {cause} {cause:?}"));
+        write!(text, " {cause} {cause:?}").unwrap();
         next = cause.source();
     }
     text
@@ -39,10 +42,10 @@ fn a_server_that_repeats_the_token_tells_nobody() {
         let answer = reply.clone();
         let server = Server::start(move |_| answer.clone());
         let mut settings = TinkerSettings::new(&server.url());
-        settings.token = Some(TOKEN.to_owned());
+        settings.token = Some(Secret::new(TOKEN));
         settings.patience.attempts = 1;
         let error = Tinker::connect(&settings).unwrap_err();
-        let text = said(&error);
+        let text = format!("{} {settings:?}", said(&error));
         assert!(!text.contains("s3cret"), "{reply:?}: {text}");
         let head = &server.seen()[0].head;
         assert!(head.contains(TOKEN), "it was sent: {head}");

@@ -326,7 +326,7 @@ fn the_token_is_sent_and_a_wrong_one_is_told() {
         error.contains("status 401: the token is missing"),
         "{error}"
     );
-    settings.token = Some("secret".to_owned());
+    settings.token = Some(critique_core::Secret::new("secret"));
     Tinker::connect(&settings).unwrap();
 }
 

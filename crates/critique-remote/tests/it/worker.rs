@@ -19,7 +19,9 @@ const ADAM: Adam = Adam {
 
 fn connect() -> Option<Tinker> {
     let mut settings = TinkerSettings::new(&env::var("CRITIQUE_RL_WORKER_URL").ok()?);
-    settings.token = env::var("CRITIQUE_RL_WORKER_TOKEN").ok();
+    settings.token = env::var("CRITIQUE_RL_WORKER_TOKEN")
+        .ok()
+        .map(critique_core::Secret::new);
     // Several requests a batch.
     settings.request_tokens = 40;
     Some(Tinker::connect(&settings).unwrap())
