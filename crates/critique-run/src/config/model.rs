@@ -61,7 +61,7 @@ pub struct ModelSource {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub give_up_secs: Option<u64>,
     /// Where versions of a trained adapter are written for the servers, which must see the folder
-    /// under the same path; absent, `adapters` in the run folder.
+    /// under the same path; absent, `adapters/NAME` in the run folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapters: Option<PathBuf>,
     /// Largest mean difference, in nats, between the log-probs that servers give for the first

@@ -99,3 +99,39 @@ fn an_address_that_cannot_be_one_is_refused_before_anything_is_made() {
     }
     assert!(!folder.path().join("unbroken").exists());
 }
+
+#[test]
+fn one_tracker_that_cannot_begin_does_not_stop_the_other() {
+    let (folder, _) = run_file(RUN);
+    let run = folder.path().join("unbroken");
+    run_in(folder.path(), &train(&[])).ok();
+    fs::write(run.join("mlflow.json"), "{").unwrap();
+    let both = [
+        "track",
+        "unbroken",
+        "--tensorboard",
+        "--mlflow",
+        "http://127.0.0.1:9",
+    ];
+    let ran = run_in(folder.path(), &both);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("mlflow.json"), "{}", ran.stderr);
+    assert!(holds(&events(&run), "train/reward"));
+}
+
+#[test]
+fn event_files_of_a_run_that_writes_its_own_are_left_alone() {
+    let (folder, _) = run_file(RUN);
+    let run = folder.path().join("unbroken");
+    run_in(folder.path(), &train(&["track.tensorboard=true"])).ok();
+    let told = events(&run);
+    // As a process that trains holds it.
+    fs::write(run.join(".lock"), "4711").unwrap();
+    let lock = fs::File::open(run.join(".lock")).unwrap();
+    lock.lock().unwrap();
+    let stderr = run_in(folder.path(), &["track", "unbroken", "--tensorboard"]).fails(2);
+    assert!(stderr.contains("writes its own event files"), "{stderr}");
+    assert_eq!(events(&run), told);
+    lock.unlock().unwrap();
+    run_in(folder.path(), &["track", "unbroken", "--tensorboard"]).ok();
+}
