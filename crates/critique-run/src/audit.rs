@@ -133,7 +133,11 @@ impl Audit {
     fn rollouts(&mut self, dir: &RunDir, metrics: &[StepMetrics]) -> Result<(), RunError> {
         let mut known = BTreeMap::new();
         for step in metrics {
-            let path = step_path(dir.root(), &step.stage, step.stage_step as u64 - 1);
+            let path = step_path(
+                dir.root(),
+                &step.stage,
+                (step.stage_step as u64).saturating_sub(1),
+            );
             let sum = step.numbers.get(ROLLOUTS_SUM).and_then(|it| it.as_str());
             known.insert(path, sum);
         }

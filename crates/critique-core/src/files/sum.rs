@@ -26,7 +26,7 @@ use sha2::{Digest, Sha256};
 
 use super::FileError;
 
-/// Length and checksum of a file, or of its start.
+/// Length and checksum of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileSum {
     /// Bytes.
