@@ -9,7 +9,7 @@ mod filter;
 mod index;
 mod query;
 mod server;
-mod told;
+mod text;
 mod watched;
 
 use std::collections::BTreeMap;

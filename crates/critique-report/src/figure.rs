@@ -1,6 +1,8 @@
 //! Figures of runs as SVG: for papers, pages and slides.
 
 mod pareto;
+#[cfg(feature = "png")]
+mod png;
 mod scaling;
 mod steps;
 mod svg;
@@ -72,6 +74,13 @@ pub enum FigureError {
         /// What it is made of, and how to get it.
         needs: &'static str,
     },
+    /// The figure could not be made into pixels.
+    #[cfg(feature = "png")]
+    #[error("no PNG: {why}")]
+    Pixels {
+        /// What is in the way.
+        why: String,
+    },
 }
 
 fn of_stage(stage: Option<&String>) -> String {
@@ -141,6 +150,16 @@ impl Figures {
             Figure::Scaling => scaling::panels(self, look)?,
         };
         Ok(svg::draw(&panels))
+    }
+
+    /// A figure as PNG, `scale` pixels for one of the SVG's, with fonts of this machine.
+    ///
+    /// # Errors
+    ///
+    /// As [`svg`](Self::svg), and where the machine has no font, or the picture is too large.
+    #[cfg(feature = "png")]
+    pub fn png(&self, figure: &Figure, look: &Look, scale: f32) -> Result<Vec<u8>, FigureError> {
+        png::draw(&self.svg(figure, look)?, scale)
     }
 
     /// Seeds of one arm together, unless each is asked for.

@@ -32,6 +32,7 @@ mod sample;
 mod sections;
 mod settings;
 mod stages;
+mod told;
 
 use std::path::{Path, PathBuf};
 

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use critique_core::files::names_in;
-use critique_core::{Judgment, Verdict};
 use critique_rollout::record::VERSION;
 use critique_rollout::{Control, RolloutRecord};
 use critique_run::rows::without_temperature;
@@ -13,6 +12,7 @@ use serde::Serialize;
 use crate::lines::{self, with_cause};
 use crate::run::Run;
 use crate::sample::{Source, pick, places};
+use crate::told::Told;
 
 /// Longest text on a page, in letters.
 pub(crate) const LONGEST: usize = 1 << 20;
@@ -29,45 +29,9 @@ pub(crate) struct Rollouts {
     /// How many the runs have, and whether that is exact.
     pub(crate) total: usize,
     pub(crate) exact: bool,
-    pub(crate) list: Vec<Rollout>,
+    /// Texts by their number.
+    pub(crate) list: Vec<Told<usize>>,
     texts: Texts,
-}
-
-/// A rollout; texts by their number.
-#[derive(Debug, Serialize)]
-pub(crate) struct Rollout {
-    run: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    row: Option<String>,
-    id: String,
-    stage: String,
-    step: u64,
-    problem: String,
-    question: usize,
-    gold: usize,
-    response: usize,
-    verdict: Verdict,
-    score: f32,
-    critique: usize,
-    judgment: Judgment,
-    judged_rightly: bool,
-    refinements: Vec<Refinement>,
-    reward: f32,
-    rewards: Vec<(String, f32)>,
-    advantage: f32,
-    /// Of response, critique and refinements.
-    tokens: (usize, usize, Vec<usize>),
-    /// Sums over response and critique, in nats.
-    log_probs: (Option<f64>, Option<f64>),
-    truncated: bool,
-}
-
-/// A second answer.
-#[derive(Debug, Serialize)]
-struct Refinement {
-    text: usize,
-    verdict: Verdict,
-    score: f32,
 }
 
 /// Texts, each once.
@@ -126,49 +90,10 @@ impl Rollouts {
         let mut taken = pick(&names, count).into_iter().peekable();
         for (at, record) in records.into_iter().enumerate() {
             if taken.next_if_eq(&at).is_some() {
-                let rollout = self.rollout(source, record);
-                self.list.push(rollout);
+                let row = source.row.as_deref();
+                let number = |text| self.texts.number(text);
+                self.list.push(Told::whole(source.run, row, record, number));
             }
-        }
-    }
-
-    fn rollout(&mut self, source: &Source, record: RolloutRecord) -> Rollout {
-        let mut text = |text: String| self.texts.number(text);
-        let sums = record.log_prob_sums.unwrap_or_default();
-        Rollout {
-            run: source.run,
-            row: source.row.clone(),
-            question: text(record.question),
-            gold: text(record.gold),
-            response: text(record.response),
-            critique: text(record.critique),
-            refinements: record
-                .refinements
-                .into_iter()
-                .map(|refinement| Refinement {
-                    text: text(refinement.text),
-                    verdict: refinement.verdict,
-                    score: refinement.score,
-                })
-                .collect(),
-            id: record.id,
-            stage: record.stage,
-            step: record.step,
-            problem: record.problem,
-            verdict: record.verdict,
-            score: record.score,
-            judgment: record.judgment,
-            judged_rightly: record.judged_rightly,
-            reward: record.reward,
-            rewards: record.rewards,
-            advantage: record.advantage,
-            tokens: (
-                record.tokens.response,
-                record.tokens.critique,
-                record.tokens.refinements,
-            ),
-            log_probs: (sums.response, sums.critique),
-            truncated: record.truncated,
         }
     }
 }

@@ -69,12 +69,19 @@ pub(crate) fn settings(runs: &[&Run]) -> Vec<Setting> {
 }
 
 /// Groups of runs whose settings are the same but for the seed: the number of each run's group.
+/// Models may lie in folders that are named after the seed, such as `runs/3/skills` or `seed-3`.
 pub(crate) fn arms(runs: &[&Run]) -> Vec<usize> {
     let mut known: Vec<Table> = Vec::new();
     let mut arm = |run: &Run| {
         let mut table = run.table.clone();
         // None of these makes a run another experiment.
         table.retain(|key, _| !matches!(key, "seed" | "out" | "threads" | "recompute" | "save"));
+        let models = table.get_mut("models").and_then(Value::as_table_mut);
+        for model in models.into_iter().flatten() {
+            if let Some(Value::String(path)) = model.1.get_mut("path") {
+                *path = without_seed(path, &run.table);
+            }
+        }
         let found = known.iter().position(|other| *other == table);
         found.unwrap_or_else(|| {
             known.push(table);
@@ -82,6 +89,18 @@ pub(crate) fn arms(runs: &[&Run]) -> Vec<usize> {
         })
     };
     runs.iter().map(|run| arm(run)).collect()
+}
+
+/// A path with a mark where names of folders end in the seed of the run.
+fn without_seed(path: &str, run: &Table) -> String {
+    let seed = run.get("seed").map_or(String::new(), Value::to_string);
+    let marked = |name: &str| match name.strip_suffix(&seed) {
+        Some(start) if !seed.is_empty() && !start.ends_with(|c: char| c.is_ascii_digit()) => {
+            format!("{start}{{seed}}")
+        }
+        _ => name.to_owned(),
+    };
+    path.split('/').map(marked).collect::<Vec<_>>().join("/")
 }
 
 /// A step on the way to a setting.
@@ -202,6 +221,15 @@ mod tests {
     fn path(text: &str) -> Vec<Key> {
         let key = |key: &str| key.parse().map_or_else(|_| Key::Name(key.into()), Key::At);
         text.split('.').map(key).collect()
+    }
+
+    #[test]
+    fn folders_named_after_the_seed_are_the_same_for_all_seeds() {
+        let run: Table = "seed = 3".parse().unwrap();
+        let path = |text| without_seed(text, &run);
+        assert_eq!(path("runs/toy/3/skills"), "runs/toy/{seed}/skills");
+        assert_eq!(path("seed-3/actor"), "seed-{seed}/actor");
+        assert_eq!(path("runs/13/model-0.3b"), "runs/13/model-0.3b");
     }
 
     #[test]

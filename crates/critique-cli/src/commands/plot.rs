@@ -9,7 +9,7 @@ use critique_report::{Band, Figure, FigureError, Figures, Look};
 use crate::failure::Failure;
 use crate::output::out;
 
-/// Draws curves of runs, or a figure by name, as SVG.
+/// Draws curves of runs, or a figure by name, as SVG or PNG.
 ///
 /// Runs that differ in their seed alone are one line, their mean, with a band. Shares are in percent;
 /// colours are safe for the colour-blind, and lines differ in their dashes too.
@@ -38,9 +38,13 @@ pub(crate) struct Args {
     /// This stage alone
     #[arg(long, value_name = "NAME")]
     stage: Option<String>,
-    /// Where the figure goes; one that is there is replaced
+    /// Where the figure goes, as its name ends: `.svg`, or `.png` in a build with the feature `png`;
+    /// one that is there is replaced
     #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
+    /// Pixels of a PNG for one of the SVG's
+    #[arg(long, default_value_t = 2.0, value_name = "N", value_parser = scale)]
+    scale: f32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -64,7 +68,7 @@ enum Around {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    check_name(&args.out)?;
+    let form = form(&args.out)?;
     let figures = Figures::of(&args.runs)?;
     for note in figures.notes() {
         out::tell(format!("note: {}", out::visible(note)));
@@ -84,25 +88,47 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         smooth: args.smooth,
         stage: args.stage.clone(),
     };
-    let svg = figures.svg(&figure, &look)?;
-    write_whole(&args.out, svg.as_bytes()).map_err(Failure::failed)?;
+    let bytes = match form {
+        Form::Svg => figures.svg(&figure, &look)?.into_bytes(),
+        #[cfg(feature = "png")]
+        Form::Png => figures.png(&figure, &look, args.scale)?,
+    };
+    write_whole(&args.out, &bytes).map_err(Failure::failed)?;
     out::say(args.out.display().to_string())
 }
 
-fn check_name(path: &Path) -> Result<(), Failure> {
+enum Form {
+    Svg,
+    #[cfg(feature = "png")]
+    Png,
+}
+
+/// The form of a figure, by the end of its name.
+fn form(path: &Path) -> Result<Form, Failure> {
     let shown = path.display();
-    match path.extension().and_then(|end| end.to_str()) {
+    let end = path.extension().and_then(|end| end.to_str());
+    match end.map(str::to_ascii_lowercase).as_deref() {
         _ if path.is_dir() => Err(Failure::usage(format!(
             "`--out {shown}` is a folder; expected a file, such as `{shown}/figure.svg`"
         ))),
-        Some(end) if end.eq_ignore_ascii_case("svg") => Ok(()),
+        Some("svg") => Ok(Form::Svg),
+        #[cfg(feature = "png")]
+        Some("png") => Ok(Form::Png),
+        #[cfg(not(feature = "png"))]
         Some("png") => Err(Failure::usage(format!(
-            "`--out {shown}`: figures are SVG; write `{}` and turn it into a PNG, such as by `rsvg-convert -z 2`",
+            "`--out {shown}`: this build draws SVG alone; write `{}`, or build with `--features png`",
             path.with_extension("svg").display()
         ))),
         _ => Err(Failure::usage(format!(
-            "`--out {shown}` does not end in `.svg`, which figures are"
+            "`--out {shown}` does not end in `.svg` or `.png`, which figures are"
         ))),
+    }
+}
+
+fn scale(text: &str) -> Result<f32, String> {
+    match text.parse() {
+        Ok(scale) if (0.1..=16.0).contains(&scale) => Ok(scale),
+        _ => Err("expected a number from 0.1 to 16".into()),
     }
 }
 

@@ -8,10 +8,13 @@ use serde::Serialize;
 use crate::board::filter::{Filters, Hit};
 use crate::board::index::{Index, IndexedFile};
 use crate::board::query::Query;
-use crate::board::told::Told;
+use crate::board::text::Text;
 use crate::board::watched::Watched;
 use crate::board::{Board, locked};
 use crate::page::{self, Live};
+use crate::told;
+
+type Told = told::Told<Text>;
 
 /// Most rollouts of a list in one answer.
 const A_PAGE: usize = 100;
@@ -294,7 +297,7 @@ fn detail(run: usize, index: &Index, id: &str, row: Option<&str>) -> Option<Deta
             siblings: siblings
                 .map(|(_, record)| Told::brief(run, row, record.clone()))
                 .collect(),
-            rollout: Told::whole(run, row, own.clone()),
+            rollout: Told::whole(run, row, own.clone(), Text::of),
             moments,
             all_moments,
         });
@@ -338,7 +341,7 @@ fn moments(
         let (number, entry) = all[at];
         let file = &index.files[number];
         let (_, record): (u32, RolloutRecord) = file.records(&[entry]).pop()?;
-        Some(Told::whole(run, file.row.as_deref(), record))
+        Some(Told::whole(run, file.row.as_deref(), record, Text::of))
     });
     (told.collect(), all.len())
 }

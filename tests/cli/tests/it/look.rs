@@ -73,7 +73,7 @@ fn a_plot_is_written_and_a_wrong_name_is_told() {
     )
     .fails(2);
     assert!(
-        stderr.contains("figures are SVG; write `r.svg`"),
+        stderr.contains("this build draws SVG alone; write `r.svg`"),
         "{stderr}"
     );
 }

@@ -1,14 +1,13 @@
-//! A rollout as the page is told it.
+//! A rollout as a page is told it.
 
 use critique_core::{Judgment, Verdict};
 use critique_rollout::RolloutRecord;
+use critique_rollout::record::RefinementRecord;
 use serde::Serialize;
 
-use crate::rollouts::LONGEST;
-
-/// A rollout, with its texts where it is looked at.
+/// A rollout. A text is `T`: the letters themselves, say, or the place where the page has them.
 #[derive(Debug, Serialize)]
-pub(super) struct Told {
+pub(crate) struct Told<T> {
     run: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     row: Option<String>,
@@ -16,65 +15,77 @@ pub(super) struct Told {
     stage: String,
     step: u64,
     problem: String,
+    /// Nothing in a list, where no text is shown.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    texts: Option<Texts>,
+    texts: Option<Texts<T>>,
     verdict: Verdict,
     score: f32,
     judgment: Judgment,
     judged_rightly: bool,
-    refinements: Vec<Refinement>,
+    refinements: Vec<Refinement<T>>,
     reward: f32,
     rewards: Vec<(String, f32)>,
     advantage: f32,
+    /// Of response, critique and refinements.
     tokens: (usize, usize, Vec<usize>),
+    /// Sums over response and critique, in nats.
     log_probs: (Option<f64>, Option<f64>),
     truncated: bool,
 }
 
 #[derive(Debug, Serialize)]
-struct Texts {
-    question: Text,
-    gold: Text,
-    response: Text,
-    critique: Text,
+struct Texts<T> {
+    question: T,
+    gold: T,
+    response: T,
+    critique: T,
 }
 
+/// A second answer.
 #[derive(Debug, Serialize)]
-struct Refinement {
+struct Refinement<T> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<Text>,
+    text: Option<T>,
     verdict: Verdict,
     score: f32,
 }
 
-/// A text, or its start and how many letters it has.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-enum Text {
-    Whole(String),
-    Start { start: String, letters: usize },
-}
-
-impl Told {
+impl<T> Told<T> {
     /// Its problem's id.
-    pub(super) fn problem(&self) -> &str {
+    pub(crate) fn problem(&self) -> &str {
         &self.problem
     }
 
     /// For a list: without texts.
-    pub(super) fn brief(run: usize, row: Option<&str>, record: RolloutRecord) -> Self {
-        Self::new(run, row, record, false)
+    pub(crate) fn brief(run: usize, row: Option<&str>, record: RolloutRecord) -> Self {
+        Self::new(run, row, record, None::<fn(String) -> T>)
     }
 
     /// To be read.
-    pub(super) fn whole(run: usize, row: Option<&str>, record: RolloutRecord) -> Self {
-        Self::new(run, row, record, true)
+    pub(crate) fn whole(
+        run: usize,
+        row: Option<&str>,
+        record: RolloutRecord,
+        text: impl FnMut(String) -> T,
+    ) -> Self {
+        Self::new(run, row, record, Some(text))
     }
 
-    fn new(run: usize, row: Option<&str>, record: RolloutRecord, whole: bool) -> Self {
+    fn new(
+        run: usize,
+        row: Option<&str>,
+        record: RolloutRecord,
+        mut text: Option<impl FnMut(String) -> T>,
+    ) -> Self {
         let sums = record.log_prob_sums.unwrap_or_default();
-        let refinement = |it: critique_rollout::record::RefinementRecord| Refinement {
-            text: whole.then(|| Text::of(it.text)),
+        let texts = text.as_mut().map(|text| Texts {
+            question: text(record.question),
+            gold: text(record.gold),
+            response: text(record.response),
+            critique: text(record.critique),
+        });
+        let refinement = |it: RefinementRecord| Refinement {
+            text: text.as_mut().map(|text| text(it.text)),
             verdict: it.verdict,
             score: it.score,
         };
@@ -85,12 +96,7 @@ impl Told {
             stage: record.stage,
             step: record.step,
             problem: record.problem,
-            texts: whole.then(|| Texts {
-                question: Text::of(record.question),
-                gold: Text::of(record.gold),
-                response: Text::of(record.response),
-                critique: Text::of(record.critique),
-            }),
+            texts,
             verdict: record.verdict,
             score: record.score,
             judgment: record.judgment,
@@ -106,18 +112,6 @@ impl Told {
             ),
             log_probs: (sums.response, sums.critique),
             truncated: record.truncated,
-        }
-    }
-}
-
-impl Text {
-    fn of(text: String) -> Self {
-        match text.char_indices().nth(LONGEST) {
-            Some((end, _)) => Self::Start {
-                start: text[..end].to_owned(),
-                letters: text.chars().count(),
-            },
-            None => Self::Whole(text),
         }
     }
 }
