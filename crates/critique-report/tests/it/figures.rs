@@ -87,3 +87,29 @@ fn figures_by_name_draw_what_there_is() {
     );
     assert!(drawn("pareto").unwrap().contains(">stage1</text>"));
 }
+
+#[cfg(feature = "png")]
+#[test]
+fn a_png_has_the_size_and_the_words_of_the_svg() {
+    let folder = tempfile::tempdir().unwrap();
+    let figures = Figures::of(&seeds(&folder)).unwrap();
+    let look = Look::default();
+    let png = |metric: &Figure| match figures.png(metric, &look, 2.0) {
+        Ok(png) => Some(png),
+        // Without fonts there is no figure, and the error says so.
+        Err(error) => {
+            assert!(error.to_string().contains("has no fonts"), "{error}");
+            None
+        }
+    };
+    let (Some(reward), Some(loss)) = (png(&metric("reward")), png(&metric("loss"))) else {
+        return;
+    };
+    let svg = figures.svg(&metric("reward"), &look).unwrap();
+    let width = svg.split("width=\"").nth(1).unwrap().split('"').next();
+    let width: f32 = width.unwrap().parse().unwrap();
+    assert_eq!(&reward[..8], b"\x89PNG\r\n\x1a\n");
+    let wide = u32::from_be_bytes(reward[16..20].try_into().unwrap());
+    assert_eq!(wide, (2.0 * width).ceil() as u32);
+    assert!(reward != loss, "titles and values differ");
+}
