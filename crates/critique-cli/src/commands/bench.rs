@@ -35,61 +35,67 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     /// A whole RLOO step: rollouts, reference log-probs, one update
-    RlooStep {
-        #[command(flatten)]
-        common: Common,
-        /// Prompts in a step
-        #[arg(long, default_value_t = 16, value_name = "N", value_parser = count)]
-        prompts: usize,
-        /// Completions of each prompt
-        #[arg(long, default_value_t = 4, value_name = "N", value_parser = several)]
-        group: usize,
-        /// Length of prompts, in tokens
-        #[arg(long, default_value_t = 48, value_name = "N", value_parser = count)]
-        prompt_tokens: usize,
-        /// Length of completions, in tokens
-        #[arg(long, default_value_t = 96, value_name = "N", value_parser = count)]
-        new_tokens: usize,
-    },
+    RlooStep(RlooArgs),
     /// Sampling, prompts included
-    Decode {
-        #[command(flatten)]
-        common: Common,
-        /// Sequences at once
-        #[arg(long, default_value_t = 64, value_name = "N", value_parser = count)]
-        batch: usize,
-        /// Length of prompts, in tokens
-        #[arg(long, default_value_t = 48, value_name = "N", value_parser = count)]
-        prompt_tokens: usize,
-        /// Length of completions, in tokens
-        #[arg(long, default_value_t = 96, value_name = "N", value_parser = count)]
-        new_tokens: usize,
-    },
+    Decode(DecodeArgs),
     /// Forward, backward and an `AdamW` step
-    Train {
-        #[command(flatten)]
-        scored: Scored,
-        /// Computes activations again on the way back instead of keeping them
-        #[arg(long)]
-        recompute: bool,
-        /// Trains an adapter of this rank on all linear layers instead of all weights
-        #[arg(long, value_name = "RANK", value_parser = count)]
-        lora: Option<usize>,
-    },
+    Train(TrainArgs),
     /// Log-probs without gradients
     Logprobs(Scored),
+}
+
+#[derive(Debug, clap::Args)]
+struct RlooArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Prompts in a step
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = count)]
+    prompts: usize,
+    /// Completions of each prompt
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = several)]
+    group: usize,
+    /// Length of prompts, in tokens
+    #[arg(long, default_value_t = 48, value_name = "N", value_parser = count)]
+    prompt_tokens: usize,
+    /// Length of completions, in tokens
+    #[arg(long, default_value_t = 96, value_name = "N", value_parser = count)]
+    new_tokens: usize,
+}
+
+#[derive(Debug, clap::Args)]
+struct DecodeArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Sequences at once
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = count)]
+    batch: usize,
+    /// Length of prompts, in tokens
+    #[arg(long, default_value_t = 48, value_name = "N", value_parser = count)]
+    prompt_tokens: usize,
+    /// Length of completions, in tokens
+    #[arg(long, default_value_t = 96, value_name = "N", value_parser = count)]
+    new_tokens: usize,
+}
+
+#[derive(Debug, clap::Args)]
+struct TrainArgs {
+    #[command(flatten)]
+    scored: Scored,
+    /// Computes activations again on the way back instead of keeping them
+    #[arg(long)]
+    recompute: bool,
+    /// Trains an adapter of this rank on all linear layers instead of all weights
+    #[arg(long, value_name = "RANK", value_parser = count)]
+    lora: Option<usize>,
 }
 
 impl What {
     fn common(&self) -> &Common {
         match self {
-            Self::RlooStep { common, .. }
-            | Self::Decode { common, .. }
-            | Self::Train {
-                scored: Scored { common, .. },
-                ..
-            }
-            | Self::Logprobs(Scored { common, .. }) => common,
+            Self::RlooStep(args) => &args.common,
+            Self::Decode(args) => &args.common,
+            Self::Train(args) => &args.scored.common,
+            Self::Logprobs(args) => &args.common,
         }
     }
 }
@@ -140,140 +146,134 @@ struct Speed {
     gflop_s: f64,
 }
 
-#[expect(clippy::too_many_lines, reason = "four benchmarks side by side")]
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let runtime = &args.what.common().frozen.runtime(0)?;
     match &args.what {
-        What::RlooStep {
-            common,
-            prompts,
-            group,
-            prompt_tokens,
-            new_tokens,
-        } => {
-            let begin = memory::resident();
-            let mut step = RlooStep::new(
-                common,
-                runtime,
-                *prompts,
-                *group,
-                *prompt_tokens,
-                *new_tokens,
-            )?;
-            let rows = groups_of(*prompts, *group, *prompt_tokens, *new_tokens);
-            let tokens: usize = rows.iter().map(Group::tokens).sum();
-            let planned = {
-                let plan = plan(&step.config, runtime, None);
-                let sampling =
-                    plan.sampling(&sampled(*prompts, *group, *prompt_tokens, *new_tokens));
-                let mut kept = KeptMemory::default();
-                kept.sampling(&sampling);
-                kept.pass(plan.scoring(&rows));
-                kept.pass(plan.training(&rows, false));
-                // The reference policy keeps the weights of the start.
-                plan.weights(true)
-                    + plan.weights(false)
-                    + plan.optimizer()
-                    + kept.total()
-                    + sampling.given_back
-            };
-            let work = Work {
-                tokens: prompts * group * new_tokens,
-                // Sampling, the reference and, where sampling is not exact, the old policy go
-                // forward, training thrice as far.
-                passes: (5 + usize::from(!step.exact)) * tokens,
-                predicted: begin + planned,
-            };
-            let parameters = step.config.parameters();
-            time(common, runtime, &work, parameters, |n| step.run(n))
-        }
-        What::Decode {
-            common,
-            batch,
-            prompt_tokens,
-            new_tokens,
-        } => {
-            let begin = memory::resident();
-            let (config, engine) = open(common, runtime, &Training::Frozen)?;
-            let plan = plan(&config, runtime, None);
-            let sampling = plan.sampling(&sampled(*batch, 1, *prompt_tokens, *new_tokens));
-            let mut kept = KeptMemory::default();
-            kept.sampling(&sampling);
-            let work = Work {
-                tokens: batch * new_tokens,
-                passes: batch * (prompt_tokens + new_tokens),
-                predicted: begin + plan.weights(false) + kept.total() + sampling.given_back,
-            };
-            time(common, runtime, &work, config.parameters(), |n| {
-                let prompts = random(config.vocab, n, *batch, *prompt_tokens);
-                let requests: Vec<Request> = prompts
-                    .into_iter()
-                    .map(|p| request(p, 1, *new_tokens, n))
-                    .collect();
-                engine.generate(&requests, &ENDS)?;
-                Ok(())
-            })
-        }
-        What::Train {
-            scored:
-                Scored {
-                    common,
-                    batch,
-                    tokens,
-                },
-            recompute,
-            lora,
-        } => {
-            let lora =
-                lora.map(|rank| LoraConfig::new(rank, 2.0 * rank as f32, LoraConfig::all_linear()));
-            let begin = memory::resident();
-            let training = lora.clone().map_or(Training::Full, Training::Lora);
-            let runtime = &Runtime {
-                recompute: *recompute,
-                ..*runtime
-            };
-            let (config, mut engine) = open(common, runtime, &training)?;
-            let plan = plan(&config, runtime, lora.as_ref());
-            let rows = groups_of(*batch, 1, 1, tokens - 1);
-            // Frozen weights have no gradient.
-            let passes = 2 + usize::from(lora.is_none()) + usize::from(*recompute);
-            let work = Work {
-                tokens: batch * tokens,
-                passes: passes * batch * tokens,
-                predicted: begin
-                    + plan.weights(true)
-                    + plan.adapter()
-                    + plan.optimizer()
-                    + plan.training(&rows, *recompute).total(),
-            };
-            let weight = -1.0 / (batch * (tokens - 1)) as f32;
-            let loss = |_: TokenRun, _: &[f32], grad: &mut [f32]| grad.fill(weight);
-            time(common, runtime, &work, config.parameters(), |n| {
-                engine.accumulate(&whole(random(config.vocab, n, *batch, *tokens)), 1.0, &loss)?;
-                engine.update(1e-6, &AdamW::default())?;
-                Ok(())
-            })
-        }
-        What::Logprobs(Scored {
-            common,
-            batch,
-            tokens,
-        }) => {
-            let begin = memory::resident();
-            let (config, engine) = open(common, runtime, &Training::Frozen)?;
-            let plan = plan(&config, runtime, None);
-            let rows = groups_of(*batch, 1, 1, tokens - 1);
-            let work = Work {
-                tokens: batch * tokens,
-                passes: batch * tokens,
-                predicted: begin + plan.weights(false) + plan.scoring(&rows).total(),
-            };
-            time(common, runtime, &work, config.parameters(), |n| {
-                engine.score(&whole(random(config.vocab, n, *batch, *tokens)), 1.0)?;
-                Ok(())
-            })
-        }
+        What::RlooStep(args) => rloo_step(args, runtime),
+        What::Decode(args) => decode(args, runtime),
+        What::Train(args) => train(args, runtime),
+        What::Logprobs(args) => logprobs(args, runtime),
     }
+}
+
+fn rloo_step(args: &RlooArgs, runtime: &Runtime) -> Result<(), Failure> {
+    let &RlooArgs {
+        ref common,
+        prompts,
+        group,
+        prompt_tokens,
+        new_tokens,
+    } = args;
+    let begin = memory::resident();
+    let mut step = RlooStep::new(common, runtime, prompts, group, prompt_tokens, new_tokens)?;
+    let rows = groups_of(prompts, group, prompt_tokens, new_tokens);
+    let tokens: usize = rows.iter().map(Group::tokens).sum();
+    let planned = {
+        let plan = plan(&step.config, runtime, None);
+        let sampling = plan.sampling(&sampled(prompts, group, prompt_tokens, new_tokens));
+        let mut kept = KeptMemory::default();
+        kept.sampling(&sampling);
+        kept.pass(plan.scoring(&rows));
+        kept.pass(plan.training(&rows, false));
+        // The reference policy keeps the weights of the start.
+        let weights = plan.weights(true) + plan.weights(false);
+        weights + plan.optimizer() + kept.total() + sampling.given_back
+    };
+    let work = Work {
+        tokens: prompts * group * new_tokens,
+        // Sampling, the reference and, where sampling is not exact, the old policy go
+        // forward, training thrice as far.
+        passes: (5 + usize::from(!step.exact)) * tokens,
+        predicted: begin + planned,
+    };
+    let parameters = step.config.parameters();
+    time(common, runtime, &work, parameters, |n| step.run(n))
+}
+
+fn decode(args: &DecodeArgs, runtime: &Runtime) -> Result<(), Failure> {
+    let &DecodeArgs {
+        ref common,
+        batch,
+        prompt_tokens,
+        new_tokens,
+    } = args;
+    let begin = memory::resident();
+    let (config, engine) = open(common, runtime, &Training::Frozen)?;
+    let plan = plan(&config, runtime, None);
+    let sampling = plan.sampling(&sampled(batch, 1, prompt_tokens, new_tokens));
+    let mut kept = KeptMemory::default();
+    kept.sampling(&sampling);
+    let work = Work {
+        tokens: batch * new_tokens,
+        passes: batch * (prompt_tokens + new_tokens),
+        predicted: begin + plan.weights(false) + kept.total() + sampling.given_back,
+    };
+    time(common, runtime, &work, config.parameters(), |n| {
+        let prompts = random(config.vocab, n, batch, prompt_tokens).into_iter();
+        let requests: Vec<Request> = prompts.map(|p| request(p, 1, new_tokens, n)).collect();
+        engine.generate(&requests, &ENDS)?;
+        Ok(())
+    })
+}
+
+fn train(args: &TrainArgs, runtime: &Runtime) -> Result<(), Failure> {
+    let TrainArgs {
+        scored,
+        recompute,
+        lora,
+    } = args;
+    let &Scored {
+        ref common,
+        batch,
+        tokens,
+    } = scored;
+    let adapter = |rank: usize| LoraConfig::new(rank, 2.0 * rank as f32, LoraConfig::all_linear());
+    let lora = lora.map(adapter);
+    let begin = memory::resident();
+    let training = lora.clone().map_or(Training::Full, Training::Lora);
+    let runtime = &Runtime {
+        recompute: *recompute,
+        ..*runtime
+    };
+    let (config, mut engine) = open(common, runtime, &training)?;
+    let plan = plan(&config, runtime, lora.as_ref());
+    let rows = groups_of(batch, 1, 1, tokens - 1);
+    // Frozen weights have no gradient.
+    let passes = 2 + usize::from(lora.is_none()) + usize::from(*recompute);
+    let held = plan.weights(true) + plan.adapter() + plan.optimizer();
+    let work = Work {
+        tokens: batch * tokens,
+        passes: passes * batch * tokens,
+        predicted: begin + held + plan.training(&rows, *recompute).total(),
+    };
+    let weight = -1.0 / (batch * (tokens - 1)) as f32;
+    let loss = |_: TokenRun, _: &[f32], grad: &mut [f32]| grad.fill(weight);
+    time(common, runtime, &work, config.parameters(), |n| {
+        engine.accumulate(&whole(random(config.vocab, n, batch, tokens)), 1.0, &loss)?;
+        engine.update(1e-6, &AdamW::default())?;
+        Ok(())
+    })
+}
+
+fn logprobs(args: &Scored, runtime: &Runtime) -> Result<(), Failure> {
+    let &Scored {
+        ref common,
+        batch,
+        tokens,
+    } = args;
+    let begin = memory::resident();
+    let (config, engine) = open(common, runtime, &Training::Frozen)?;
+    let plan = plan(&config, runtime, None);
+    let rows = groups_of(batch, 1, 1, tokens - 1);
+    let work = Work {
+        tokens: batch * tokens,
+        passes: batch * tokens,
+        predicted: begin + plan.weights(false) + plan.scoring(&rows).total(),
+    };
+    time(common, runtime, &work, config.parameters(), |n| {
+        engine.score(&whole(random(config.vocab, n, batch, tokens)), 1.0)?;
+        Ok(())
+    })
 }
 
 /// What a repetition does, and what it is thought to take.

@@ -29,8 +29,14 @@ pub(super) fn draw(svg: &str, scale: f32) -> Result<Vec<u8>, FigureError> {
     let (width, height) = (pixels(tree.size().width()), pixels(tree.size().height()));
     let mut pixmap = Pixmap::new(width, height)
         .ok_or_else(|| because(format!("{width} by {height} pixels are too many")))?;
-    resvg::render(&tree, Transform::from_scale(scale, scale), &mut pixmap.as_mut());
-    pixmap.encode_png().map_err(|error| because(error.to_string()))
+    resvg::render(
+        &tree,
+        Transform::from_scale(scale, scale),
+        &mut pixmap.as_mut(),
+    );
+    pixmap
+        .encode_png()
+        .map_err(|error| because(error.to_string()))
 }
 
 /// A family without serifs where the machine has a common one, else any.
@@ -43,7 +49,16 @@ fn usual_family(fonts: &Database) -> Option<String> {
         "Noto Sans",
         "Roboto",
     ];
-    let there = || fonts.faces().flat_map(|face| &face.families).map(|(name, _)| name);
-    let common = COMMON.into_iter().find(|common| there().any(|name| name == common));
-    common.map(str::to_owned).or_else(|| there().next().cloned())
+    let there = || {
+        fonts
+            .faces()
+            .flat_map(|face| &face.families)
+            .map(|(name, _)| name)
+    };
+    let common = COMMON
+        .into_iter()
+        .find(|common| there().any(|name| name == common));
+    common
+        .map(str::to_owned)
+        .or_else(|| there().next().cloned())
 }
