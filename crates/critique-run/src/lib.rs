@@ -47,7 +47,8 @@ mod state;
 pub use audit::{Audit, Finding, audit, check_folder};
 pub use config::{
     EvalConfig, EvalLengths, Gate, Lengths, Measure, ModelSource, NewModel, RlStage, RolloutConfig,
-    RunConfig, SaveConfig, SftData, SftStage, StageCommon, StageConfig, StagePlace, TrackConfig,
+    RunConfig, SaveConfig, SftData, SftStage, StageCommon, StageConfig, StageKind, StagePlace,
+    TrackConfig,
 };
 pub use dir::RunDir;
 pub use error::{KeyPath, Misfit, RunError};

@@ -8,9 +8,9 @@ mod models;
 mod prompts;
 mod sampler;
 
-pub(crate) use self::check::notes;
 pub use self::check::{check, notes_of};
 pub use self::dry_run::{DryRun, MemoryForecast, ModelHeader, PromptForecast, StageForecast};
+pub(crate) use self::dry_run::{Phases, longest};
 pub use self::model_plan::{ModelPlan, Moment, PlannedModel, Root, StageModels, State, Version};
 pub use self::models::Models;
-pub(crate) use self::prompts::{PromptLengths, prompts_fit};
+pub(crate) use self::prompts::{Measure, PromptLengths, prompts_fit};

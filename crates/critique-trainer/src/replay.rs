@@ -284,9 +284,8 @@ fn row_of(config: &RunConfig, name: &str) -> Result<Row, TrainError> {
     let mut known = Vec::new();
     for (stage, of) in config.stages.iter().enumerate() {
         let Some(row) = of.eval_as() else { continue };
-        let validates = matches!(of, StageConfig::Rl(stage) if stage.validate_every > 0);
         for best in [false, true] {
-            if best && !validates {
+            if best && !of.settings().keeps_best() {
                 continue;
             }
             for (at, &temperature) in config.eval.temperatures.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! One stage: the loop over its steps, whatever its kind.
 //!
-//! A kind of stage is a [`StageStep`]. The loop around it measures gates, logs, saves, and stops
+//! A kind of stage is a [`StageWork`], and a [`StageStep`] once it has begun. The loop around it measures gates, logs, saves, and stops
 //! where it is asked to.
 
 pub(crate) mod rl;
@@ -10,20 +10,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use critique_core::Problem;
-use critique_model::LanguageModel;
-use critique_run::{Metrics, RunConfig, RunDir, StageConfig, TrainerState, stage_seed};
+use critique_model::{Group, LanguageModel};
+use critique_run::{Metrics, RunConfig, RunDir, StageConfig, StagePlace, TrainerState, stage_seed};
 use critique_tasks::Task;
 use serde_json::json;
 
-use self::rl::RlStep;
-use self::sft::SftStep;
 use crate::checkpoint;
 use crate::error::TrainError;
 use crate::gates::{EarlyEnd, Gauge};
 use crate::lineage::Origin;
 use crate::memory;
 use crate::observer::{Event, Observer};
-use crate::plan::Models;
+use crate::plan::{Measure, ModelHeader, Models, Phases, PromptLengths};
 
 /// What all stages of a run are made with.
 #[derive(Clone, Copy)]
@@ -83,7 +81,66 @@ impl InStage {
     }
 }
 
-/// A kind of stage: what one step of it does.
+/// What a run asks of a kind of stage: before anything is loaded, and when it begins.
+pub(crate) trait StageWork {
+    /// Looks at the files, splits and rewards that its steps will need.
+    fn check(&self, run: &Planned<'_>) -> Result<(), TrainError>;
+
+    /// What a person should know of it, none of which is an error.
+    fn notes(&self, _run: &Planned<'_>) -> Result<Vec<String>, TrainError> {
+        Ok(Vec::new())
+    }
+
+    /// Measures the prompts that its steps will sample from.
+    fn prompts(
+        &self,
+        _run: &Planned<'_>,
+        _measure: Measure<'_>,
+    ) -> Result<Vec<PromptLengths>, TrainError> {
+        Ok(Vec::new())
+    }
+
+    /// Prompts in a step, and tokens in the whole stage, at most, with a model of this context.
+    fn volume(&self, config: &RunConfig, context: usize) -> (usize, usize);
+
+    /// What its passes train on at a time, as long as it may become.
+    fn batch(&self, run: &Planned<'_>, model: &ModelHeader) -> Result<Vec<Group>, TrainError>;
+
+    /// What its steps sample at a time.
+    fn sampling(&self, _config: &RunConfig) -> Option<Phases<'_>> {
+        None
+    }
+
+    /// Finds what its steps work with.
+    fn begin<'a>(
+        &'a self,
+        setting: &Setting<'a>,
+        model: &LanguageModel,
+        models: &'a mut Models,
+        observer: &mut dyn Observer,
+    ) -> Result<Box<dyn StageStep + 'a>, TrainError>;
+}
+
+/// The work of a stage, by its kind.
+pub(crate) fn work_of(stage: &StageConfig) -> &dyn StageWork {
+    match stage {
+        StageConfig::Sft(stage) => stage,
+        StageConfig::Rl(stage) => stage,
+    }
+}
+
+/// A run before its stage, as far as it is known.
+#[derive(Clone, Copy)]
+pub(crate) struct Planned<'a> {
+    pub(crate) config: &'a RunConfig,
+    /// The stage's place in the run file.
+    pub(crate) place: StagePlace<'a>,
+    pub(crate) task: &'a dyn Task,
+    /// Problems of the training split.
+    pub(crate) train: &'a [Problem],
+}
+
+/// What one step of a kind of stage does.
 pub(crate) trait StageStep {
     /// The frozen actor that gates within the stage measure the model with; without one the model
     /// is measured by itself.
@@ -217,17 +274,8 @@ impl<'a> StageLoop<'a, '_> {
     where
         'a: 'm,
     {
-        let (setting, observer) = (&self.setting, &mut *self.observer);
-        Ok(match self.stage {
-            StageConfig::Sft(stage) => Box::new(SftStep::begin(
-                stage,
-                setting,
-                &work.model,
-                models,
-                observer,
-            )?),
-            StageConfig::Rl(stage) => Box::new(RlStep::begin(stage, setting, models, observer)?),
-        })
+        let observer = &mut *self.observer;
+        work_of(self.stage).begin(&self.setting, &work.model, models, observer)
     }
 
     /// Counts a step that was taken: logs it, saves where it is time, and stops where asked.

@@ -40,7 +40,7 @@ impl TimeLeft {
     pub(crate) fn of(config: &RunConfig, metrics: &Path) -> Self {
         let planned = |stage: &StageConfig| Planned {
             name: stage.name().to_owned(),
-            rl: matches!(stage, StageConfig::Rl(_)),
+            rl: stage.makes_rollouts(),
             steps: stage.steps(),
         };
         let mut left = Self {

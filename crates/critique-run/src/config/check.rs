@@ -33,7 +33,7 @@ impl RunConfig {
         let evaluates = self
             .stages
             .iter()
-            .any(|s| s.eval_as().is_some() || matches!(s, StageConfig::Rl(_)));
+            .any(|s| s.eval_as().is_some() || s.makes_rollouts());
         if evaluates && !self.models.contains_key("actor") {
             let message = "`models.actor` is missing: rollouts and evaluation need it";
             return Err(Misfit::new("models.actor", message));
@@ -160,10 +160,7 @@ impl RunConfig {
             return Err(place.wrong("model", what));
         }
         place.numbers(&stage.common())?;
-        match stage {
-            StageConfig::Sft(stage) => self.check_sft(place, stage)?,
-            StageConfig::Rl(stage) => self.check_rl(index, place, stage)?,
-        }
+        stage.settings().check(self, index)?;
         self.check_start(index, stage)
     }
 
@@ -209,7 +206,7 @@ impl RunConfig {
         Ok(())
     }
 
-    fn check_sft(&self, place: StagePlace<'_>, stage: &SftStage) -> Result<(), Misfit> {
+    pub(super) fn check_sft(&self, place: StagePlace<'_>, stage: &SftStage) -> Result<(), Misfit> {
         if stage.data.iter().all(|d| d.rows == 0) {
             return Err(place.wrong("data", "`data` has no rows"));
         }
@@ -233,7 +230,12 @@ impl RunConfig {
         Ok(())
     }
 
-    fn check_rl(&self, index: usize, place: StagePlace<'_>, stage: &RlStage) -> Result<(), Misfit> {
+    pub(super) fn check_rl(
+        &self,
+        index: usize,
+        place: StagePlace<'_>,
+        stage: &RlStage,
+    ) -> Result<(), Misfit> {
         if stage.model == "actor" {
             let what = "`model` is `actor`, which is frozen; RL trains a critic";
             return Err(place.wrong("model", what));

@@ -101,11 +101,7 @@ impl RunConfig {
                 format!("`{key}` is `{named}`; expected {others}an earlier stage of `{model}`");
             return Err(place.wrong(key, what));
         };
-        let validates = match earlier {
-            StageConfig::Rl(earlier) => (1..=earlier.steps).contains(&earlier.validate_every),
-            StageConfig::Sft(_) => false,
-        };
-        if best && !validates {
+        if best && !earlier.settings().keeps_best() {
             let what = format!(
                 "`{key}` is `{named}`, and stage `{name}` keeps no best step; expected `{name}`, or \
                  a stage of RL whose `validate_every` is from 1 to its `steps`"

@@ -2,7 +2,7 @@
 
 use critique_rewards::{KlIn, KlPenalty, LossSettings, Recipe, TokenCredit};
 
-use super::{RlStage, RolloutConfig, RunConfig, StageConfig};
+use super::{RlStage, RolloutConfig, RunConfig};
 
 impl RlStage {
     /// What belongs to the stage's advantage, but for what the run file says itself.
@@ -47,6 +47,15 @@ impl RlStage {
             whiten: recipe.whiten,
         }
     }
+
+    /// Writes out what the advantage stands for.
+    pub(super) fn write_recipe(&mut self, rollout: &RolloutConfig) {
+        let recipe = self.recipe(rollout);
+        self.whiten.get_or_insert(recipe.whiten);
+        self.kl_in.get_or_insert(recipe.kl_in);
+        self.kl_estimator.get_or_insert(recipe.kl_estimator);
+        self.aggregation.get_or_insert(recipe.aggregation);
+    }
 }
 
 impl RunConfig {
@@ -55,13 +64,7 @@ impl RunConfig {
     pub fn resolve(&mut self) {
         self.eval.max_new_tokens = self.eval_lengths().into();
         for stage in &mut self.stages {
-            if let StageConfig::Rl(stage) = stage {
-                let recipe = stage.recipe(&self.rollout);
-                stage.whiten.get_or_insert(recipe.whiten);
-                stage.kl_in.get_or_insert(recipe.kl_in);
-                stage.kl_estimator.get_or_insert(recipe.kl_estimator);
-                stage.aggregation.get_or_insert(recipe.aggregation);
-            }
+            stage.settings_mut().resolve(&self.rollout);
         }
     }
 }

@@ -8,6 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::gate::Gate;
+use super::{RolloutConfig, RunConfig, StagePlace};
+use crate::error::Misfit;
 use crate::schedule::Schedule;
 
 /// One stage of a run.
@@ -45,7 +47,42 @@ pub struct StageCommon<'a> {
     pub gates_every: usize,
 }
 
-/// Both kinds name these fields alike.
+/// What is asked of the settings of a stage, whatever its kind.
+pub trait StageKind {
+    /// Its kind, as run files name it.
+    fn kind(&self) -> &'static str;
+
+    /// What it has whatever its kind.
+    fn common(&self) -> StageCommon<'_>;
+
+    /// Whether its steps make rollouts, for which they need the actor.
+    fn makes_rollouts(&self) -> bool {
+        false
+    }
+
+    /// The policy that it stays close to: `start`, an earlier stage, or `none`; nothing where the
+    /// kind knows no such policy.
+    fn reference(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether it leaves the model of its best step too.
+    fn keeps_best(&self) -> bool {
+        false
+    }
+
+    /// Checks what the types cannot; the stage is at this place of the run.
+    ///
+    /// # Errors
+    ///
+    /// Names the setting, what was found, and what would do.
+    fn check(&self, run: &RunConfig, index: usize) -> Result<(), Misfit>;
+
+    /// Writes out what settings take from others. They mean the same before and after.
+    fn resolve(&mut self, _rollout: &RolloutConfig) {}
+}
+
+/// All kinds name these fields alike.
 macro_rules! common {
     ($stage:expr) => {
         StageCommon {
@@ -64,12 +101,29 @@ macro_rules! common {
 }
 
 impl StageConfig {
+    /// The settings of its kind.
+    pub fn settings(&self) -> &dyn StageKind {
+        match self {
+            Self::Sft(stage) => stage,
+            Self::Rl(stage) => stage,
+        }
+    }
+
+    pub(super) fn settings_mut(&mut self) -> &mut dyn StageKind {
+        match self {
+            Self::Sft(stage) => stage,
+            Self::Rl(stage) => stage,
+        }
+    }
+
     /// What it has whatever its kind.
     pub fn common(&self) -> StageCommon<'_> {
-        match self {
-            Self::Sft(stage) => common!(stage),
-            Self::Rl(stage) => common!(stage),
-        }
+        self.settings().common()
+    }
+
+    /// Whether its steps make rollouts, for which they need the actor.
+    pub fn makes_rollouts(&self) -> bool {
+        self.settings().makes_rollouts()
     }
 
     /// Its name, unique in the run.
@@ -144,6 +198,20 @@ pub struct SftStage {
     /// `steps`. The schedule runs over `steps`, or `schedule.steps`, all the same.
     #[serde(default)]
     pub gates_every: usize,
+}
+
+impl StageKind for SftStage {
+    fn kind(&self) -> &'static str {
+        "sft"
+    }
+
+    fn common(&self) -> StageCommon<'_> {
+        common!(self)
+    }
+
+    fn check(&self, run: &RunConfig, index: usize) -> Result<(), Misfit> {
+        run.check_sft(StagePlace::of(run, index), self)
+    }
 }
 
 /// A source of supervised examples: one of `kind`, `critiques` and `messages`.
@@ -297,4 +365,34 @@ fn start() -> String {
 }
 fn fifth() -> f32 {
     0.2
+}
+
+impl StageKind for RlStage {
+    fn kind(&self) -> &'static str {
+        "rl"
+    }
+
+    fn common(&self) -> StageCommon<'_> {
+        common!(self)
+    }
+
+    fn makes_rollouts(&self) -> bool {
+        true
+    }
+
+    fn reference(&self) -> Option<&str> {
+        Some(&self.reference)
+    }
+
+    fn keeps_best(&self) -> bool {
+        (1..=self.steps).contains(&self.validate_every)
+    }
+
+    fn check(&self, run: &RunConfig, index: usize) -> Result<(), Misfit> {
+        run.check_rl(index, StagePlace::of(run, index), self)
+    }
+
+    fn resolve(&mut self, rollout: &RolloutConfig) {
+        self.write_recipe(rollout);
+    }
 }

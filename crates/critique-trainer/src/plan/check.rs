@@ -3,18 +3,16 @@
 
 use critique_core::files::FileError;
 use critique_core::{Problem, Split};
-use critique_rollout::{Control, FixedResponses};
+use critique_rollout::Control;
 use critique_run::rows::NO_CRITIC;
 use critique_run::{
-    Gate, Measure, Misfit, ModelSource, RlStage, RolloutConfig, RunConfig, RunDir, SftStage,
-    StageConfig, StagePlace,
+    Gate, Measure, Misfit, ModelSource, RunConfig, RunDir, StageConfig, StagePlace,
 };
 use critique_tasks::Task;
 
-use super::prompts::{self, PromptLengths, prompts_fit};
+use super::prompts::{self, PromptLengths};
 use crate::error::TrainError;
-use crate::stage::rl::{fixed_responses, problems_of};
-use crate::stage::sft;
+use crate::stage::{Planned, work_of};
 
 /// Checks a run file and what it names: [`RunConfig::check`], and the splits and files that stages
 /// will read. Weights are not read.
@@ -42,10 +40,7 @@ pub fn check(config: &RunConfig, task: &dyn Task) -> Result<(), TrainError> {
         let place = StagePlace::of(config, index);
         evaluation(config, index, task)?;
         gates(place, stage.gates(), task)?;
-        match stage {
-            StageConfig::Sft(stage) => supervised(place, stage, task)?,
-            StageConfig::Rl(stage) => reinforced(config, place, stage, task, &train)?,
-        }
+        work_of(stage).check(&planned(config, index, task, &train))?;
     }
     Ok(())
 }
@@ -147,49 +142,7 @@ fn evaluation(config: &RunConfig, index: usize, task: &dyn Task) -> Result<(), T
     Ok(())
 }
 
-fn supervised(place: StagePlace<'_>, stage: &SftStage, task: &dyn Task) -> Result<(), TrainError> {
-    for (at, data) in stage.data.iter().enumerate() {
-        let known = task.demonstration_kinds();
-        if let Some(kind) = data.kind.as_deref().filter(|kind| !known.contains(kind)) {
-            let makes = match known {
-                [] => "none".to_owned(),
-                known => known.join(", "),
-            };
-            let key = format!("data.{at}.kind");
-            let what = format!("`{key}` is `{kind}`; demonstrations that the task makes: {makes}");
-            return Err(place.wrong(&key, what).into());
-        }
-        sft::check_file(data, task)?;
-    }
-    Ok(())
-}
-
-fn reinforced(
-    config: &RunConfig,
-    place: StagePlace<'_>,
-    stage: &RlStage,
-    task: &dyn Task,
-    train: &[Problem],
-) -> Result<(), TrainError> {
-    let rewards = stage.rewards.check(task.is_open_ended());
-    rewards.map_err(|why| place.wrong("rewards", why.to_string().replacen('`', "`rewards.", 1)))?;
-    let credit = stage.token_credit(&config.rollout).check();
-    credit.map_err(|why| place.wrong("kl_coef", why))?;
-    let loss = stage.loss_settings(&config.rollout).check();
-    loss.map_err(|why| place.wrong("", why.to_string().replace("kl.coef", "kl_coef")))?;
-    if stage.validate_every > 0 && task.problems(Split::Validation)?.is_empty() {
-        let what = "`validate_every` is set, but the task has no validation split";
-        return Err(place.wrong("validate_every", what).into());
-    }
-    problems_of(
-        &stage.name,
-        fixed_responses(&config.rollout)?.as_ref(),
-        train,
-    )?;
-    Ok(())
-}
-
-/// Measures the prompts of a run's stages of RL on training problems, each with the stage's name.
+/// Measures the prompts of a run's stages on training problems, each with the stage's name.
 /// `measure` gives the tokens of a prompt and the context of the model of a name.
 ///
 /// # Errors
@@ -203,20 +156,26 @@ pub(super) fn measure_prompts(
     let train = task.problems(Split::Train)?;
     let mut all = Vec::new();
     for (index, stage) in config.stages.iter().enumerate() {
-        let StageConfig::Rl(stage) = stage else {
-            continue;
-        };
-        let fixed = fixed_responses(&config.rollout)?;
-        let problems = problems_of(&stage.name, fixed.as_ref(), &train)?;
-        let place = StagePlace::of(config, index);
-        let found = prompts_fit(place, stage, &config.rollout, (task, &problems), measure)?;
-        all.extend(
-            found
-                .into_iter()
-                .map(|lengths| (stage.name.clone(), lengths)),
-        );
+        let run = planned(config, index, task, &train);
+        let found = work_of(stage).prompts(&run, measure)?.into_iter();
+        all.extend(found.map(|lengths| (stage.name().to_owned(), lengths)));
     }
     Ok(all)
+}
+
+/// A run before the stage at this place.
+pub(super) fn planned<'a>(
+    config: &'a RunConfig,
+    index: usize,
+    task: &'a dyn Task,
+    train: &'a [Problem],
+) -> Planned<'a> {
+    Planned {
+        config,
+        place: StagePlace::of(config, index),
+        task,
+        train,
+    }
 }
 
 /// What a person should know of the stages that a run would train, none of which is an error.
@@ -234,12 +193,9 @@ pub fn notes_of(config: &RunConfig, task: &dyn Task) -> Result<Vec<String>, Trai
             config.eval.problems
         ));
     }
-    for stage in &config.stages {
-        if let StageConfig::Rl(stage) = stage {
-            let fixed = fixed_responses(&config.rollout)?;
-            let problems = problems_of(&stage.name, fixed.as_ref(), &train)?;
-            all.extend(notes(&config.rollout, stage, fixed.as_ref(), &problems));
-        }
+    for (index, stage) in config.stages.iter().enumerate() {
+        let run = planned(config, index, task, &train);
+        all.extend(work_of(stage).notes(&run)?);
     }
     Ok(all)
 }
@@ -248,46 +204,4 @@ pub fn notes_of(config: &RunConfig, task: &dyn Task) -> Result<Vec<String>, Trai
 fn idle(stage: &StageConfig) -> Option<String> {
     let common = stage.common();
     (common.lr == 0.0).then(|| format!("stage `{}`: `lr` is 0, so nothing is learnt", common.name))
-}
-
-/// The same of one stage of RL that walks through these problems.
-pub(crate) fn notes(
-    rollout: &RolloutConfig,
-    stage: &RlStage,
-    fixed: Option<&FixedResponses>,
-    problems: &[Problem],
-) -> Vec<String> {
-    let mut notes = Vec::new();
-    let mut note = |what: String| notes.push(format!("stage `{}`: {what}", stage.name));
-    if stage.rewards.pays_nothing() {
-        note("`rewards` gives no reward a weight, so all rollouts earn the same".to_owned());
-    }
-    if stage.rewards.delta_is_refinement(&*stage.advantage) {
-        note(format!(
-            "`rewards.delta` teaches what `rewards.refinement` teaches: the critiques of a group \
-             share a response, and `advantage = \"{}\"` takes off what is the same in a group; the \
-             two differ under `\"reinforce\"` and `\"reinforce_plus_plus\"`, or with `rewards.mode \
-             = \"gated\"`",
-            stage.advantage.name()
-        ));
-    }
-    let (minibatch, size) = (stage.minibatch, rollout.group_size);
-    if minibatch > 0 && !minibatch.is_multiple_of(size) {
-        let taken = (minibatch / size).max(1) * size;
-        note(format!(
-            "`minibatch` is {minibatch}, and groups of {size} stay whole: an optimizer step takes \
-             {taken} critiques"
-        ));
-    }
-    let wanted = rollout.responses;
-    let few = |problem: &&Problem| fixed.is_some_and(|fixed| fixed.count(problem) < wanted);
-    let few = problems.iter().filter(few).count();
-    if few > 0 {
-        note(format!(
-            "`responses_file` has fewer than {wanted} responses to {few} of {} problems, which give \
-             as many as there are",
-            problems.len()
-        ));
-    }
-    notes
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use critique_core::{Prompt, Split};
 use critique_model::{DeviceSpec, ModelConfig, adapter_tensors};
-use critique_run::{RlStage, RunConfig, SftStage, StageConfig};
+use critique_run::RunConfig;
 use critique_tasks::Task;
 use critique_text::TextCodec;
 use serde::Serialize;
@@ -17,11 +17,13 @@ use serde_json::{Map, Value};
 
 use self::memory::Forecast;
 pub use self::memory::MemoryForecast;
-use super::check::{check, measure_prompts, notes_of};
+pub(crate) use self::memory::{Phases, longest};
+use super::check::{check, measure_prompts, notes_of, planned};
 use super::model_plan::{ModelPlan, Root};
 use super::models::Models;
 use super::prompts::PromptLengths;
 use crate::error::TrainError;
+use crate::stage::work_of;
 
 /// What a run would do and take: what training checks before it begins, measured and forecast.
 #[derive(Debug, Serialize)]
@@ -68,6 +70,13 @@ pub struct ModelHeader {
     shape: ModelConfig,
     #[serde(skip)]
     codec: Arc<TextCodec>,
+}
+
+impl ModelHeader {
+    /// Its tokenizer and chat template.
+    pub(crate) fn codec(&self) -> &TextCodec {
+        &self.codec
+    }
 }
 
 /// Prompts of one phase of a stage, in tokens.
@@ -168,14 +177,19 @@ fn stages(
     let mut forecast = Forecast::new(config, plan, task, models)?;
     let (mut stages, mut most) = (Vec::new(), MemoryForecast::default());
     for (at, stage) in config.stages.iter().enumerate() {
-        let (held, after) = forecast.stage(stage, &plan.stages[at])?;
-        let mut planned = match stage {
-            StageConfig::Sft(sft) => of_sft(sft, models[&sft.model].context),
-            StageConfig::Rl(rl) => of_rl(rl, config),
-        };
-        planned.memory_bytes = held.total();
-        planned.memory_after_bytes = after.total();
-        stages.push(planned);
+        let (held, after) = forecast.stage(at, &plan.stages[at])?;
+        let context = models[stage.model()].context;
+        let (prompts_a_step, tokens_at_most) = work_of(stage).volume(config, context);
+        stages.push(StageForecast {
+            name: stage.name().to_owned(),
+            kind: stage.settings().kind(),
+            model: stage.model().to_owned(),
+            steps: stage.steps(),
+            prompts_a_step,
+            tokens_at_most,
+            memory_bytes: held.total(),
+            memory_after_bytes: after.total(),
+        });
         for memory in [held, after] {
             if memory.total() >= most.total() {
                 most = memory;
@@ -266,47 +280,4 @@ fn prompts(
     };
     let all = measure_prompts(config, task, &mut measure)?;
     Ok(all.into_iter().map(forecast).collect())
-}
-
-fn of_sft(stage: &SftStage, context: usize) -> StageForecast {
-    let rows: usize = stage.data.iter().map(|data| data.rows).sum();
-    let all: usize = stage
-        .data
-        .iter()
-        .map(|data| data.rows * stage.steps.div_ceil(data.every))
-        .sum();
-    StageForecast {
-        name: stage.name.clone(),
-        kind: "sft",
-        model: stage.model.clone(),
-        steps: stage.steps,
-        prompts_a_step: rows,
-        tokens_at_most: all * context,
-        memory_bytes: 0,
-        memory_after_bytes: 0,
-    }
-}
-
-fn of_rl(stage: &RlStage, config: &RunConfig) -> StageForecast {
-    let rollout = &config.rollout;
-    let responses = rollout.problems * rollout.responses;
-    let critiques = responses * rollout.group_size;
-    let refinements = if stage.rewards.needs_refinement() {
-        critiques * rollout.refinements
-    } else {
-        0
-    };
-    let tokens = responses * rollout.response.max_new_tokens
-        + critiques * rollout.critique.max_new_tokens
-        + refinements * rollout.refinement.max_new_tokens;
-    StageForecast {
-        name: stage.name.clone(),
-        kind: "rl",
-        model: stage.model.clone(),
-        steps: stage.steps,
-        prompts_a_step: responses + critiques + refinements,
-        tokens_at_most: tokens * stage.steps,
-        memory_bytes: 0,
-        memory_after_bytes: 0,
-    }
 }

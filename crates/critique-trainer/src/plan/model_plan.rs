@@ -253,21 +253,18 @@ impl Walk<'_> {
         let start = self.version(trains);
         // A critic in SFT is measured with the actor, any other model by itself.
         let measured = trains == "critic" && stage.gates_every() > 0;
-        let acts = matches!(stage, StageConfig::Rl(_)) || measured;
+        let acts = stage.makes_rollouts() || measured;
         let actor = acts.then(|| {
             self.need("actor", before);
             self.version("actor")
         });
-        let reference = match stage {
-            StageConfig::Rl(rl) => match rl.reference.as_str() {
-                "none" => None,
-                "start" => Some(start.clone()),
-                named => Some(Version {
-                    model: trains.to_owned(),
-                    state: State::named(named),
-                }),
-            },
-            StageConfig::Sft(_) => None,
+        let reference = match stage.settings().reference() {
+            None | Some("none") => None,
+            Some("start") => Some(start.clone()),
+            Some(named) => Some(Version {
+                model: trains.to_owned(),
+                state: State::named(named),
+            }),
         };
         let left = State::LeftBy(stage.name().to_owned());
         self.current.insert(trains.to_owned(), left);

@@ -6,6 +6,7 @@ mod metrics;
 mod sample;
 mod step;
 mod update;
+mod work;
 
 use std::time::Instant;
 
@@ -25,12 +26,13 @@ use critique_tasks::Task;
 use serde_json::json;
 
 pub use self::sample::{SampleGroup, TrainingSample, add_gradients};
-pub(super) use self::step::RlStep;
+use self::step::RlStep;
+use self::work::notes;
 
 use super::Setting;
 use crate::error::TrainError;
 use crate::memory;
-use crate::plan::{Models, PromptLengths, notes, prompts_fit};
+use crate::plan::{Models, PromptLengths, prompts_fit};
 
 /// What the steps of a stage share.
 pub(crate) struct RlContext<'a> {
@@ -461,15 +463,13 @@ pub(crate) fn scored(reward: &RewardBreakdown, advantage: f32) -> Scored {
 }
 
 /// The actor's responses, where they are read from a file.
-pub(crate) fn fixed_responses(
-    rollout: &RolloutConfig,
-) -> Result<Option<FixedResponses>, TrainError> {
+fn fixed_responses(rollout: &RolloutConfig) -> Result<Option<FixedResponses>, TrainError> {
     let path = rollout.responses_file.as_deref();
     Ok(path.map(FixedResponses::read).transpose()?)
 }
 
 /// The training problems that a stage walks through: those with a response where they are read.
-pub(crate) fn problems_of(
+fn problems_of(
     stage: &str,
     fixed: Option<&FixedResponses>,
     train: &[Problem],

@@ -2,6 +2,7 @@
 
 mod feed;
 mod files;
+mod work;
 
 use std::time::Instant;
 
@@ -9,10 +10,8 @@ use critique_model::{Group, LanguageModel, TokenLoss, TokenRun};
 use critique_run::{Metrics, SftStage};
 use serde_json::json;
 
-pub(crate) use self::feed::sft_examples;
-pub(crate) use self::files::check_file;
-
-use self::feed::{Example, SftFeed};
+use self::feed::{Example, SftFeed, sft_examples};
+use self::files::check_file;
 use super::{InStage, Setting, StageStep, StepOutcome};
 use crate::error::TrainError;
 use crate::memory;
@@ -20,7 +19,7 @@ use crate::observer::{Event, Observer};
 use crate::plan::Models;
 
 /// Steps of a stage of SFT.
-pub(super) struct SftStep<'a> {
+struct SftStep<'a> {
     stage: &'a SftStage,
     feed: SftFeed<'a>,
     /// A critic is measured with the actor; any other model by itself.
@@ -29,7 +28,7 @@ pub(super) struct SftStep<'a> {
 
 impl<'a> SftStep<'a> {
     /// Reads what the stage learns from.
-    pub(super) fn begin(
+    fn begin(
         stage: &'a SftStage,
         setting: &Setting<'a>,
         model: &LanguageModel,

@@ -104,7 +104,7 @@ impl OfRun {
 /// that learn to criticise beside it.
 fn critics(config: &RunConfig) -> impl DoubleEndedIterator<Item = (usize, &StageConfig)> {
     let stages = config.stages.iter().enumerate();
-    stages.filter(|(_, stage)| matches!(stage, StageConfig::Rl(_)) || stage.model() == CRITIC)
+    stages.filter(|(_, stage)| stage.makes_rollouts() || stage.model() == CRITIC)
 }
 
 fn named(dir: &RunDir, config: &RunConfig, name: &str) -> Result<(usize, PathBuf), Failure> {

@@ -6,10 +6,8 @@
 use std::collections::BTreeMap;
 
 use critique_core::{Problem, Prompt, Split};
-use critique_model::{
-    CpuMemory, DeviceSpec, Group, KeptMemory, ModelConfig, Sampled, SamplingMemory,
-};
-use critique_run::{Measure, RlStage, RunConfig, StageConfig};
+use critique_model::{CpuMemory, DeviceSpec, KeptMemory, ModelConfig, Sampled, SamplingMemory};
+use critique_run::{Measure, RunConfig, StageConfig};
 use critique_tasks::Task;
 use serde::Serialize;
 
@@ -18,7 +16,7 @@ use super::weights::Weights;
 use crate::error::TrainError;
 use crate::memory;
 use crate::plan::model_plan::{ModelPlan, StageModels};
-use crate::stage::sft::sft_examples;
+use crate::stage::work_of;
 
 /// Problems whose prompts are measured.
 const MEASURED: usize = 64;
@@ -61,15 +59,18 @@ pub(super) struct Forecast<'a> {
 }
 
 /// What is sampled at a time.
-struct Phases<'m> {
-    actor: &'m str,
-    critic: &'m str,
-    problems: usize,
-    responses: usize,
-    critiques: usize,
-    refinements: usize,
+pub(crate) struct Phases<'m> {
+    /// The model that answers; empty where none does.
+    pub(crate) actor: &'m str,
+    /// The model that criticises; empty where none does.
+    pub(crate) critic: &'m str,
+    pub(crate) problems: usize,
+    /// Of a problem, of a response, and of a critique.
+    pub(crate) responses: usize,
+    pub(crate) critiques: usize,
+    pub(crate) refinements: usize,
     /// Tokens of a response, a critique and a refinement, at most.
-    lengths: [usize; 3],
+    pub(crate) lengths: [usize; 3],
 }
 
 impl<'a> Forecast<'a> {
@@ -95,12 +96,14 @@ impl<'a> Forecast<'a> {
         })
     }
 
-    /// The next stage, and the gates and the evaluation after it, where there are any.
+    /// The next stage, the one at this place, and the gates and the evaluation after it, where
+    /// there are any.
     pub(super) fn stage(
         &mut self,
-        stage: &StageConfig,
+        at: usize,
         planned: &StageModels,
     ) -> Result<(MemoryForecast, MemoryForecast), TrainError> {
+        let stage = &self.config.stages[at];
         let name = stage.model();
         let model = &self.models[name];
         let lora = self.config.models[name].lora.as_ref();
@@ -117,7 +120,7 @@ impl<'a> Forecast<'a> {
             ..MemoryForecast::default()
         };
         if self.on_cpu {
-            held.sampling = self.steps(stage, planned, &plan)?;
+            held.sampling = self.steps(at, planned, &plan)?;
             held.activations = self.kept.total();
         }
         let after = MemoryForecast {
@@ -134,32 +137,22 @@ impl<'a> Forecast<'a> {
     /// The steps of a stage: what its passes keep is counted, what sampling gives back returned.
     fn steps(
         &mut self,
-        stage: &StageConfig,
+        at: usize,
         planned: &StageModels,
         plan: &CpuMemory<'_>,
     ) -> Result<usize, TrainError> {
-        let model = &self.models[stage.model()];
-        match stage {
-            StageConfig::Sft(sft) => {
-                let context = model.shape.max_position_embeddings;
-                let seed = self.config.seed;
-                let groups =
-                    sft_examples(sft, self.task, &model.codec, context, seed, self.threads)?;
-                self.kept
-                    .pass(plan.training(&groups, self.config.recompute));
-            }
-            StageConfig::Rl(rl) => {
-                let groups = critiques(self.config, rl, self.task, model)?;
-                self.kept
-                    .pass(plan.training(&groups, self.config.recompute));
-                if rl.reference != "none" {
-                    self.kept.pass(plan.scoring(&groups));
-                }
-            }
+        let train = self.task.problems(Split::Train)?;
+        let run = super::planned(self.config, at, self.task, &train);
+        let stage = &self.config.stages[at];
+        let groups = work_of(stage).batch(&run, &self.models[stage.model()])?;
+        self.kept
+            .pass(plan.training(&groups, self.config.recompute));
+        if planned.reference.is_some() {
+            self.kept.pass(plan.scoring(&groups));
         }
         let mut most = 0;
-        if let StageConfig::Rl(rl) = stage {
-            most = self.sampling(&self.rollouts(rl))?;
+        if let Some(phases) = work_of(stage).sampling(self.config) {
+            most = self.sampling(&phases)?;
         }
         if stage.gates_every() > 0 {
             most = most.max(self.gates(stage, planned)?);
@@ -218,31 +211,6 @@ impl<'a> Forecast<'a> {
             critiques: 1,
             refinements: 1,
             lengths: [lengths.response, lengths.critique, lengths.refinement],
-        }
-    }
-
-    fn rollouts<'m>(&self, stage: &'m RlStage) -> Phases<'m> {
-        let rollout = &self.config.rollout;
-        Phases {
-            actor: if rollout.responses_file.is_some() && !stage.rewards.needs_refinement() {
-                ""
-            } else {
-                "actor"
-            },
-            critic: &stage.model,
-            problems: rollout.problems,
-            responses: rollout.responses,
-            critiques: rollout.group_size,
-            refinements: if stage.rewards.needs_refinement() {
-                rollout.refinements
-            } else {
-                0
-            },
-            lengths: [
-                rollout.response.max_new_tokens,
-                rollout.critique.max_new_tokens,
-                rollout.refinement.max_new_tokens,
-            ],
         }
     }
 
@@ -326,7 +294,7 @@ fn largest_tensor(shape: &ModelConfig) -> usize {
 }
 
 /// Tokens of the longest prompt among the first problems.
-fn longest(
+pub(crate) fn longest(
     model: &ModelHeader,
     problems: &[Problem],
     prompt: &dyn Fn(&Problem) -> Prompt,
@@ -336,30 +304,4 @@ fn longest(
         most = most.max(model.codec.encode_prompt(&prompt(problem))?.len());
     }
     Ok(most)
-}
-
-/// Critiques as they are scored and trained on, as long as they may become.
-fn critiques(
-    config: &RunConfig,
-    stage: &RlStage,
-    task: &dyn Task,
-    critic: &ModelHeader,
-) -> Result<Vec<Group>, TrainError> {
-    let rollout = &config.rollout;
-    let style = task.prompts();
-    let problems = task.problems(Split::Train)?;
-    let gold = |problem: &Problem| style.critique(problem, &task.gold_response(problem));
-    let context = critic.shape.max_position_embeddings;
-    let longest = longest(critic, &problems, &gold)?.clamp(1, context - 1);
-    let completion = rollout.critique.max_new_tokens.min(context - longest);
-    let group = Group {
-        prompt: vec![0; longest],
-        completions: vec![vec![0; completion]; rollout.group_size],
-    };
-    let groups = (rollout.problems * rollout.responses).max(1);
-    let part = match stage.minibatch {
-        0 => groups,
-        critiques => critiques.div_ceil(rollout.group_size).min(groups),
-    };
-    Ok(vec![group; part])
 }

@@ -53,12 +53,12 @@ impl<'a> Weights<'a> {
     pub(super) fn training(&mut self, stage: &StageConfig, planned: &StageModels) -> usize {
         let (name, _) = self.planned(planned.trains());
         let own = self.load(name);
-        let measured = matches!(stage, StageConfig::Sft(_)) && stage.gates_every() > 0;
+        let measured = !stage.makes_rollouts() && stage.gates_every() > 0;
         if measured {
             self.run_gates(planned);
         }
         let mut more = 0;
-        if matches!(stage, StageConfig::Rl(_)) {
+        if stage.makes_rollouts() {
             self.run("actor");
         }
         if planned.other_reference().is_some() {

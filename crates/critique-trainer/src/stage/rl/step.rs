@@ -15,7 +15,7 @@ use crate::plan::Models;
 use crate::stage::{InStage, Setting, StageStep, StepOutcome};
 
 /// Steps of a stage of reinforcement learning.
-pub(in crate::stage) struct RlStep<'a> {
+pub(super) struct RlStep<'a> {
     context: RlContext<'a>,
     setting: Setting<'a>,
     /// Problems that choose the best step; none where the stage does not ask for it.
@@ -24,7 +24,7 @@ pub(in crate::stage) struct RlStep<'a> {
 
 impl<'a> RlStep<'a> {
     /// Finds what the stage works with.
-    pub(in crate::stage) fn begin(
+    pub(super) fn begin(
         stage: &'a RlStage,
         setting: &Setting<'a>,
         models: &'a mut Models,
