@@ -4,7 +4,7 @@ use critique_core::{Message, Prompt, Sampling};
 use serde_json::Value;
 
 use super::dialect::{Ask, Dialect};
-use super::{EngineKind, LogProbs, Remote, Text};
+use super::{LogProbs, Remote, Text};
 use crate::error::RemoteError;
 use crate::http::{Http, quoted};
 
@@ -85,15 +85,7 @@ impl<T: Text> Remote<T> {
         if (at - wanted).abs() <= GAP_BOUND * (1.0 + wanted.abs()) {
             return Ok(());
         }
-        let advice = match self.settings.engine {
-            EngineKind::Vllm => "start vLLM with `--logprobs-mode processed_logprobs`",
-            EngineKind::LlamaCpp => {
-                "llama.cpp gives them at temperature 1: sample at 1, or train with another server"
-            }
-            EngineKind::Sglang | EngineKind::Openai => {
-                "sample at temperature 1, or use another server"
-            }
-        };
+        let advice = self.settings.engine.advice();
         Err(http.differs(format!(
             "gives log-probs that are not those of sampling: at temperature {}, two tokens differ by {at:.4} nats \
              where {wanted:.4} were expected ({at_one:.4} at temperature 1); {advice}",

@@ -42,6 +42,9 @@ pub(super) trait Dialect: Copy {
     /// Why a server of this kind cannot sample so.
     fn cannot(self, sampling: &Sampling) -> Option<String>;
 
+    /// What helps where its log-probs are not those of sampling.
+    fn advice(self) -> &'static str;
+
     /// Asks for a sample.
     fn ask(self, http: &Http, ask: &Ask<'_>) -> Result<Raw, RemoteError>;
 }
@@ -70,6 +73,16 @@ impl Dialect for EngineKind {
         let plain = sampling.top_k == 0 && sampling.min_p == 0.0 && !sampling.ignore_eos;
         (self == Self::Openai && !plain)
             .then(|| "knows no `top_k`, `min_p` and `ignore_eos`; leave them out".to_owned())
+    }
+
+    fn advice(self) -> &'static str {
+        match self {
+            Self::Vllm => "start vLLM with `--logprobs-mode processed_logprobs`",
+            Self::LlamaCpp => {
+                "llama.cpp gives them at temperature 1: sample at 1, or train with another server"
+            }
+            Self::Sglang | Self::Openai => "sample at temperature 1, or use another server",
+        }
     }
 
     fn ask(self, http: &Http, ask: &Ask<'_>) -> Result<Raw, RemoteError> {
