@@ -17,7 +17,7 @@ pub use self::lengths::{EvalLengths, Lengths};
 pub use self::model::{ModelSource, NewModel};
 pub use self::place::StagePlace;
 pub use self::rollout::RolloutConfig;
-pub use self::stage::{RlStage, SftData, SftStage, StageCommon, StageConfig, StageKind};
+pub use self::stage::*;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -45,11 +45,7 @@ mod started;
 mod state;
 
 pub use audit::{Audit, Finding, audit, check_folder};
-pub use config::{
-    EvalConfig, EvalLengths, Gate, Lengths, Measure, ModelSource, NewModel, RlStage, RolloutConfig,
-    RunConfig, SaveConfig, SftData, SftStage, StageCommon, StageConfig, StageKind, StagePlace,
-    TrackConfig,
-};
+pub use config::*;
 pub use dir::RunDir;
 pub use error::{KeyPath, Misfit, RunError};
 pub use kept::{keep_config, read_config};
