@@ -1,10 +1,10 @@
-"""Tables, differences and curves of the arms of the toy, in Markdown.
+"""Tables and differences of the arms of the toy, in Markdown.
 
     python benches/toy/arms.py --seeds 1 2 3 4 5
-    python benches/toy/table.py [--runs runs/toy] [--seeds 1 2 3 4 5] [--plot docs/toy.svg]
+    python benches/toy/table.py [--runs runs/toy] [--seeds 1 2 3 4 5]
 
-Tables need nothing but Python, `--plot` matplotlib. Differences come from `critique-rl compare`: paired over
-problems, with an interval over seeds.
+Needs nothing but Python and the binary: differences come from `critique-rl compare`, paired over problems, with an
+interval over seeds, and curves from `critique-rl plot`, which draws the seeds of an arm as one line with a band.
 """
 import argparse
 import json
@@ -16,7 +16,6 @@ parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.R
 parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
 parser.add_argument("--runs", type=pathlib.Path, default=pathlib.Path("runs/toy"))
 parser.add_argument("--binary", default="target/release/critique-rl")
-parser.add_argument("--plot", type=pathlib.Path)
 args = parser.parse_args()
 
 # Row of the table, folder of the arm, row of its summary.
@@ -88,21 +87,34 @@ for title, ending in (("Greedy", ""), ("Sampled, T = 0.7", "@0.7")):
 
 METHOD = ("two_stages", "stage2")
 PAIRS = [
-    ("stage1_only", "stage1_only"), ("r_refine", "r_refine"), ("no_stage1", "no_stage1"),
-    ("r_correction", "r_correction"), ("no_dis", "no_dis"), ("no_kl", "no_kl"), ("no_dis_no_kl", "no_dis_no_kl"),
+    ("stage1_only", "stage1_only"), ("r_refine", "r_refine"), ("no_dis_no_kl", "no_dis_no_kl"),
+    ("no_stage1", "no_stage1"), ("r_delta", "r_delta"), ("r_correction", "r_correction"), ("no_dis", "no_dis"), ("no_kl", "no_kl"),
     ("gated", "gated"), ("kl_to_sft", "kl_to_sft"), ("grpo", "grpo"),
 ]
-print("\n### Two stages less another arm\n")
+print("\n### Differences in points, with 95 % intervals over seeds (Student; of the hierarchical bootstrap in round brackets)\n")
+METRICS = ["acc_refined", "acc_dis_balanced", "acc_dis_correct", "acc_dis_incorrect"]
+print("| two stages less … | T | seeds | Acc@Refine | balanced Acc@Dis | on right | on wrong |\n| --- | --- | --- | --- | --- | --- | --- |")
+
+
+def difference(over, metric):
+    """`+5.4 [+1.7, +9.0] (+2.9, +8.0)`, in points."""
+    found = next(it for it in over["differences"] if it["metric"] == metric)
+    pair = lambda interval: ", ".join(f"{100 * value:+.1f}" for value in interval)
+    return f"{100 * found['difference']:+.1f} [{pair(found['ci95_t'])}] ({pair(found['ci95'])})"
+
+
 for folder, name in PAIRS:
-    for ending in ("", "@0.7"):
+    for ending, temperature in (("", "0"), ("@0.7", "0.7")):
         both = lambda seed: name + ending in SUMMARIES[seed, folder] and METHOD[1] + ending in SUMMARIES[seed, METHOD[0]]
         seeds = [seed for seed in args.seeds if both(seed)]
-        if not seeds:
+        if len(seeds) < 2:
             continue
         place = lambda arm, row: [f"{args.runs}/{seed}/{arm}:{row}{ending}" for seed in seeds]
-        command = [args.binary, "compare", "--a", *place(*METHOD), "--b", *place(folder, name), "--markdown"]
-        done = subprocess.run(command, text=True, capture_output=True)
-        print(f"\n#### {METHOD[1]}{ending} less {name}{ending}\n\n{done.stdout or done.stderr}")
+        command = [args.binary, "compare", "--a", *place(*METHOD), "--b", *place(folder, name), "--json"]
+        done = subprocess.run(command, text=True, capture_output=True, check=True)
+        over = json.loads(done.stdout)["over_seeds"]
+        cells = " | ".join(difference(over, metric) for metric in METRICS)
+        print(f"| `{name}` | {temperature} | {len(seeds)} | {cells} |")
 
 failed = [
     f"seed {seed}: {line}"
@@ -111,48 +123,3 @@ failed = [
     for line in path.read_text().splitlines()
 ]
 print("\nRuns that failed: " + ("; ".join(failed) if failed else "none") + ".")
-
-if args.plot:
-    import matplotlib
-
-    matplotlib.use("svg")
-    import matplotlib.pyplot as plt
-
-    plt.rcParams["svg.hashsalt"] = "toy"
-    plt.rcParams["svg.fonttype"] = "none"
-    panels = [
-        ("acc_dis_correct", "verdicts on right responses, %"), ("acc_dis_incorrect", "verdicts on wrong responses, %"),
-        ("acc_refined", "right refinements, %"),
-    ]
-    arms = [
-        ("two_stages", "stage I, then stage II", "#0072B2"), ("stage1_only", "stage I for as many steps", "#009E73"),
-        ("r_refine", "r_refine alone", "#D55E00"), ("r_correction", "r_correction alone", "#CC79A7"),
-    ]
-    figure, axes = plt.subplots(1, len(panels), figsize=(12, 3.4))
-    for axis, (metric, title) in zip(axes, panels):
-        for arm, label, colour in arms:
-            curves = []
-            for seed in args.seeds:
-                path = args.runs / str(seed) / arm / "metrics.jsonl"
-                if path.exists():
-                    lines = [json.loads(line) for line in path.read_text().splitlines()]
-                    curves.append([line.get(metric) for line in lines])
-            steps = range(min(map(len, curves), default=0))
-            points = [(s, [100 * c[s] for c in curves if c[s] is not None]) for s in steps]
-            points = [(s + 1, values) for s, values in points if values]
-            if not points:
-                continue
-            # A mean of five steps, since a step has some forty wrong responses.
-            smooth = lambda pick: [
-                statistics.mean(pick(v) for _, v in points[max(0, i - 2) : i + 3]) for i in range(len(points))
-            ]
-            at = [s for s, _ in points]
-            axis.plot(at, smooth(statistics.mean), color=colour, label=label)
-            axis.fill_between(at, smooth(min), smooth(max), color=colour, alpha=0.15, linewidth=0)
-        axis.set_title(title, fontsize=10)
-        axis.set_xlabel("step")
-        axis.grid(alpha=0.3)
-    axes[0].legend(fontsize=8)
-    figure.tight_layout()
-    figure.savefig(args.plot, metadata={"Date": None})
-    print(f"\nCurves: {args.plot}")

@@ -138,13 +138,17 @@ pub trait Engine: Send + Sync {
     ) -> Result<PerToken, ModelError>;
 
     /// Clips the accumulated gradients by their global norm, takes one optimizer step and
-    /// drops them. Gives the norm before clipping; a norm that is not finite takes no step.
+    /// drops them. Gives the norm before clipping; with a norm that is not finite it takes no step
+    /// and drops them all the same.
     ///
     /// # Errors
     ///
     /// When an engine outside this process cannot be asked, or its answer is lost. Whether it took
     /// the step is then not known, and it must not be asked for it again.
     fn update(&mut self, lr: f32, optimizer: &AdamW) -> Result<f32, ModelError>;
+
+    /// Drops the accumulated gradients.
+    fn drop_gradients(&mut self);
 
     /// The accumulated gradients by parameter name.
     fn gradients(&self) -> NamedTensors;

@@ -369,6 +369,17 @@ impl Contract<'_> {
         let after = engine.score(&groups, 1.0).expect("scores");
         self.assert_close("after a spoilt step", &before, &after);
         assert_eq!(engine.optimizer_steps(), 0);
+        // Nothing of it is left for the next step.
+        let norm_of = |engine: &mut dyn Engine| {
+            engine.accumulate(&groups, 1.0, &square).expect("a pass");
+            engine.update(0.0, &AdamW::default()).expect("an update")
+        };
+        let norm = norm_of(&mut *engine);
+        assert!(norm.is_finite(), "gradient norm {norm} after a spoilt step");
+        engine.accumulate(&groups, 1.0, &square).expect("a pass");
+        engine.drop_gradients();
+        let again = norm_of(&mut *engine);
+        assert!((again - norm).abs() <= 1e-4 * norm, "{again} and {norm}");
     }
 }
 

@@ -32,6 +32,7 @@ mod sample;
 mod sections;
 mod settings;
 mod stages;
+mod tables;
 mod told;
 
 use std::path::{Path, PathBuf};
@@ -40,6 +41,7 @@ use critique_core::files::{FileError, write_whole};
 
 pub use crate::board::{Address, Board, BoardError, serve};
 pub use crate::figure::{Band, Figure, FigureError, Figures, Look};
+pub use crate::tables::{DifferingSetting, Table, differing_settings, page_of_tables};
 
 use crate::rollouts::Rollouts;
 use crate::run::Run;

@@ -36,6 +36,9 @@ const SCRIPTS: [&str; 9] = [
 /// The board's list of runs.
 const BOARD: &str = include_str!("../page/board.html");
 
+/// A page without a script.
+const TABLES: &str = include_str!("../page/tables.html");
+
 /// What a page shows, rollouts aside.
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
@@ -145,6 +148,18 @@ pub(crate) fn board_html(names: &[String], card: impl Fn(&String) -> String) -> 
         &[("nonce", &nonce), ("style", STYLE), ("runs", &items)],
     );
     (page, nonce)
+}
+
+/// A page of this body, which is markup.
+pub(crate) fn of_tables(title: &str, body: &str) -> String {
+    let (nonce, title) = (nonce(body), Text(title).to_string());
+    let values = [
+        ("nonce", nonce.as_str()),
+        ("title", &title),
+        ("style", STYLE),
+        ("body", body),
+    ];
+    fill(TABLES, &values)
 }
 
 /// The page's own script is run, and no other: nobody who wrote into the data knew this number.

@@ -60,6 +60,12 @@ pub struct RunConfig {
     /// Checkpoints and records.
     #[serde(default)]
     pub save: SaveConfig,
+    /// Steps in a row with a loss or a gradient that is not finite after which the run stops, with
+    /// a checkpoint. Such a minibatch changes no weight, and what it learnt from is kept in
+    /// `not-finite/`; 1 stops at the first.
+    #[serde(default = "three")]
+    #[schemars(range(min = 1))]
+    pub not_finite_steps: usize,
     /// Trackers that hear of the run while it goes on; no result depends on them.
     #[serde(default)]
     pub track: TrackConfig,
@@ -81,6 +87,10 @@ impl Serialize for RunConfig {
 
 fn cpu() -> String {
     "cpu".into()
+}
+
+fn three() -> usize {
+    3
 }
 
 /// Evaluation of the critic with the actor.

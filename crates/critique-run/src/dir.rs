@@ -8,6 +8,7 @@
 //! checkpoint-N/                 the model in training, its optimizer and where the run stands
 //! stages/NAME/                  the model as the stage left it
 //! stages/NAME-best/             the model of its best step on the validation split
+//! not-finite/step-N/            a minibatch whose loss or gradient was not finite, and its model
 //! eval/summary.json             one row an evaluation
 //! eval/NAME.jsonl               its rollouts
 //! .lock                         who writes it now; empty otherwise
@@ -28,6 +29,9 @@ use crate::rows::best_of;
 
 /// The run file with every default written out.
 const CONFIG: &str = "config.resolved.toml";
+
+/// Minibatches whose loss or gradient was not finite.
+const NOT_FINITE: &str = "not-finite";
 
 /// A run folder.
 #[derive(Debug, Clone)]
@@ -57,6 +61,7 @@ impl RunDir {
     fn sweep(&self) -> Result<(), RunError> {
         let rollouts = self.root.join("rollouts");
         let mut folders = vec![self.root.clone(), self.stages(), self.eval()];
+        folders.extend(Some(self.root.join(NOT_FINITE)).filter(|folder| folder.is_dir()));
         if rollouts.is_dir() {
             let stages = names_in(&rollouts)?.into_iter();
             let stages = stages.map(|stage| rollouts.join(stage));
@@ -132,23 +137,36 @@ impl RunDir {
         self.root.join(format!("checkpoint-{step}"))
     }
 
+    /// Where the first minibatch of a step of the run, counted from 1, is kept whose loss or
+    /// gradient was not finite.
+    pub fn not_finite(&self, step: usize) -> PathBuf {
+        self.root.join(NOT_FINITE).join(format!("step-{step}"))
+    }
+
+    /// Steps of the run with such a minibatch, in rising order.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be read.
+    pub fn not_finite_steps(&self) -> Result<Vec<usize>, RunError> {
+        let folder = self.root.join(NOT_FINITE);
+        if !folder.is_dir() {
+            return Ok(Vec::new());
+        }
+        Ok(numbered(&names_in(&folder)?, "step-"))
+    }
+
     /// Steps of all checkpoints, in rising order.
     ///
     /// # Errors
     ///
     /// When the folder cannot be read.
     pub fn checkpoints(&self) -> Result<Vec<usize>, RunError> {
-        let names = names_in(&self.root)?;
-        let mut steps: Vec<usize> = names
-            .iter()
-            .filter_map(|name| name.strip_prefix("checkpoint-")?.parse().ok())
-            .collect();
-        steps.sort_unstable();
-        Ok(steps)
+        Ok(numbered(&names_in(&self.root)?, "checkpoint-"))
     }
 
     /// Folders with a model that the run has written, below its own: checkpoints in rising order,
-    /// then what stages left.
+    /// then what stages left, then models of minibatches that were not finite.
     ///
     /// # Errors
     ///
@@ -162,6 +180,8 @@ impl RunDir {
             stages.sort_unstable();
             folders.extend(stages.into_iter().map(|name| format!("stages/{name}")));
         }
+        let kept = self.not_finite_steps()?.into_iter();
+        folders.extend(kept.map(|step| format!("{NOT_FINITE}/step-{step}")));
         Ok(folders)
     }
 
@@ -174,6 +194,10 @@ impl RunDir {
         let later = self.checkpoints()?.into_iter().filter(|&step| step > steps);
         for step in later {
             remove_folder(&self.checkpoint(step))?;
+        }
+        let later = self.not_finite_steps()?.into_iter();
+        for step in later.filter(|&step| step > steps) {
+            remove_folder(&self.not_finite(step))?;
         }
         self.cut_metrics(steps)
     }
@@ -240,6 +264,14 @@ impl RunDir {
         };
         append().map_err(|source| FileError::write(&path, source).into())
     }
+}
+
+/// Numbers behind this start of a name, in rising order.
+fn numbered(names: &[String], start: &str) -> Vec<usize> {
+    let number = |name: &String| name.strip_prefix(start)?.parse().ok();
+    let mut numbers: Vec<usize> = names.iter().filter_map(number).collect();
+    numbers.sort_unstable();
+    numbers
 }
 
 /// The step that a line of metrics is of.

@@ -37,6 +37,14 @@ pub struct TrainerState {
     pub baseline: BaselineState,
     /// The step that did best on the validation split.
     pub best: Option<Best>,
+    /// Steps in a row, up to here, with a loss or a gradient that was not finite.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub not_finite_steps: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// The step of a stage that did best on the validation split.

@@ -54,6 +54,8 @@ impl Engine for Frozen {
         self.cannot("trained")
     }
 
+    fn drop_gradients(&mut self) {}
+
     fn gradients(&self) -> NamedTensors {
         NamedTensors::new()
     }

@@ -281,6 +281,10 @@ impl Engine for SampledOn {
         self.inner.update(lr, optimizer)
     }
 
+    fn drop_gradients(&mut self) {
+        self.inner.drop_gradients();
+    }
+
     fn gradients(&self) -> NamedTensors {
         self.inner.gradients()
     }

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use critique_core::files::{remove_folder, write_folder};
+use critique_core::files::{FileError, make_folder, remove_folder, write_folder};
 use critique_model::{Held, LanguageModel, load_tensors};
 use critique_run::{OPTIMIZER, RunDir, TrainerState, write_manifest, write_state};
 
 use crate::error::TrainError;
 use crate::lineage::Origin;
+use crate::minibatch::{MINIBATCH, Minibatch};
 
 /// Writes the checkpoint of a stage and removes those beyond `keep`.
 pub(crate) fn save(
@@ -40,10 +41,39 @@ pub(crate) fn save(
 
 /// Writes the model that a stage leaves, or that of its best step, without its optimizer.
 pub(crate) fn save_model(
+    place: (&RunDir, &Path),
+    state: &TrainerState,
+    model: &LanguageModel,
+    origin: &Origin,
+) -> Result<(), TrainError> {
+    save_with(place, state, model, origin, |_| Ok(()))
+}
+
+/// Writes a minibatch that was not finite, and the model that saw it.
+pub(crate) fn save_minibatch(
+    place: (&RunDir, &Path),
+    state: &TrainerState,
+    model: &LanguageModel,
+    origin: &Origin,
+    minibatch: &Minibatch,
+) -> Result<(), TrainError> {
+    let parent = place.1.parent().unwrap_or(place.1);
+    make_folder(parent)?;
+    save_with(place, state, model, origin, |folder| {
+        let path = folder.join(MINIBATCH);
+        let text = serde_json::to_string(minibatch)
+            .map_err(|error| FileError::content(&path, error.to_string()))?;
+        let written = std::fs::write(&path, text + "\n");
+        Ok(written.map_err(|source| FileError::write(&path, source))?)
+    })
+}
+
+fn save_with(
     (dir, folder): (&RunDir, &Path),
     state: &TrainerState,
     model: &LanguageModel,
     origin: &Origin,
+    more: impl FnOnce(&Path) -> Result<(), TrainError>,
 ) -> Result<(), TrainError> {
     let state = TrainerState {
         optimizer_steps: model.engine().optimizer_steps(),
@@ -53,6 +83,7 @@ pub(crate) fn save_model(
     write_folder(folder, |folder| {
         model.save(folder)?;
         write_state(folder, &state)?;
+        more(folder)?;
         Ok(write_manifest(folder, &lineage)?)
     })
 }

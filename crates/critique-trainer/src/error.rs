@@ -26,8 +26,9 @@ pub enum TrainError {
     /// An evaluation failed.
     #[error(transparent)]
     Eval(#[from] critique_eval::EvalError),
-    /// The loss or its gradient is NaN or infinite; nothing was updated.
-    #[error("stage `{stage}`, step {step}: {what} is {value}; weights before it are in `{}`", checkpoint.display())]
+    /// The loss or its gradient was NaN or infinite in as many steps in a row as the run file allows;
+    /// such minibatches updated nothing.
+    #[error("stage `{stage}`, step {step}: {what} is {value}{}; weights without it are in `{}`, and what it learnt from in `{}`", in_a_row(*steps), checkpoint.display(), kept.display())]
     NotFinite {
         /// The stage.
         stage: String,
@@ -37,6 +38,10 @@ pub enum TrainError {
         what: &'static str,
         /// What it was.
         value: f32,
+        /// Steps in a row in which something was not finite.
+        steps: usize,
+        /// The folder with the minibatch and its model.
+        kept: PathBuf,
         /// The checkpoint written then.
         checkpoint: PathBuf,
     },
@@ -73,6 +78,13 @@ pub enum TrainError {
         /// The checkpoint; the run folder where no stage was in training.
         saved: PathBuf,
     },
+}
+
+fn in_a_row(steps: usize) -> String {
+    match steps {
+        0 | 1 => String::new(),
+        steps => format!(", as something was in {steps} steps in a row"),
+    }
 }
 
 impl From<Misfit> for TrainError {

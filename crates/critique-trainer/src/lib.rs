@@ -40,9 +40,11 @@ mod evaluation;
 mod gates;
 mod lineage;
 pub mod memory;
+mod minibatch;
 mod observer;
 mod plan;
 mod replay;
+mod replay_minibatch;
 mod resume;
 mod run;
 mod stage;
@@ -54,12 +56,14 @@ pub use critique_run::{
     Shape, StageConfig, TrainerState, read_config, read_state,
 };
 pub use error::TrainError;
+pub use minibatch::{KeptExample, KeptGroup, KeptSample, Minibatch, NotFinite, Samples};
 pub use observer::{Event, Observer, Silent};
 pub use plan::{
     DryRun, MemoryForecast, ModelHeader, ModelPlan, Models, Moment, PlannedModel, PromptForecast,
     Root, StageForecast, StageModels, State, Version, check, notes_of,
 };
 pub use replay::{Difference, Replay, TokenTexts, models_after, replay, replay_evaluation};
+pub use replay_minibatch::{MinibatchReplay, OddToken, replay_minibatch};
 pub use resume::Resume;
 pub use run::run;
 pub use stage::rl::{SampleGroup, TrainingSample, add_gradients};

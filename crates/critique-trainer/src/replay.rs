@@ -19,6 +19,7 @@ use critique_tasks::Task;
 use serde_json::Value;
 
 use crate::error::TrainError;
+use crate::minibatch::Minibatch;
 use crate::observer::{Event, Observer};
 use crate::plan::Models;
 use crate::resume::{newest_checkpoint, start_of};
@@ -318,16 +319,11 @@ fn take_again(
     observer: &mut dyn Observer,
 ) -> Result<(), TrainError> {
     while state.stage_step < until {
-        let outcome = context.step(state.stage_step, critic, &mut state.baseline)?;
+        // What was not finite changed nothing, and is kept already.
+        let keep = |_: &LanguageModel, _: &Minibatch| Ok(());
+        let outcome = context.step(state.stage_step, critic, &mut state.baseline, &keep)?;
         state.stage_step += 1;
         let stage = &context.stage.name;
-        if let Some((what, value)) = outcome.not_finite {
-            let message = format!(
-                "stage `{stage}`, step {}: {what} is {value}, so the run has no later step",
-                state.stage_step
-            );
-            return Err(RunError::Folder { message }.into());
-        }
         observer.on(&Event::Step {
             stage,
             done: state.stage_step,
@@ -496,7 +492,11 @@ pub fn models_after(
 }
 
 /// Models of a run that is there; none is loaded yet.
-fn models_of(dir: &RunDir, config: &RunConfig, task: &dyn Task) -> Result<Models, TrainError> {
+pub(crate) fn models_of(
+    dir: &RunDir,
+    config: &RunConfig,
+    task: &dyn Task,
+) -> Result<Models, TrainError> {
     let mut models = Models::new(config, task)?;
     if let Some(started) = dir.started()? {
         models.set_time(started.unix_seconds);
@@ -506,7 +506,7 @@ fn models_of(dir: &RunDir, config: &RunConfig, task: &dyn Task) -> Result<Models
 
 /// The models as they were when stage `index` began, those that earlier stages left read from
 /// the run folder.
-fn models_before(
+pub(crate) fn models_before(
     dir: &RunDir,
     config: &RunConfig,
     index: usize,

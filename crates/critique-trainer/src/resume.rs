@@ -162,6 +162,7 @@ pub(crate) fn start_of(
             optimizer_steps: 0,
             baseline: BaselineState::default(),
             best: None,
+            not_finite_steps: 0,
         };
         return Ok((start, state));
     };

@@ -20,6 +20,7 @@ use crate::error::TrainError;
 use crate::gates::{EarlyEnd, Gauge};
 use crate::lineage::Origin;
 use crate::memory;
+use crate::minibatch::NotFinite;
 use crate::observer::{Event, Observer};
 use crate::plan::{Measure, ModelHeader, Models, Phases, PromptLengths};
 
@@ -147,7 +148,7 @@ pub(crate) trait StageStep {
     fn actor(&self) -> Option<&LanguageModel>;
 
     /// Takes step `step`, counted from 0: updates the model and leaves what belongs to the step.
-    /// A step whose numbers are not finite must leave the model as it was.
+    /// A minibatch whose numbers are not finite must leave the model as it was, and is kept.
     fn step(&mut self, step: usize, work: &mut InStage) -> Result<StepOutcome, TrainError>;
 
     /// Looks at the model after step `step`, and adds what it finds to the step's numbers. It may be
@@ -166,7 +167,7 @@ pub(crate) trait StageStep {
 pub(crate) struct StepOutcome {
     metrics: Metrics,
     /// The first loss or gradient norm that was not finite.
-    not_finite: Option<(&'static str, f32)>,
+    not_finite: Option<NotFinite>,
     /// Most bytes resident in the step.
     peak: usize,
 }
@@ -180,12 +181,10 @@ impl StepOutcome {
         }
     }
 
-    pub(crate) fn not_finite(what: &'static str, value: f32) -> Self {
-        Self {
-            metrics: Metrics::new(),
-            not_finite: Some((what, value)),
-            peak: 0,
-        }
+    /// The same of a step with this number that is not finite, where there is one.
+    pub(crate) fn with(mut self, not_finite: Option<NotFinite>) -> Self {
+        self.not_finite = not_finite;
+        self
     }
 }
 
@@ -228,9 +227,7 @@ impl<'a> StageLoop<'a, '_> {
                 }
                 outcome => outcome?,
             };
-            if let Some((what, value)) = outcome.not_finite {
-                return Err(self.stop_before(work, what, value)?);
-            }
+            self.count(work, outcome.not_finite);
             work.peak = work.peak.max(outcome.peak);
             let metrics = &mut outcome.metrics;
             ended = self.undisturbed(|| {
@@ -238,6 +235,11 @@ impl<'a> StageLoop<'a, '_> {
                 early.met(step + 1, kind.actor(), &work.model, gauge, metrics)
             })?;
             self.advance(work, outcome.metrics)?;
+            if let Some(found) = outcome.not_finite
+                && work.state.not_finite_steps >= self.setting.config.not_finite_steps
+            {
+                return Err(self.give_up(work, found)?);
+            }
         }
         // The count is of this stage alone, and checkpoints keep it.
         if work.model.engine().optimizer_steps() == 0 {
@@ -324,19 +326,33 @@ impl<'a> StageLoop<'a, '_> {
         checkpoint::save(dir, state, &work.model, &work.origin, config.save.keep)
     }
 
-    /// The error for a number that is not finite, once the weights before it are saved.
-    fn stop_before(
-        &self,
-        work: &InStage,
-        what: &'static str,
-        value: f32,
-    ) -> Result<TrainError, TrainError> {
+    /// Counts steps in a row with a number that is not finite, and says so.
+    fn count(&mut self, work: &mut InStage, found: Option<NotFinite>) {
+        let Some(NotFinite { what, value }) = found else {
+            work.state.not_finite_steps = 0;
+            return;
+        };
+        work.state.not_finite_steps += 1;
+        let kept = self.setting.dir.not_finite(work.state.global_step + 1);
+        let text = format!(
+            "stage `{}`, step {}: {what} is {value}; its minibatch changed no weight and is kept in `{}`",
+            self.stage.name(),
+            work.state.stage_step + 1,
+            kept.display()
+        );
+        self.observer.on(&Event::Note { text: &text });
+    }
+
+    /// The error for steps in a row with numbers that are not finite, once the weights are saved.
+    fn give_up(&self, work: &InStage, found: NotFinite) -> Result<TrainError, TrainError> {
         self.save(work)?;
         Ok(TrainError::NotFinite {
             stage: self.stage.name().to_owned(),
-            step: work.state.stage_step + 1,
-            what,
-            value,
+            step: work.state.stage_step,
+            what: found.what,
+            value: found.value,
+            steps: work.state.not_finite_steps,
+            kept: self.setting.dir.not_finite(work.state.global_step),
             checkpoint: self.setting.dir.checkpoint(work.state.global_step),
         })
     }

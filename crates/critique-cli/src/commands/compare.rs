@@ -4,10 +4,13 @@ mod arms;
 mod show;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
+use critique_core::files::write_whole;
 use critique_eval::{
     Comparison, EvalError, Outcome, Paired, SeedComparison, common, compare_seeds,
 };
+use critique_report::{DifferingSetting, differing_settings};
 use serde::Serialize;
 
 use crate::commands::compare::arms::{Evaluated, Side, pairs};
@@ -45,6 +48,9 @@ pub(crate) struct Args {
     /// Prints Markdown tables
     #[arg(long)]
     markdown: bool,
+    /// Writes one HTML page instead, which needs nothing else; one that is there is replaced
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "markdown"])]
+    html: Option<PathBuf>,
 }
 
 /// All that is known of a comparison, as `--json` prints it.
@@ -57,6 +63,8 @@ struct Report {
     pairs: Vec<PairReport>,
     /// Over the pairs; absent of one pair.
     over_seeds: Option<SeedComparison>,
+    /// Where the settings of the first pair differ; nothing where its two rows are of one run.
+    settings: Vec<Setting>,
     /// Pairs that could not be compared.
     left_out: Vec<LeftOut>,
     /// What a reader should know of pairs that were.
@@ -74,6 +82,14 @@ struct PairReport {
     comparison: Comparison,
 }
 
+/// A setting that differs, by its place, such as `stages.stage1.lr`.
+#[derive(Debug, Serialize)]
+struct Setting {
+    key: String,
+    a: Option<String>,
+    b: Option<String>,
+}
+
 /// Two evaluations of which one is not there.
 #[derive(Debug, Serialize)]
 struct LeftOut {
@@ -83,7 +99,10 @@ struct LeftOut {
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let report = report(args)?;
-    if args.json {
+    if let Some(path) = &args.html {
+        write_whole(path, show::html(&report).as_bytes()).map_err(Failure::failed)?;
+        out::say(path.display().to_string())
+    } else if args.json {
         out::say_json(&report)
     } else if args.markdown {
         out::say(show::markdown(&report))
@@ -98,6 +117,7 @@ fn report(args: &Args) -> Result<Report, Failure> {
         b: args.b.join(" "),
         pairs: Vec::new(),
         over_seeds: None,
+        settings: Vec::new(),
         left_out: Vec::new(),
         notes: Vec::new(),
     };
@@ -114,6 +134,9 @@ fn report(args: &Args) -> Result<Report, Failure> {
         match (a.evaluated()?, b.evaluated()?) {
             (Ok(of_a), Ok(of_b)) => {
                 let pair = pair(args, &mut report.notes, (&a, of_a), (&b, of_b))?;
+                if report.pairs.is_empty() {
+                    report.settings = settings(&a, &b);
+                }
                 report.pairs.push(PairReport {
                     seed,
                     a: a.to_string(),
@@ -142,6 +165,18 @@ fn report(args: &Args) -> Result<Report, Failure> {
     }
     report.over_seeds = (paired.len() > 1).then(|| compare_seeds(&paired, resamples));
     Ok(report)
+}
+
+/// Where the settings of two runs differ; nothing where a folder holds evaluations without a run.
+fn settings(a: &Side, b: &Side) -> Vec<Setting> {
+    let folders = [a.folder().to_owned(), b.folder().to_owned()];
+    let differing = differing_settings(&folders).unwrap_or_default().into_iter();
+    let setting = |mut it: DifferingSetting| Setting {
+        b: it.values.pop().flatten(),
+        a: it.values.pop().flatten(),
+        key: it.key,
+    };
+    differing.map(setting).collect()
 }
 
 /// Pairs two evaluations by problem.

@@ -1,4 +1,7 @@
-//! `critique-rl replay RUN ID`: one rollout of a run made again, alone.
+//! `critique-rl replay RUN ID`: one rollout of a run made again, alone; or a minibatch whose loss or
+//! gradient was not finite.
+
+mod minibatch;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -16,7 +19,8 @@ use crate::failure::Failure;
 use crate::output::out;
 use crate::output::progress::Progress;
 
-/// Makes one rollout of a run again, and compares it with its record.
+/// Makes one rollout of a run again, or a minibatch that was not finite, and compares it with its
+/// record.
 ///
 /// The critic of that step comes from the newest checkpoint before it, or from the model that the
 /// stage began with, and the updates in between, which are taken once more in memory. The run
@@ -25,13 +29,14 @@ use crate::output::progress::Progress;
 #[command(after_help = examples_of!(
     "critique-rl replay runs/gsm8k stage1/12/gsm8k-train-00017/0.3 --tokens",
     "critique-rl replay runs/gsm8k eval/0/gsm8k-test-00017/0.0 --row stage1",
+    "critique-rl replay runs/gsm8k not-finite/step-12",
 ))]
 pub(crate) struct Args {
     /// The run folder
     #[arg(value_name = "RUN")]
     run: PathBuf,
     /// The `id` of a line of `rollouts/stage-NAME/step-N.jsonl` or of `eval/NAME.jsonl`:
-    /// `STAGE/STEP/PROBLEM/RESPONSE.CRITIQUE`
+    /// `STAGE/STEP/PROBLEM/RESPONSE.CRITIQUE`; or the folder of a minibatch, `not-finite/step-N`
     #[arg(value_name = "ID")]
     id: String,
     /// The row of `eval/summary.json` that a rollout of an evaluation (`eval/0/…`) is of, such as
@@ -50,6 +55,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    if let Some(step) = args.id.strip_prefix("not-finite/step-") {
+        return minibatch::run(args, step);
+    }
     let id: RolloutId = args.id.parse().map_err(Failure::usage)?;
     let dir = RunDir::existing(&args.run)?;
     let mut config = read_config(&dir)?;

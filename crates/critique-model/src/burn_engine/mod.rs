@@ -290,6 +290,10 @@ impl Engine for BurnEngine {
         Ok(norm)
     }
 
+    fn drop_gradients(&mut self) {
+        self.gradients.clear();
+    }
+
     fn gradients(&self) -> NamedTensors {
         let shapes = self.trained_shapes();
         let named = |(name, shape): (String, Vec<usize>)| {

@@ -462,6 +462,7 @@ impl Engine for CpuEngine {
         });
         let norm = squares.iter().sum::<f64>().sqrt() as f32;
         if self.grads.is_empty() || !norm.is_finite() {
+            self.drop_gradients();
             return Ok(norm);
         }
         let clip = if optimizer.max_grad_norm > 0.0 {
@@ -494,6 +495,12 @@ impl Engine for CpuEngine {
             );
         });
         Ok(norm)
+    }
+
+    fn drop_gradients(&mut self) {
+        for grad in &mut self.grads {
+            grad.fill(0.0);
+        }
     }
 
     fn gradients(&self) -> NamedTensors {

@@ -23,6 +23,9 @@ impl RunConfig {
                 "at most 1024",
             ));
         }
+        if self.not_finite_steps == 0 {
+            return Err(Misfit::out_of_range("not_finite_steps", 0, "at least 1"));
+        }
         if self.save.keep == 0 {
             return Err(Misfit::out_of_range("save.keep", 0, "at least 1"));
         }

@@ -27,11 +27,13 @@ use serde_json::json;
 
 pub use self::sample::{SampleGroup, TrainingSample, add_gradients};
 use self::step::RlStep;
+pub(crate) use self::update::Keep;
 use self::work::notes;
 
 use super::Setting;
 use crate::error::TrainError;
 use crate::memory;
+use crate::minibatch::NotFinite;
 use crate::plan::{Models, PromptLengths, prompts_fit};
 
 /// What the steps of a stage share.
@@ -56,7 +58,7 @@ pub(crate) struct RlOutcome {
     pub(crate) metrics: Metrics,
     pub(crate) records: Vec<RolloutRecord>,
     /// The first loss or gradient norm that was not finite.
-    pub(crate) not_finite: Option<(&'static str, f32)>,
+    pub(crate) not_finite: Option<NotFinite>,
     /// Most bytes resident in the step.
     pub(crate) peak: usize,
 }
@@ -148,12 +150,14 @@ impl<'a> RlContext<'a> {
         all
     }
 
-    /// One step, counted from 0: the critic is updated in place.
+    /// One step, counted from 0: the critic is updated in place. `keep` takes the first minibatch
+    /// that is not finite.
     pub(crate) fn step(
         &self,
         step: usize,
         critic: &mut LanguageModel,
         baseline: &mut BaselineState,
+        keep: Keep<'_>,
     ) -> Result<RlOutcome, TrainError> {
         let begin = Instant::now();
         memory::forget_peak();
@@ -171,7 +175,7 @@ impl<'a> RlContext<'a> {
         })?;
         let train = Instant::now();
         memory::forget_peak();
-        let update = self.update(step, critic, &batch)?;
+        let update = self.update(step, critic, &batch, keep)?;
         let train_secs = train.elapsed().as_secs_f64();
         let mut metrics = self.metrics(&batch, &update);
         metrics.insert("time/rollout".into(), json!(batch.rollout_secs));

@@ -8,6 +8,7 @@ mod corruption;
 mod dry_run;
 mod leftovers;
 mod model_server;
+mod not_finite;
 mod replay;
 mod rl_settings;
 mod runs;

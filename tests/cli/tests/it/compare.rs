@@ -287,6 +287,37 @@ fn other_problems_are_refused_or_left_out_by_name() {
 }
 
 #[test]
+fn settings_that_differ_are_told_and_a_page_holds_all_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    for (name, lr) in [("x", "1e-3"), ("<b>", "2e-3")] {
+        run_folder(&dir.join(name), 1, &[("stage2", &fared(58, 36))]);
+        let config = format!("seed = 1\nout = \"{name}\"\n[[stages]]\nname = \"s\"\nlr = {lr}\n");
+        fs::write(dir.join(name).join("config.resolved.toml"), config).unwrap();
+    }
+    let args = ["compare", "--a", "x:stage2", "--b", "<b>:stage2"];
+    let text = run_in(dir, &args).ok();
+    let setting = cells(line(&text, "stages.s.lr"));
+    assert_eq!(setting, ["stages.s.lr", "0.001", "0.002"], "{text}");
+    assert!(
+        !text.contains("\nout "),
+        "where a run lies is no setting: {text}"
+    );
+    let said = run_in(dir, &[&args[..], &["--html", "both.html"]].concat()).ok();
+    assert_eq!(said, "both.html\n");
+    let page = fs::read_to_string(dir.join("both.html")).unwrap();
+    assert!(page.starts_with("<!doctype html>"), "{page}");
+    for part in [
+        "&lt;b&gt;:stage2",
+        "<th scope=\"row\">balanced</th>",
+        "<td>0.002</td>",
+    ] {
+        assert!(page.contains(part), "no {part}: {page}");
+    }
+    assert!(!page.contains("<b>"), "{page}");
+}
+
+#[test]
 fn responses_that_differ_are_told() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();

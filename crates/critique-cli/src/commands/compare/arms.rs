@@ -20,6 +20,13 @@ pub(super) struct Side {
     seed: Option<u64>,
 }
 
+impl Side {
+    /// The run's folder.
+    pub(super) fn folder(&self) -> &Path {
+        &self.dir
+    }
+}
+
 /// An evaluation that is there.
 #[derive(Debug)]
 pub(super) struct Evaluated {

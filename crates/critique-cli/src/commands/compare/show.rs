@@ -1,10 +1,11 @@
-//! A comparison as tables, for terminals and as Markdown.
+//! A comparison as tables: for terminals, as Markdown and as a page.
 
 use std::fmt::Write as _;
 
 use critique_eval::{Comparison, Difference, Metric, SeedComparison, SeedDifference, signed};
+use critique_report::{Table, page_of_tables};
 
-use crate::commands::compare::Report;
+use crate::commands::compare::{Report, Setting};
 
 const OF_PROBLEMS: &str = "95 %: paired bootstrap over problems. p: exact, McNemar's test (~: by the bootstrap).\nonly a, only b: problems that count in one of the two alone.";
 const OF_SEEDS: &str = "95 % and p, bootstrap: runs resampled, then problems within; Student: over the runs' differences,\nthe one to trust with few runs. sd: standard deviation of a − b over runs.";
@@ -30,6 +31,17 @@ pub(super) fn markdown(report: &Report) -> String {
         let _ = write!(text, "{title}{}\n\n", piped(&lines));
     }
     text + &legend(report)
+}
+
+/// As a page.
+pub(super) fn html(report: &Report) -> String {
+    let table = |(title, lines): (String, Lines)| Table {
+        title: title.trim_end_matches(['\n', ':']).to_owned(),
+        lines,
+    };
+    let tables: Vec<Table> = tables(report).into_iter().map(table).collect();
+    let title = format!("{} and {}", report.a, report.b);
+    page_of_tables(&title, &heading(report), &tables, &legend(report))
 }
 
 /// What is compared, how many pairs, and what is missing.
@@ -72,6 +84,24 @@ fn legend(report: &Report) -> String {
 }
 
 fn tables(report: &Report) -> Vec<(String, Lines)> {
+    let mut tables = figures(report);
+    if !report.settings.is_empty() {
+        let title = match report.pairs.len() {
+            1 => "settings that differ:\n",
+            _ => "settings that differ in the first pair:\n",
+        };
+        tables.push((title.to_owned(), settings(report)));
+    }
+    tables
+}
+
+fn settings(report: &Report) -> Lines {
+    let known = |value: &Option<String>| value.clone().unwrap_or_else(|| "–".to_owned());
+    let line = |it: &Setting| vec![it.key.clone(), known(&it.a), known(&it.b)];
+    with_head(&["setting", "a", "b"], report.settings.iter().map(line))
+}
+
+fn figures(report: &Report) -> Vec<(String, Lines)> {
     match (&report.over_seeds, report.pairs.as_slice()) {
         (Some(over), _) => vec![
             (String::new(), over_seeds(over)),

@@ -70,6 +70,9 @@ impl Figures<'_> {
         let (update, stats) = (self.update, &self.batch.stats);
         self.put("loss", mean(&update.losses));
         self.put("grad_norm", mean(&update.norms));
+        if update.skipped > 0 {
+            self.put("not_finite", update.skipped as f64);
+        }
         self.put("learning_rate", f64::from(update.lr));
         self.put("reward", stats.reward_mean);
         self.put("reward_std", stats.reward_std);

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::RlContext;
 use crate::checkpoint;
 use crate::error::TrainError;
+use crate::minibatch::Minibatch;
 use crate::observer::{Event, Observer};
 use crate::plan::Models;
 use crate::stage::{InStage, Setting, StageStep, StepOutcome};
@@ -82,11 +83,20 @@ impl StageStep for RlStep<'_> {
     }
 
     fn step(&mut self, step: usize, work: &mut InStage) -> Result<StepOutcome, TrainError> {
-        let InStage { model, state, .. } = work;
-        let mut outcome = self.context.step(step, model, &mut state.baseline)?;
-        if let Some((what, value)) = outcome.not_finite {
-            return Ok(StepOutcome::not_finite(what, value));
-        }
+        let InStage {
+            model,
+            state,
+            origin,
+            ..
+        } = work;
+        let dir = self.setting.dir;
+        let before = state.clone();
+        let keep = |critic: &LanguageModel, minibatch: &Minibatch| {
+            let folder = dir.not_finite(before.global_step + 1);
+            checkpoint::save_minibatch((dir, &folder), &before, critic, origin, minibatch)
+        };
+        let baseline = &mut state.baseline;
+        let mut outcome = self.context.step(step, model, baseline, &keep)?;
         let stage = self.context.stage;
         let every = self.setting.config.save.rollouts_every;
         if every > 0 && step.is_multiple_of(every) {
@@ -95,7 +105,7 @@ impl StageStep for RlStep<'_> {
             let sum = json!(sum.sha256);
             outcome.metrics.insert(ROLLOUTS_SUM.into(), sum);
         }
-        Ok(StepOutcome::of(outcome.metrics, outcome.peak))
+        Ok(StepOutcome::of(outcome.metrics, outcome.peak).with(outcome.not_finite))
     }
 
     fn look(

@@ -8,6 +8,7 @@ use super::elsewhere::Mismatch;
 use super::sample::{SampleGroup, add_gradients};
 use super::{Batch, RlContext};
 use crate::error::TrainError;
+use crate::minibatch::{KeptGroup, Minibatch, NotFinite, Samples};
 
 /// What the optimizer steps of a batch came to.
 #[derive(Default)]
@@ -22,16 +23,22 @@ pub(super) struct Update {
     /// More of the same, where other processes sample.
     pub(super) mismatch: Option<Mismatch>,
     /// The first loss or gradient norm that was not finite.
-    pub(super) not_finite: Option<(&'static str, f32)>,
+    pub(super) not_finite: Option<NotFinite>,
+    /// Minibatches with one, which updated nothing.
+    pub(super) skipped: usize,
 }
 
+/// Keeps a minibatch that was not finite, with the model that saw it.
+pub(crate) type Keep<'a> = &'a dyn Fn(&LanguageModel, &Minibatch) -> Result<(), TrainError>;
+
 impl RlContext<'_> {
-    /// Stops at the first loss or norm that is not finite.
+    /// A minibatch whose loss or norm is not finite takes no optimizer step, and the first is kept.
     pub(super) fn update(
         &self,
         step: usize,
         critic: &mut LanguageModel,
         batch: &Batch,
+        keep: Keep<'_>,
     ) -> Result<Update, TrainError> {
         let settings = self.stage.loss_settings(self.rollout);
         let temperature = self.rollout.critique.log_prob_temperature();
@@ -50,22 +57,28 @@ impl RlContext<'_> {
                     .version
                     .map(|_| Mismatch::of(differences(&log_probs, places, batch)));
             }
-            update.stats.merge(&stats);
             update.lr = self.learning_rate(step, number, minibatches.len());
             let loss = stats.loss() as f32;
+            let engine = critic.engine_mut();
             let norm = if loss.is_finite() {
-                critic
-                    .engine_mut()
-                    .update(update.lr, &self.stage.optimizer)?
+                engine.update(update.lr, &self.stage.optimizer)?
             } else {
+                engine.drop_gradients();
                 0.0
             };
-            update.losses.push(loss);
-            update.norms.push(norm);
-            let figures = [("loss", loss), ("gradient norm", norm)];
-            update.not_finite = figures.into_iter().find(|(_, value)| !value.is_finite());
-            if update.not_finite.is_some() {
-                break;
+            let Some(found) = NotFinite::of(loss, norm) else {
+                update.stats.merge(&stats);
+                update.losses.push(loss);
+                update.norms.push(norm);
+                continue;
+            };
+            update.skipped += 1;
+            if update.not_finite.is_none() {
+                update.not_finite = Some(found);
+                let kept = groups.iter().map(|group| KeptGroup::of(group)).collect();
+                let place = (self.stage.name.as_str(), step, number);
+                let kept = Minibatch::new(place, found, temperature, Samples::Rl(kept));
+                keep(critic, &kept)?;
             }
         }
         Ok(update)

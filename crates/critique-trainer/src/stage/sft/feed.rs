@@ -11,10 +11,11 @@ use critique_text::TextCodec;
 
 use super::files::{read_critiques, read_messages};
 use crate::error::TrainError;
+use crate::minibatch::KeptExample;
 
 /// An example in tokens.
 #[derive(Debug, Clone)]
-pub(super) struct Example {
+pub(crate) struct Example {
     prompt: Vec<u32>,
     turn: Vec<u32>,
     /// Which tokens of the turn are learnt.
@@ -24,6 +25,26 @@ pub(super) struct Example {
 }
 
 impl Example {
+    /// As it is kept where its batch was not finite.
+    pub(super) fn kept(&self) -> KeptExample {
+        KeptExample {
+            prompt: self.prompt.clone(),
+            turn: self.turn.clone(),
+            learn: self.learn.clone(),
+            weight: self.weight,
+        }
+    }
+
+    /// One that was kept.
+    pub(crate) fn of_kept(kept: &KeptExample) -> Self {
+        Self {
+            prompt: kept.prompt.clone(),
+            turn: kept.turn.clone(),
+            learn: kept.learn.clone(),
+            weight: kept.weight,
+        }
+    }
+
     pub(super) fn group(&self) -> Group {
         Group {
             prompt: self.prompt.clone(),
