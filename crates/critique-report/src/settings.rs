@@ -91,16 +91,19 @@ pub(crate) fn arms(runs: &[&Run]) -> Vec<usize> {
     runs.iter().map(|run| arm(run)).collect()
 }
 
-/// A path with a mark where names of folders end in the seed of the run.
+/// A path with a mark where folders are named after the seed of the run: `3`, `seed-3`, `seed3`.
 fn without_seed(path: &str, run: &Table) -> String {
     let seed = run.get("seed").map_or(String::new(), Value::to_string);
     let marked = |name: &str| match name.strip_suffix(&seed) {
-        Some(start) if !seed.is_empty() && !start.ends_with(|c: char| c.is_ascii_digit()) => {
-            format!("{start}{{seed}}")
-        }
+        Some(start) if !seed.is_empty() && is_before_seed(start) => format!("{start}{{seed}}"),
         _ => name.to_owned(),
     };
     path.split('/').map(marked).collect::<Vec<_>>().join("/")
+}
+
+/// Whether a number behind it may be a seed: `stage1` is no seed, nor is `model-0.1`.
+fn is_before_seed(start: &str) -> bool {
+    start.is_empty() || start.ends_with("seed") || start.ends_with(['-', '_'])
 }
 
 /// A step on the way to a setting.
@@ -229,7 +232,8 @@ mod tests {
         let path = |text| without_seed(text, &run);
         assert_eq!(path("runs/toy/3/skills"), "runs/toy/{seed}/skills");
         assert_eq!(path("seed-3/actor"), "seed-{seed}/actor");
-        assert_eq!(path("runs/13/model-0.3b"), "runs/13/model-0.3b");
+        assert_eq!(path("seed3/actor"), "seed{seed}/actor");
+        assert_eq!(path("runs/13/model-0.3/stage3"), "runs/13/model-0.3/stage3");
     }
 
     #[test]

@@ -59,7 +59,12 @@ pub(crate) fn settings_of(text: &str) -> Result<Value, toml::de::Error> {
     let mut table: Table = toml::from_str(&text)?;
     // Threads, recomputing and trackers change no result, nor does the place of the folder, which
     // may have been moved: a run may go on with others.
-    table.retain(|key, _| !matches!(key, "threads" | "recompute" | "out" | "track"));
+    table.retain(|key, _| {
+        !matches!(
+            key,
+            "threads" | "recompute" | "out" | "track" | "not_finite_steps"
+        )
+    });
     forget_places(&mut table);
     Ok(Value::Table(table))
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use super::svg::{Axis, Panel, Point, Series, Shape};
 use super::{Figure, FigureError, Figures, Group, Look, spread};
+use crate::run::Run;
+use crate::stages::Stage;
 
 /// Panels of the training dynamics: what it is, its name on the validation split and in training.
 const DYNAMICS: [(&str, &str, &str); 3] = [
@@ -27,7 +29,7 @@ pub(super) fn metrics(
     look: &Look,
 ) -> Result<Vec<Panel>, FigureError> {
     let drawn = |name: &String| {
-        let panel = panel(figures, name, name, look);
+        let panel = panel(figures, name, name, Course::OfRun, look);
         panel.ok_or_else(|| FigureError::Metric {
             name: name.clone(),
             stage: look.stage.clone(),
@@ -46,7 +48,13 @@ pub(super) fn dynamics(figures: &Figures, look: &Look) -> Result<Vec<Panel>, Fig
     let split = if validated { "validation" } else { "training" };
     let drawn = DYNAMICS.iter().filter_map(|(title, validation, training)| {
         let name = if validated { validation } else { training };
-        panel(figures, name, &format!("{title} ({split})"), look)
+        panel(
+            figures,
+            name,
+            &format!("{title} ({split})"),
+            Course::OfCritic,
+            look,
+        )
     });
     let panels: Vec<Panel> = drawn.collect();
     if panels.is_empty() {
@@ -75,12 +83,55 @@ pub(super) fn is_share(name: &str) -> bool {
         || matches!(name, "parse_rate" | "said_correct")
 }
 
+/// What the axis of steps counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Course {
+    /// All steps of the run.
+    OfRun,
+    /// Those in which reinforcement learning trains the critic: no stage of SFT, and no control
+    /// that is trained beside it.
+    OfCritic,
+}
+
+impl Course {
+    /// How far each stage of a run is moved on the axis; nothing where it is not drawn.
+    fn shifts(self, run: &Run) -> Vec<Option<f64>> {
+        if self == Self::OfRun {
+            return vec![Some(0.0); run.stages.len()];
+        }
+        let model = |stage: &Stage| {
+            let mut planned = run.config.iter().flat_map(|config| &config.stages);
+            planned
+                .find(|it| it.name() == stage.name)
+                .map(|it| it.model())
+        };
+        let criticises = |stage: &Stage| stage.rl && model(stage) == Some("critic");
+        let named = run.stages.iter().any(criticises);
+        let mut drawn = 0;
+        let shift = |stage: &Stage| {
+            let is_drawn = if named { criticises(stage) } else { stage.rl };
+            is_drawn.then(|| {
+                let shift = drawn as f64 + 1.0 - stage.first as f64;
+                drawn += stage.last + 1 - stage.first;
+                shift
+            })
+        };
+        run.stages.iter().map(shift).collect()
+    }
+}
+
 /// Nothing where no run has the metric.
-fn panel(figures: &Figures, metric: &str, title: &str, look: &Look) -> Option<Panel> {
+fn panel(
+    figures: &Figures,
+    metric: &str,
+    title: &str,
+    course: Course,
+    look: &Look,
+) -> Option<Panel> {
     let groups = figures.groups(look.band);
     let lines = groups
         .iter()
-        .map(|group| line(figures, group, metric, look));
+        .map(|group| line(figures, group, metric, course, look));
     let series: Vec<Series> = lines.filter(|line| !line.stretches.is_empty()).collect();
     if series.is_empty() {
         return None;
@@ -93,13 +144,13 @@ fn panel(figures: &Figures, metric: &str, title: &str, look: &Look) -> Option<Pa
         } else {
             Axis::plain("")
         },
-        marks: marks(figures, metric, look),
+        marks: marks(figures, metric, course, look),
         series,
     })
 }
 
 /// Stages begin here, as the first run has them that has the metric.
-fn marks(figures: &Figures, metric: &str, look: &Look) -> Vec<(f64, String)> {
+fn marks(figures: &Figures, metric: &str, course: Course, look: &Look) -> Vec<(f64, String)> {
     let has = |at: &usize| !figures.curves[*at].points(metric).is_empty();
     let Some(run) = (0..figures.runs.len()).find(has) else {
         return Vec::new();
@@ -107,24 +158,29 @@ fn marks(figures: &Figures, metric: &str, look: &Look) -> Vec<(f64, String)> {
     let points = figures.curves[run].points(metric);
     let measured = |number: usize| points.iter().any(|(_, stage, _)| *stage == number);
     let shown = |name: &str| look.stage.as_deref().is_none_or(|only| only == name);
+    let shifts = course.shifts(&figures.runs[run]);
     let stages = figures.runs[run].stages.iter().enumerate();
     let stages = stages.filter(|(number, stage)| measured(*number) && shown(&stage.name));
-    let stages = stages.map(|(_, stage)| stage);
-    let mark = |stage: &crate::stages::Stage| (stage.first as f64 - 0.5, stage.name.clone());
-    stages.map(mark).collect()
+    let mark = |(number, stage): (usize, &Stage)| {
+        Some((
+            stage.first as f64 - 0.5 + shifts[number]?,
+            stage.name.clone(),
+        ))
+    };
+    stages.filter_map(mark).collect()
 }
 
-fn line(figures: &Figures, group: &Group, metric: &str, look: &Look) -> Series {
+fn line(figures: &Figures, group: &Group, metric: &str, course: Course, look: &Look) -> Series {
     // By place on the axis; steps of one place belong to one stage in all seeds of an arm.
     let mut places: BTreeMap<(usize, u64), Vec<f64>> = BTreeMap::new();
     for &run in &group.runs {
+        let shifts = course.shifts(&figures.runs[run]);
         for (step, stage, value) in figures.curves[run].points(metric) {
             let name = &figures.runs[run].stages[stage].name;
-            if look.stage.as_ref().is_none_or(|only| only == name) {
-                places
-                    .entry((stage, step.to_bits()))
-                    .or_default()
-                    .push(value);
+            let shown = look.stage.as_ref().is_none_or(|only| only == name);
+            if let Some(shift) = shifts[stage].filter(|_| shown) {
+                let place = (stage, (step + shift).to_bits());
+                places.entry(place).or_default().push(value);
             }
         }
     }
