@@ -391,6 +391,9 @@ fn read_at(mut file: &File, bytes: &mut [u8], at: u64) -> io::Result<()> {
     file.read_exact(bytes)
 }
 
+/// How a file begins that stands for one in Git LFS: `version https://git-lfs…`.
+const GIT_LFS: &[u8; 8] = b"version ";
+
 /// The header's bytes: its length stands in the first 8.
 fn read_header(path: &Path, file: &mut File, length: u64) -> Result<Vec<u8>, ModelError> {
     if length < 8 {
@@ -400,6 +403,11 @@ fn read_header(path: &Path, file: &mut File, length: u64) -> Result<Vec<u8>, Mod
     let mut size = [0; 8];
     file.read_exact(&mut size)
         .map_err(|source| cannot_read(path, source))?;
+    if &size == GIT_LFS {
+        let message =
+            "a pointer of Git LFS, not the weights; `git lfs pull` fetches them".to_owned();
+        return Err(in_file(path, message));
+    }
     let size = u64::from_le_bytes(size);
     if size > LONGEST_HEADER {
         let message = format!("no safetensors file: its header would have {size} bytes");

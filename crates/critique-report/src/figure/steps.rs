@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use critique_run::StageConfig;
+
 use super::svg::{Axis, Panel, Point, Series, Shape};
 use super::{Figure, FigureError, Figures, Group, Look, spread};
 use crate::run::Run;
@@ -101,9 +103,8 @@ impl Course {
         }
         let model = |stage: &Stage| {
             let mut planned = run.config.iter().flat_map(|config| &config.stages);
-            planned
-                .find(|it| it.name() == stage.name)
-                .map(|it| it.model())
+            let planned = planned.find(|it| it.name() == stage.name);
+            planned.map(StageConfig::model)
         };
         let criticises = |stage: &Stage| stage.rl && model(stage) == Some("critic");
         let named = run.stages.iter().any(criticises);

@@ -26,6 +26,7 @@ pub fn check(config: &RunConfig, task: &dyn Task) -> Result<(), TrainError> {
         let message = "`stages` is empty; expected at least one";
         return Err(Misfit::new("stages", message).into());
     }
+    output(config)?;
     for (name, source) in &config.models {
         model(name, source, task)?;
     }
@@ -43,6 +44,21 @@ pub fn check(config: &RunConfig, task: &dyn Task) -> Result<(), TrainError> {
         work_of(stage).check(&planned(config, index, task, &train))?;
     }
     Ok(())
+}
+
+/// That the run folder can be one.
+fn output(config: &RunConfig) -> Result<(), Misfit> {
+    let out = &config.out;
+    // An empty path stands for the folder at hand.
+    let mut above = out.ancestors().filter(|path| !path.as_os_str().is_empty());
+    match above.find(|path| path.exists()) {
+        Some(file) if !file.is_dir() => {
+            let (out, file) = (out.display(), file.display());
+            let message = format!("`out` is `{out}`, and `{file}` is a file; expected a folder");
+            Err(Misfit::new("out", message))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Gates look at the validation split.

@@ -4,6 +4,7 @@
     reason = "helpers of tests stop where they cannot go on"
 )]
 
+mod bad_inputs;
 mod compare;
 #[cfg(unix)]
 mod critique;

@@ -32,7 +32,7 @@ pub(crate) fn json_file(path: &Path) -> Value {
 
 /// The binary, built once in the profile of these tests: cargo builds binaries for the tests of
 /// their own package only.
-fn binary() -> &'static Path {
+pub(crate) fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         // target/PROFILE/deps/it-HASH
