@@ -4,6 +4,7 @@
     reason = "helpers of tests stop where they cannot go on"
 )]
 
+#[expect(clippy::too_many_lines, reason = "tables of inputs")]
 mod bad_inputs;
 mod compare;
 #[cfg(unix)]
