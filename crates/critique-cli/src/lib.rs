@@ -35,7 +35,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     bench, board, check, compare, completions, config, critique, data, devices, eval, export,
-    generate, plot, quickstart, replay, report, score, tasks, track, train, verify, watch,
+    generate, plan, plot, quickstart, replay, report, score, tasks, track, train, verify, watch,
 };
 use crate::failure::Failure;
 
@@ -58,6 +58,7 @@ struct Cli {
 enum Command {
     Quickstart(quickstart::Args),
     Train(train::Args),
+    Plan(plan::Args),
     Eval(eval::Args),
     Compare(compare::Args),
     Replay(replay::Args),
@@ -87,6 +88,7 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Quickstart(args) => quickstart::run(&args),
         Command::Train(args) => train::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Replay(args) => replay::run(&args),

@@ -58,6 +58,7 @@ pub use critique_run::{
 pub use error::TrainError;
 pub use minibatch::{KeptExample, KeptGroup, KeptSample, Minibatch, NotFinite, Samples};
 pub use observer::{Event, Observer, Silent};
+pub use plan::gpus;
 pub use plan::{
     DryRun, MemoryForecast, ModelHeader, ModelPlan, Models, Moment, PlannedModel, PromptForecast,
     Root, StageForecast, StageModels, State, Version, check, notes_of,

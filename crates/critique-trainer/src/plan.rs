@@ -3,6 +3,7 @@
 
 mod check;
 mod dry_run;
+pub mod gpus;
 mod model_plan;
 mod models;
 mod prompts;

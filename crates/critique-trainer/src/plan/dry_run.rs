@@ -19,6 +19,7 @@ use self::memory::Forecast;
 pub use self::memory::MemoryForecast;
 pub(crate) use self::memory::{Phases, longest};
 use super::check::{check, measure_prompts, notes_of, planned};
+use super::gpus::Shape;
 use super::model_plan::{ModelPlan, Root};
 use super::models::Models;
 use super::prompts::PromptLengths;
@@ -73,6 +74,18 @@ pub struct ModelHeader {
 }
 
 impl ModelHeader {
+    /// What of its shape counts on GPUs.
+    pub fn gpu_shape(&self) -> Shape {
+        let shape = &self.shape;
+        Shape {
+            parameters: self.parameters as f64,
+            layers: shape.layers as f64,
+            width: shape.d_model as f64,
+            keys: (shape.kv_heads * shape.head_dim) as f64,
+            vocab: shape.vocab as f64,
+        }
+    }
+
     /// Its tokenizer and chat template.
     pub(crate) fn codec(&self) -> &TextCodec {
         &self.codec
