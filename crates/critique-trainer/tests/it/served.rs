@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use critique_core::{Generate, Request, Sampling, derive_seed};
 use critique_model::{LanguageModel, Runtime};
 use critique_rollout::record;
-use critique_run::{MANIFEST, RunConfig, RunDir, read_metrics};
+use critique_run::{MANIFEST, RunConfig, RunDir, StageConfig, read_metrics};
 use critique_trainer::{DryRun, Silent, TrainError, replay};
 use serde_json::Value;
 
@@ -327,4 +327,36 @@ fn log_probs_that_are_not_those_of_training_end_the_run() {
         "{why}"
     );
     assert!(!dir.path().join("rollouts").exists());
+}
+
+/// The critic that stage `one` leaves where sampling gives log-probs lower by 0.05 nats.
+fn left_by_one(cap: Option<f32>) -> Vec<u8> {
+    let (actor_server, _) = actor().start();
+    let (server, _) = Served::of(&skills().1, "served").off_by(-0.05).start();
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = both(dir.path(), &actor_server, &server);
+    config.stages.truncate(1);
+    let StageConfig::Rl(stage) = &mut config.stages[0] else {
+        panic!("the first stage is RL")
+    };
+    stage.importance_cap = cap;
+    let critic = config.models.get_mut("critic").unwrap();
+    critic.log_prob_bound = Some(0.2);
+    finish(&config);
+    let metrics = read_metrics(&dir.path().join("metrics.jsonl")).unwrap();
+    let gap = metrics[0].get("logprob_diff_mean").unwrap();
+    assert!((gap - 0.05).abs() < 1e-3, "{gap}");
+    std::fs::read(dir.path().join("stages/one/adapter_model.safetensors")).unwrap()
+}
+
+#[test]
+fn importance_weights_are_cut_at_their_cap() {
+    let unweighed = left_by_one(None);
+    // Tokens are likelier here than where they were sampled, e^0.05 = 1.051 times.
+    assert!(
+        left_by_one(Some(1.0)) == unweighed,
+        "at most 1 is no weight"
+    );
+    let (cut, whole) = (left_by_one(Some(1.02)), left_by_one(Some(2.0)));
+    assert!(cut != unweighed && whole != unweighed && cut != whole);
 }
