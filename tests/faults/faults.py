@@ -2,7 +2,7 @@
 
     cargo build --release
     python tests/faults/faults.py [--binary target/release/critique-rl] [--every N] [--part I/K] [--faults kill full io]
-    python tests/faults/faults.py --random KILLS [--seed S]
+    python tests/faults/faults.py --random KILLS [--seed S] [--lora]
 
 A small run is trained alone. Then, for the first, second, third … call of each kind that changes the disk (write,
 rename, flush, removal, new folder), it is trained again with a fault at that call, by strace: `kill` ends the process
@@ -72,6 +72,58 @@ validate_every = 2
 eval_as = "stage1"
 """
 
+# An adapter on a model in a folder: what the run above leaves.
+LORA = """seed = 12
+out = "OUT"
+task = { name = "arithmetic", operations = 2, train = 60, validation = 12, test = 8 }
+
+[models]
+actor = { path = "base/stages/critiques" }
+critic = { path = "base/stages/critiques", lora = { r = 2, alpha = 4 } }
+
+[rollout]
+problems = 4
+group_size = 2
+response = { temperature = 0.7, max_new_tokens = 8 }
+critique = { temperature = 1.0, max_new_tokens = 12 }
+refinement = { temperature = 0.0, max_new_tokens = 8 }
+
+[eval]
+max_new_tokens = 12
+
+[save]
+every = 1
+keep = 2
+
+[[stages]]
+kind = "sft"
+name = "critiques"
+model = "critic"
+steps = 2
+data = [{ kind = "clean_critiques", rows = 4 }]
+lr = 2e-3
+
+[[stages]]
+kind = "rl"
+name = "stage1"
+steps = 2
+rewards = { discriminability = 1.0 }
+kl_coef = 0.01
+lr = 1e-3
+validate_every = 1
+
+[[stages]]
+kind = "rl"
+name = "stage2"
+start = "stage1-best"
+reference = "stage1-best"
+steps = 2
+rewards = { refinement = 1.0, discriminability = 0.9 }
+kl_coef = 0.01
+lr = 1e-3
+eval_as = "stage2"
+"""
+
 # Calls that change the disk. Writes to the terminal are among the first kind: their faults reach nobody who could be
 # told, so no message is asked for there.
 KINDS = {
@@ -89,6 +141,7 @@ parser.add_argument("--every", type=int, default=1, help="of the calls of a kind
 parser.add_argument("--part", default="1/1", help="I/K: the I-th of K parts, for several processes")
 parser.add_argument("--faults", nargs="+", choices=FAULTS, default=list(FAULTS))
 parser.add_argument("--twice", action="store_true")
+parser.add_argument("--lora", action="store_true", help="a run that trains an adapter, and begins at a best step")
 parser.add_argument("--random", type=int, metavar="KILLS")
 parser.add_argument("--seed", type=int, default=1)
 args = parser.parse_args()
@@ -198,8 +251,13 @@ begin = time.time()
 with tempfile.TemporaryDirectory(prefix="critique-faults-") as name:
     folder = pathlib.Path(name).resolve()
     (folder / "run.toml").write_text(RUN.replace("OUT", "unbroken"))
+    if args.lora:
+        code, said = train(folder, "base")
+        assert code == 0, said
+        (folder / "run.toml").write_text(LORA.replace("OUT", "unbroken"))
+    alone = time.time()
     code, said = train(folder, "unbroken")
-    alone = time.time() - begin
+    alone = time.time() - alone
     assert code == 0, said
     unbroken = results(folder / "unbroken")
     if args.random:
