@@ -70,11 +70,20 @@ pub struct Attempt {
     pub completion: Option<Completion>,
     /// What the verifier finds.
     pub verdict: Verdict,
-    /// The oracle's score: 1 or 0 by verdict, or the scorer's value on open-ended tasks.
+    /// The oracle's score: 1 or 0 by verdict, or the scorer's value on open-ended tasks; NaN where
+    /// the text cannot be scored ([`is_scored`](Self::is_scored)).
     pub score: f32,
     /// The answer found in the text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,
+}
+
+impl Attempt {
+    /// Whether the oracle has a score for it. Without one it is neither good nor bad: it has a part
+    /// in no rollout that is learnt from, and in no baseline.
+    pub fn is_scored(&self) -> bool {
+        !self.score.is_nan()
+    }
 }
 
 /// What the critic wrote about a response.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use critique_core::{Attempt, Generate, Judgment, Problem, Rollout, Sampling};
 use critique_rollout::{
     Case, Control, RolloutGroup, RolloutRecord, Scored, Seeds, cases, control_critiques, critique,
-    refine, respond,
+    drop_unscored, refine, respond,
 };
 use critique_tasks::Task;
 
@@ -106,7 +106,8 @@ impl Evaluation {
 
 /// Evaluates a critic, or the actor alone, on problems.
 ///
-/// A text that could not be asked for because its prompt did not fit counts as wrong.
+/// A text that could not be asked for because its prompt did not fit counts as wrong, and so does
+/// one that cannot be scored.
 ///
 /// # Errors
 ///
@@ -174,15 +175,18 @@ pub fn evaluate_responses(
             &seeds,
         )?,
     };
+    let criticised = groups.len();
+    let responses: usize = attempts.iter().map(Vec::len).sum();
+    let unscored = drop_unscored(&mut groups) + responses - all.len();
     let outcomes = outcomes(problems, &all, &groups, critic, settings);
     let answered: usize = attempts.iter().filter(|list| !list.is_empty()).count();
     let uncriticised = match critic {
         Critic::Nobody => 0,
-        _ => asked.len() - groups.len(),
+        _ => asked.len() - criticised,
     };
     let mut row = Row::of(&settings.stage, &outcomes);
     row.extra.temperature = Some(settings.critique.temperature);
-    row.extra.dropped = problems.len() - answered + uncriticised + unrefined;
+    row.extra.dropped = problems.len() - answered + uncriticised + unrefined + unscored;
     Ok(Evaluation {
         row,
         outcomes,

@@ -42,7 +42,7 @@ impl RolloutGroup {
 }
 
 /// Pairs problems with their responses; `attempts` holds one list a problem. Samples of a problem
-/// that stands there again are counted on.
+/// that stands there again are counted on. Responses that cannot be scored are left out, and counted.
 ///
 /// # Panics
 ///
@@ -58,11 +58,13 @@ pub fn cases(problems: &[Problem], attempts: Vec<Vec<Attempt>>) -> Vec<Case> {
     for (problem, attempts) in problems.iter().zip(attempts) {
         let sample = next.entry(&problem.id).or_default();
         for response in attempts {
-            cases.push(Case {
-                problem: problem.clone(),
-                response,
-                sample: *sample,
-            });
+            if response.is_scored() {
+                cases.push(Case {
+                    problem: problem.clone(),
+                    response,
+                    sample: *sample,
+                });
+            }
             *sample += 1;
         }
     }
@@ -111,16 +113,24 @@ pub fn split_by_verdict(cases: Vec<Case>) -> (Vec<Case>, Vec<Case>) {
 /// Removes rollouts without a refinement, whose prompts did not fit, and groups that are
 /// left empty. Returns how many rollouts went.
 pub fn drop_unrefined(groups: &mut Vec<RolloutGroup>) -> usize {
-    let before: usize = groups.iter().map(|group| group.members.len()).sum();
+    keep(groups, |rollout| !rollout.refinements.is_empty())
+}
+
+/// Removes rollouts with a refinement that cannot be scored, and groups that are left empty: they
+/// are in no baseline. Returns how many rollouts went.
+pub fn drop_unscored(groups: &mut Vec<RolloutGroup>) -> usize {
+    keep(groups, |rollout| {
+        rollout.refinements.iter().all(Attempt::is_scored)
+    })
+}
+
+fn keep(groups: &mut Vec<RolloutGroup>, wanted: impl Fn(&Rollout) -> bool) -> usize {
+    let count = |groups: &[RolloutGroup]| groups.iter().map(|group| group.members.len()).sum();
+    let before: usize = count(groups);
     for group in groups.iter_mut() {
-        group
-            .members
-            .retain(|member| !member.rollout.refinements.is_empty());
+        group.members.retain(|member| wanted(&member.rollout));
     }
     groups.retain(|group| !group.members.is_empty());
-    before
-        - groups
-            .iter()
-            .map(|group| group.members.len())
-            .sum::<usize>()
+    let after: usize = count(groups);
+    before - after
 }

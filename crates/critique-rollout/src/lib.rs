@@ -32,7 +32,9 @@ pub use attempts::attempts;
 pub use control::{Control, control_critiques, given_critiques};
 pub use error::RolloutError;
 pub use fixed::FixedResponses;
-pub use group::{Case, Member, RolloutGroup, balanced, cases, drop_unrefined, split_by_verdict};
+pub use group::{
+    Case, Member, RolloutGroup, balanced, cases, drop_unrefined, drop_unscored, split_by_verdict,
+};
 pub use id::RolloutId;
 pub use phases::{Critiques, Responses, critique, refine, respond};
 pub use record::{RolloutRecord, Scored};

@@ -23,7 +23,8 @@ pub struct Judged {
     pub verdict: Verdict,
     /// The oracle's score (docs/method.md, "Setting", and appendix E of the paper): 1 for a correct
     /// text and 0 for any other, or the scorer's value where the task has no single right answer.
-    /// Always finite: a text without a score is an error of [`Task::judge`](crate::Task::judge).
+    /// NaN for a text that cannot be scored ([`unscored`](Self::unscored)), else finite; a scorer
+    /// that is down is an error of [`Task::judge`](crate::Task::judge).
     pub score: f32,
     /// The answer found in the text, for majority votes and for people; `None` where there is none,
     /// or where the task does not separate it.
@@ -58,6 +59,15 @@ impl Judged {
         Self {
             score,
             ..verdict.into()
+        }
+    }
+
+    /// The judgment on a text that cannot be scored, such as one that a scoring model has no number
+    /// for. It is no bad score: what hangs on the text is left out of updates and baselines.
+    pub fn unscored() -> Self {
+        Self {
+            score: f32::NAN,
+            ..Verdict::Unparsed.into()
         }
     }
 

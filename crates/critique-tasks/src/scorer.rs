@@ -7,7 +7,8 @@ use crate::error::TaskError;
 /// How good a text is as an answer to a problem, where no verifier can say: a reward model, or
 /// a measure against a reference.
 pub trait Scorer: Send + Sync {
-    /// The score of each text, from 1 (worst) to 10 (best), in the order of `items`.
+    /// The score of each text, from 1 (worst) to 10 (best), in the order of `items`; NaN for one that
+    /// cannot be scored.
     ///
     /// # Errors
     ///

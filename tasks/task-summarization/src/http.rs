@@ -66,7 +66,7 @@ impl HttpScorer {
         if raw.len() != items.len() {
             return Err(self.error(format!("{} scores for {} texts", raw.len(), items.len())));
         }
-        if let Some(odd) = raw.iter().find(|value| !value.is_finite()) {
+        if let Some(odd) = raw.iter().find(|value| value.is_infinite()) {
             return Err(self.error(format!("the score {odd} is no number")));
         }
         Ok(raw
@@ -161,6 +161,10 @@ fn key((problem, text): &(&Problem, &str)) -> u64 {
     hasher.finish()
 }
 
+/// A score, or NaN where the server says that it has none for a text: null.
 fn number(value: &Value) -> Option<f32> {
-    value.as_f64().map(|value| value as f32)
+    match value {
+        Value::Null => Some(f32::NAN),
+        value => value.as_f64().map(|value| value as f32),
+    }
 }

@@ -129,7 +129,10 @@ impl Summarization {
 
     /// `Correct` from the pass mark on; `Unparsed` for silence, whatever its score.
     fn judged(&self, text: &str, score: f32) -> Result<Judged, TaskError> {
-        if !score.is_finite() {
+        if score.is_nan() {
+            return Ok(Judged::unscored());
+        }
+        if score.is_infinite() {
             return Err(misscored(format!("the score {score} is no number")));
         }
         let mut judged = Judged::by_score(score, self.pass_mark);
@@ -367,7 +370,7 @@ mod tests {
     #[test]
     fn a_scorer_without_a_score_is_an_error_and_no_score() {
         for (scores, wanted) in [
-            (vec![f32::NAN], "the score NaN is no number"),
+            (vec![f32::INFINITY], "the score inf is no number"),
             (vec![], "0 scores for 1 texts"),
         ] {
             let task = task("sample = true").unwrap();

@@ -71,6 +71,19 @@ fn raw_values_become_scores_and_are_asked_for_once() {
 }
 
 #[test]
+fn a_text_that_the_server_has_no_number_for_is_unscored_and_no_bad_one() {
+    let (url, _bodies) = serve(vec![(200, r#"{"rewards": [null, 0.0]}"#)]);
+    let task = task(&url, "");
+    let problems = task.problems(Split::Test).unwrap();
+    let items = [(&problems[0], "odd"), (&problems[1], "plain")];
+    let judged = task.judge(&items).unwrap();
+    assert!(
+        judged[0].score.is_nan() && judged[1].score == 5.5,
+        "{judged:?}"
+    );
+}
+
+#[test]
 fn vllm_is_asked_with_a_chat() {
     let (url, bodies) = serve(vec![(200, r#"{"data": [{"data": [0.0]}]}"#)]);
     let task = task(&url, "protocol = \"vllm\"\nmodel = \"rm\"");

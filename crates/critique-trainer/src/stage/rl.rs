@@ -19,7 +19,7 @@ use critique_rewards::{
 };
 use critique_rollout::{
     Case, FixedResponses, RolloutGroup, RolloutId, RolloutRecord, Scored, Seeds, balanced, cases,
-    critique, drop_unrefined, refine, respond,
+    critique, drop_unrefined, drop_unscored, refine, respond,
 };
 use critique_run::{Metrics, Misfit, RlStage, RolloutConfig, StagePlace};
 use critique_tasks::Task;
@@ -75,6 +75,8 @@ struct Batch {
     /// Whether a group is left out of the update as a whole.
     left_out: Vec<bool>,
     dropped: usize,
+    /// Responses and rollouts with a text that cannot be scored.
+    unscored: usize,
     /// Version of the critic that sampled, where other processes do.
     version: Option<u64>,
     rollout_secs: f64,
@@ -231,7 +233,11 @@ impl<'a> RlContext<'a> {
     ) -> Result<Batch, TrainError> {
         let begin = Instant::now();
         let (rollout, task) = (self.rollout, self.task);
-        let (cases, mut dropped) = self.cases(step, seeds)?;
+        let Cases {
+            cases,
+            mut dropped,
+            mut unscored,
+        } = self.cases(step, seeds)?;
         let critiques = critique(
             critic,
             task,
@@ -252,6 +258,7 @@ impl<'a> RlContext<'a> {
                 &rollout.refinement,
                 seeds,
             )?;
+            unscored += drop_unscored(&mut groups);
             dropped += drop_unrefined(&mut groups);
         }
         let rollout_secs = begin.elapsed().as_secs_f64();
@@ -292,6 +299,7 @@ impl<'a> RlContext<'a> {
             token_stats,
             left_out,
             dropped,
+            unscored,
             version,
             rollout_secs,
             score_secs,
@@ -300,24 +308,37 @@ impl<'a> RlContext<'a> {
         })
     }
 
-    /// The responses of a step, and how many problems gave none because their prompt did not fit.
-    fn cases(&self, step: usize, seeds: &Seeds<'_>) -> Result<(Vec<Case>, usize), TrainError> {
+    /// The responses of a step.
+    fn cases(&self, step: usize, seeds: &Seeds<'_>) -> Result<Cases, TrainError> {
         let (rollout, task) = (self.rollout, self.task);
         let problems = self.problems(step);
         let samples = rollout.responses;
-        let (cases, dropped) = if let Some(fixed) = &self.fixed {
-            (fixed.cases(task, &problems, samples, seeds)?, 0)
+        let mut found = if let Some(fixed) = &self.fixed {
+            let mut cases = fixed.cases(task, &problems, samples, seeds)?;
+            let all = cases.len();
+            cases.retain(|case| case.response.is_scored());
+            Cases {
+                unscored: all - cases.len(),
+                cases,
+                dropped: 0,
+            }
         } else {
             let sampling = &rollout.response;
             let responses = respond(self.actor, task, &problems, samples, sampling, seeds)?;
-            (cases(&problems, responses.attempts), responses.dropped)
+            let all: usize = responses.attempts.iter().map(Vec::len).sum();
+            let cases = cases(&problems, responses.attempts);
+            Cases {
+                unscored: all - cases.len(),
+                cases,
+                dropped: responses.dropped,
+            }
         };
-        if !rollout.balanced {
-            return Ok((cases, dropped));
+        if rollout.balanced {
+            let names = ["balance", &self.stage.name, &step.to_string()];
+            let seed = derive_seed(self.seed, &names);
+            found.cases = balanced(found.cases, self.samples_a_time(), seed);
         }
-        let names = ["balance", &self.stage.name, &step.to_string()];
-        let seed = derive_seed(self.seed, &names);
-        Ok((balanced(cases, self.samples_a_time(), seed), dropped))
+        Ok(found)
     }
 
     /// How far the samples of a problem are counted on where it stands in a step again.
@@ -400,6 +421,15 @@ impl<'a> RlContext<'a> {
         }
         (groups, spread.stats)
     }
+}
+
+/// The responses of a step.
+struct Cases {
+    cases: Vec<Case>,
+    /// Problems without one, because their prompt did not fit.
+    dropped: usize,
+    /// Responses that cannot be scored.
+    unscored: usize,
 }
 
 /// Whether a text ended at the longest length.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use critique_core::{Problem, Split};
+use critique_rollout::record;
 use critique_run::{RunConfig, RunDir, StageConfig, read_metrics};
 use critique_tasks::{Demonstration, Judged, PromptStyle, Task, TaskError, Vocabulary};
 use critique_trainer::{Resume, Silent, TrainError, run};
 
-use crate::toy::{SFT_STEPS, config, files, finish, task};
+use crate::toy::{SFT_STEPS, after_sft, config, files, finish, task};
 
 /// A task whose scorer answers so many batches, and is down then.
 struct Down {
@@ -113,5 +114,89 @@ fn a_scorer_that_goes_down_costs_no_step_that_was_taken() {
     for (name, bytes) in &whole {
         let same = name == "config.resolved.toml" || broken.get(name) == Some(bytes);
         assert!(same, "{name} differs");
+    }
+}
+
+/// A task that has no score for one text in seven.
+struct Silent7(Box<dyn Task>);
+
+impl Silent7 {
+    fn is_silent(text: &str) -> bool {
+        text.bytes().map(u32::from).sum::<u32>().is_multiple_of(7)
+    }
+}
+
+impl Task for Silent7 {
+    fn problems(&self, split: Split) -> Result<Vec<Problem>, TaskError> {
+        self.0.problems(split)
+    }
+
+    fn judge_one(&self, problem: &Problem, text: &str) -> Result<Judged, TaskError> {
+        if Self::is_silent(text) {
+            return Ok(Judged::unscored());
+        }
+        self.0.judge_one(problem, text)
+    }
+
+    fn gold_response(&self, problem: &Problem) -> String {
+        self.0.gold_response(problem)
+    }
+
+    fn prompts(&self) -> PromptStyle {
+        self.0.prompts()
+    }
+
+    fn vocabulary(&self) -> Option<Vocabulary> {
+        self.0.vocabulary()
+    }
+
+    fn demonstration_kinds(&self) -> &'static [&'static str] {
+        self.0.demonstration_kinds()
+    }
+
+    fn demonstrations(
+        &self,
+        kind: &str,
+        count: usize,
+        seed: u64,
+    ) -> Result<Vec<Demonstration>, TaskError> {
+        self.0.demonstrations(kind, count, seed)
+    }
+}
+
+#[test]
+fn texts_that_cannot_be_scored_are_counted_and_in_no_baseline() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = after_sft(dir.path());
+    let task = Silent7(task(&config));
+    let stop = Arc::new(AtomicBool::new(false));
+    run(&config, &task, &Resume::Auto, &stop, &mut Silent).unwrap();
+    let mut counted = 0.0;
+    for step in read_metrics(&dir.path().join("metrics.jsonl")).unwrap() {
+        counted += step.get("unscored").unwrap_or(0.0);
+        let numbers = ["reward", "loss", "grad_norm", "acc_refined"];
+        let odd = |name: &&str| {
+            step.numbers
+                .get(*name)
+                .is_some_and(serde_json::Value::is_null)
+        };
+        assert_eq!(
+            numbers.iter().find(|name| odd(name)),
+            None,
+            "step {}",
+            step.step
+        );
+    }
+    assert!(counted > 0.0, "some texts have no score");
+    for stage in ["one", "two"] {
+        for step in 0..3 {
+            let path = record::step_path(dir.path(), stage, step);
+            for rollout in record::read(&path).unwrap() {
+                let refinements = rollout.refinements.iter().map(|it| &it.text);
+                let texts = refinements.chain([&rollout.response]);
+                assert_eq!(texts.filter(|text| Silent7::is_silent(text)).count(), 0);
+                assert!(rollout.reward.is_finite() && rollout.advantage.is_finite());
+            }
+        }
     }
 }

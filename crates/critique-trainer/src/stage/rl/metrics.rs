@@ -36,6 +36,9 @@ impl RlContext<'_> {
         figures.elsewhere();
         figures.put("rollouts", figures.rollouts.len() as f64);
         figures.put("dropped", batch.dropped as f64);
+        if batch.unscored > 0 {
+            figures.put("unscored", batch.unscored as f64);
+        }
         figures.by_class(refines);
         figures.unparsed(CritiqueForm::of(self.task));
         figures.metrics
