@@ -234,7 +234,7 @@ impl<'a> RlContext<'a> {
         let begin = Instant::now();
         let (rollout, task) = (self.rollout, self.task);
         let Cases {
-            cases,
+            scored: cases,
             mut dropped,
             mut unscored,
         } = self.cases(step, seeds)?;
@@ -319,7 +319,7 @@ impl<'a> RlContext<'a> {
             cases.retain(|case| case.response.is_scored());
             Cases {
                 unscored: all - cases.len(),
-                cases,
+                scored: cases,
                 dropped: 0,
             }
         } else {
@@ -329,14 +329,14 @@ impl<'a> RlContext<'a> {
             let cases = cases(&problems, responses.attempts);
             Cases {
                 unscored: all - cases.len(),
-                cases,
+                scored: cases,
                 dropped: responses.dropped,
             }
         };
         if rollout.balanced {
             let names = ["balance", &self.stage.name, &step.to_string()];
             let seed = derive_seed(self.seed, &names);
-            found.cases = balanced(found.cases, self.samples_a_time(), seed);
+            found.scored = balanced(found.scored, self.samples_a_time(), seed);
         }
         Ok(found)
     }
@@ -425,7 +425,7 @@ impl<'a> RlContext<'a> {
 
 /// The responses of a step.
 struct Cases {
-    cases: Vec<Case>,
+    scored: Vec<Case>,
     /// Problems without one, because their prompt did not fit.
     dropped: usize,
     /// Responses that cannot be scored.
