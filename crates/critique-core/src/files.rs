@@ -198,7 +198,7 @@ fn write_partial(
 }
 
 /// Writes a folder of files whole or not at all: `fill` writes into another one, which takes the
-/// place of any folder at `path` when it is done.
+/// place of any folder at `path` when it is done. The folder above must be there.
 ///
 /// # Errors
 ///
@@ -221,7 +221,8 @@ fn start_anew(folder: &Path) -> io::Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder)?;
     }
-    fs::create_dir_all(folder)
+    // Not those above it: where they are gone, somebody has moved them.
+    fs::create_dir(folder)
 }
 
 /// Between the two renames, [`sweep`] would put the old folder back.

@@ -247,12 +247,28 @@ impl RunDir {
         }
     }
 
+    /// That the folder is still there, with the run in it: what is written makes the folders that it
+    /// needs, and in the place of one that was moved away a second run would begin in silence.
+    ///
+    /// # Errors
+    ///
+    /// When it is not.
+    pub fn check_there(&self) -> Result<(), RunError> {
+        if self.config().is_file() {
+            return Ok(());
+        }
+        let message =
+            "was moved or removed while the run wrote into it; the run goes on once it is back";
+        Err(FileError::content(&self.root, message).into())
+    }
+
     /// Adds a line to the metrics.
     ///
     /// # Errors
     ///
-    /// When the file cannot be written.
+    /// When the file cannot be written, or the folder is not there any more.
     pub fn log(&self, metrics: &Metrics) -> Result<(), RunError> {
+        self.check_there()?;
         let path = self.metrics();
         let line = format!("{}\n", serde_json::Value::Object(metrics.clone()));
         let append = || {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use critique_core::files::{remove_folder, write_folder};
+use critique_core::files::{make_folder, remove_folder, write_folder};
 use critique_core::{AdamW, Completion, LoraConfig, Request, Servers};
 use critique_model::{
     Adapter, Ends, Engine, Group, Held, LanguageModel, ModelError, NamedTensors, PerToken,
@@ -195,6 +195,7 @@ impl SampledOn {
             base_model: self.shared.base.clone(),
             tensors: self.inner.adapter(),
         };
+        make_folder(folder.parent().unwrap_or(&folder))?;
         write_folder(&folder, |folder| save_adapter(folder, &adapter))?;
         state.version = version;
         let pushed = self.shared.client.push_adapter(&folder, version);

@@ -19,6 +19,7 @@ pub(crate) fn save(
     keep: usize,
 ) -> Result<(), TrainError> {
     state.optimizer_steps = model.engine().optimizer_steps();
+    dir.check_there()?;
     // Steps that a checkpoint counts must not be missing from the metrics after a power cut.
     dir.sync_metrics()?;
     let lineage = origin.lineage(dir)?;
@@ -57,6 +58,7 @@ pub(crate) fn save_minibatch(
     origin: &Origin,
     minibatch: &Minibatch,
 ) -> Result<(), TrainError> {
+    place.0.check_there()?;
     let parent = place.1.parent().unwrap_or(place.1);
     make_folder(parent)?;
     save_with(place, state, model, origin, |folder| {
@@ -75,6 +77,7 @@ fn save_with(
     origin: &Origin,
     more: impl FnOnce(&Path) -> Result<(), TrainError>,
 ) -> Result<(), TrainError> {
+    dir.check_there()?;
     let state = TrainerState {
         optimizer_steps: model.engine().optimizer_steps(),
         ..state.clone()

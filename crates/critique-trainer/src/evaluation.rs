@@ -188,6 +188,7 @@ fn rollouts_of(dir: &RunDir, row: &str) -> PathBuf {
 
 /// Adds a row to the summary and writes the rollouts beside it.
 fn write(dir: &RunDir, name: &str, seed: u64, evaluation: &Evaluation) -> Result<(), TrainError> {
+    dir.check_there()?;
     let seeds = Seeds::of_evaluation(seed);
     let mut row = evaluation.row.clone();
     if !evaluation.groups.is_empty() {

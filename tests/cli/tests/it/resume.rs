@@ -179,6 +179,41 @@ fn stopped_and_resumed_equals_unbroken() {
     );
 }
 
+#[test]
+fn a_folder_that_vanishes_is_an_error_and_goes_on_once_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // A checkpoint a step, so that there is always something to be written.
+    std::fs::write(
+        folder.join("run.toml"),
+        RUN.replace("every = 7", "every = 1"),
+    )
+    .unwrap();
+    run_in(folder, &["train", "run.toml"]).ok();
+    let child = command(&["train", "run.toml", "out=broken"])
+        .current_dir(folder)
+        .spawn()
+        .unwrap();
+    let (out, away) = (folder.join("broken"), folder.join("away"));
+    wait_for_metrics(&out.join("metrics.jsonl"), 20);
+    std::fs::rename(&out, &away).unwrap();
+    let stderr = wait(child).fails(1);
+    let told = stderr.contains("cannot write `broken/") || stderr.contains("was moved or removed");
+    assert!(told, "{stderr}");
+    // What was in the making may be left, and is no run.
+    for name in ["metrics.jsonl", "config.resolved.toml", "stages"] {
+        assert!(
+            !out.join(name).exists(),
+            "{name} is begun anew in its place"
+        );
+    }
+    let _ = std::fs::remove_dir_all(&out);
+    std::fs::rename(&away, &out).unwrap();
+    run_in(folder, &["train", "run.toml", "out=broken"]).ok();
+    assert!(results(&folder.join("unbroken")) == results(&out));
+    assert_eq!(metrics(&folder.join("unbroken")), metrics(&out));
+}
+
 /// SIGKILL at moments that nobody chose, over and over, in runs that save after every step and
 /// evaluate often: each ends with the bits of a run that was left alone. `CRITIQUE_RL_KILLS` asks
 /// for more kills than 100.

@@ -100,6 +100,7 @@ impl StageStep for RlStep<'_> {
         let stage = self.context.stage;
         let every = self.setting.config.save.rollouts_every;
         if every > 0 && step.is_multiple_of(every) {
+            self.setting.dir.check_there()?;
             let root = self.setting.dir.root();
             let sum = record::write_step(root, &stage.name, step as u64, &outcome.records)?;
             let sum = json!(sum.sha256);
