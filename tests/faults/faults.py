@@ -235,6 +235,8 @@ def faults(folder, unbroken):
                     code, said = train(folder, "broken", (calls, FAULTS[fault].format(n=n)))
                     done[fault] += 1
                     no_harm[fault] += code == 0
+                    if code == 0 and results(folder / "broken") != unbroken:
+                        failures.append(f"{what}: exit code 0, and not what a run left alone leaves")
                     # An error must say what could not be done; a panic is none.
                     silent = kind != "write" and "error" not in said
                     if fault == "kill" and code not in (-9, 137) and not args.twice:
