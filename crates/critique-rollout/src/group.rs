@@ -42,7 +42,7 @@ impl RolloutGroup {
 }
 
 /// Pairs problems with their responses; `attempts` holds one list a problem. Samples of a problem
-/// that stands there again are counted on. Responses that cannot be scored are left out, and counted.
+/// that stands there again are counted on, and so are those that cannot be scored, which are left out.
 ///
 /// # Panics
 ///

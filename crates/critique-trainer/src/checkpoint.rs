@@ -50,7 +50,11 @@ pub(crate) fn save_model(
     save_with(place, state, model, origin, |_| Ok(()))
 }
 
-/// Writes a minibatch that was not finite, and the model that saw it.
+/// Minibatches that are kept; a run may go on for long with one now and then.
+const MINIBATCHES: usize = 10;
+
+/// Writes a minibatch that was not finite, and the model that saw it, and removes those beyond the
+/// newest [`MINIBATCHES`].
 pub(crate) fn save_minibatch(
     place: (&RunDir, &Path),
     state: &TrainerState,
@@ -58,16 +62,19 @@ pub(crate) fn save_minibatch(
     origin: &Origin,
     minibatch: &Minibatch,
 ) -> Result<(), TrainError> {
-    place.0.check_there()?;
-    let parent = place.1.parent().unwrap_or(place.1);
-    make_folder(parent)?;
+    let dir = place.0;
     save_with(place, state, model, origin, |folder| {
         let path = folder.join(MINIBATCH);
         let text = serde_json::to_string(minibatch)
             .map_err(|error| FileError::content(&path, error.to_string()))?;
         let written = std::fs::write(&path, text + "\n");
         Ok(written.map_err(|source| FileError::write(&path, source))?)
-    })
+    })?;
+    let all = dir.not_finite_steps()?;
+    for &old in &all[..all.len().saturating_sub(MINIBATCHES)] {
+        remove_folder(&dir.not_finite(old))?;
+    }
+    Ok(())
 }
 
 fn save_with(
@@ -78,6 +85,7 @@ fn save_with(
     more: impl FnOnce(&Path) -> Result<(), TrainError>,
 ) -> Result<(), TrainError> {
     dir.check_there()?;
+    make_folder(folder.parent().unwrap_or(folder))?;
     let state = TrainerState {
         optimizer_steps: model.engine().optimizer_steps(),
         ..state.clone()

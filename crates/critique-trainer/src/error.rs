@@ -47,7 +47,7 @@ pub enum TrainError {
     },
     /// No step of a stage had anything to learn from; its model is that from before it.
     #[error(
-        "stage `{stage}` took {steps} steps and none of them had anything to learn from: all rollouts were dropped or left out, see `dropped`, `parse_rate` and `frac_reward_zero_std` in the metrics"
+        "stage `{stage}` took {steps} steps and none of them had anything to learn from: all rollouts were dropped or left out, or no minibatch was finite, see `dropped`, `unscored`, `parse_rate`, `frac_reward_zero_std` and `not_finite` in the metrics"
     )]
     LearntNothing {
         /// The stage.

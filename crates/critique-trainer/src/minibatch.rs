@@ -1,5 +1,5 @@
 //! Minibatches whose loss or gradient was not finite: what is kept of them (docs/run-folder.md,
-//! "Numbers that are not finite").
+//! "`not-finite/step-N/`").
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! One stage: the loop over its steps, whatever its kind.
 //!
-//! A kind of stage is a [`StageWork`], and a [`StageStep`] once it has begun. The loop around it measures gates, logs, saves, and stops
-//! where it is asked to.
+//! A kind of stage is a [`StageWork`], and a [`StageStep`] once it has begun. The loop around it
+//! measures gates, logs, saves, and stops where it is asked to.
 
 pub(crate) mod rl;
 pub(crate) mod sft;

@@ -6,6 +6,7 @@
 
 mod corruption;
 mod dry_run;
+mod judging;
 mod leftovers;
 mod model_server;
 mod not_finite;

@@ -160,6 +160,31 @@ fn steps_in_a_row_end_the_run_with_a_checkpoint_and_are_counted_across_resumes()
 }
 
 #[test]
+fn the_newest_ten_are_kept_and_no_number_becomes_0() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = spoilt(dir.path(), "all");
+    config.not_finite_steps = 100;
+    let StageConfig::Rl(stage) = &mut config.stages[3] else {
+        panic!("the fourth stage is RL")
+    };
+    stage.steps = 12;
+    let error = go(&config, &mut Notes::default(), &Arc::default()).unwrap_err();
+    assert!(matches!(error, TrainError::LearntNothing { .. }), "{error}");
+    let lines = metrics(dir.path(), "two");
+    assert_eq!(lines.len(), 12);
+    for line in &lines {
+        assert!(line["not_finite"].as_f64().unwrap() > 0.0);
+        for name in ["loss", "grad_norm", "approx_kl"] {
+            assert_eq!(line.get(name), None, "{name}");
+        }
+    }
+    let run = RunDir::existing(dir.path()).unwrap();
+    let first = lines[2]["step"].as_u64().unwrap() as usize;
+    let newest: Vec<usize> = (first..first + 10).collect();
+    assert_eq!(run.not_finite_steps().unwrap(), newest);
+}
+
+#[test]
 fn a_batch_of_examples_is_kept_and_made_again() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path());

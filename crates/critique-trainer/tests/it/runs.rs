@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use critique_core::{Problem, Split};
 use critique_eval::Summary;
-use critique_tasks::{Demonstration, Judged, PromptStyle, Task, TaskError, Vocabulary};
+use critique_tasks::Task;
 use critique_trainer::{Gate, Measure, Resume, RunConfig, Silent, StageConfig, TrainError, run};
 
+use crate::judging::Judging;
 use crate::toy::{Notes, RUN, SFT_STEPS, after_sft, config, files, finish, go, stop_after, task};
 
 #[test]
@@ -245,41 +245,8 @@ fn evaluations_ask_the_actor_anew_once_it_was_trained() {
 }
 
 /// A task that writes no perfect critiques, as most that are not made on the fly.
-struct WithoutOracle(Box<dyn Task>);
-
-impl Task for WithoutOracle {
-    fn problems(&self, split: Split) -> Result<Vec<Problem>, TaskError> {
-        self.0.problems(split)
-    }
-
-    fn judge_one(&self, problem: &Problem, text: &str) -> Result<Judged, TaskError> {
-        self.0.judge_one(problem, text)
-    }
-
-    fn gold_response(&self, problem: &Problem) -> String {
-        self.0.gold_response(problem)
-    }
-
-    fn prompts(&self) -> PromptStyle {
-        self.0.prompts()
-    }
-
-    fn vocabulary(&self) -> Option<Vocabulary> {
-        self.0.vocabulary()
-    }
-
-    fn demonstration_kinds(&self) -> &'static [&'static str] {
-        self.0.demonstration_kinds()
-    }
-
-    fn demonstrations(
-        &self,
-        kind: &str,
-        count: usize,
-        seed: u64,
-    ) -> Result<Vec<Demonstration>, TaskError> {
-        self.0.demonstrations(kind, count, seed)
-    }
+fn without_oracle(config: &RunConfig) -> impl Task {
+    Judging::new(task(config), |task, items| task.judge(items))
 }
 
 #[test]
@@ -288,7 +255,7 @@ fn controls_that_need_no_perfect_critique_run_on_every_task() {
     let mut config = short(dir.path());
     config.eval.controls = true;
     config.eval.temperatures = vec![0.0];
-    let task = WithoutOracle(task(&config));
+    let task = without_oracle(&config);
     let (mut notes, stop) = (Notes::default(), Arc::new(AtomicBool::new(false)));
     run(&config, &task, &Resume::Auto, &stop, &mut notes).unwrap();
     let summary = Summary::read(&dir.path().join("eval/summary.json")).unwrap();
@@ -358,7 +325,7 @@ fn a_gate_that_the_task_cannot_measure_is_refused() {
             panic!("the first stage is SFT")
         };
         stage.gates[0].measure = measure;
-        let task = WithoutOracle(task(&config));
+        let task = without_oracle(&config);
         let stop = Arc::new(AtomicBool::new(false));
         let error = run(&config, &task, &Resume::Auto, &stop, &mut Silent).unwrap_err();
         let wanted = format!("stage `actor`: a gate measures {message}");

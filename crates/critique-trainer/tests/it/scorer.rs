@@ -4,63 +4,27 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use critique_core::{Problem, Split};
+use critique_core::Problem;
 use critique_rollout::record;
 use critique_run::{RunConfig, RunDir, StageConfig, read_metrics};
-use critique_tasks::{Demonstration, Judged, PromptStyle, Task, TaskError, Vocabulary};
+use critique_tasks::{Judged, Task, TaskError};
 use critique_trainer::{Resume, Silent, TrainError, run};
 
+use crate::judging::Judging;
 use crate::toy::{SFT_STEPS, after_sft, config, files, finish, task};
 
 /// A task whose scorer answers so many batches, and is down then.
-struct Down {
-    task: Box<dyn Task>,
-    left: AtomicUsize,
-}
-
-impl Task for Down {
-    fn problems(&self, split: Split) -> Result<Vec<Problem>, TaskError> {
-        self.task.problems(split)
-    }
-
-    fn judge_one(&self, problem: &Problem, text: &str) -> Result<Judged, TaskError> {
-        self.task.judge_one(problem, text)
-    }
-
-    fn judge(&self, items: &[(&Problem, &str)]) -> Result<Vec<Judged>, TaskError> {
+fn down(config: &RunConfig, batches: usize) -> impl Task {
+    let left = AtomicUsize::new(batches);
+    Judging::new(task(config), move |task, items| {
         let less = |left: usize| left.checked_sub(1);
         let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
-        if self.left.fetch_update(set, fetch, less).is_err() {
+        if left.fetch_update(set, fetch, less).is_err() {
             let message = "the scorer is down".to_owned();
             return Err(TaskError::Data { message });
         }
-        self.task.judge(items)
-    }
-
-    fn gold_response(&self, problem: &Problem) -> String {
-        self.task.gold_response(problem)
-    }
-
-    fn prompts(&self) -> PromptStyle {
-        self.task.prompts()
-    }
-
-    fn vocabulary(&self) -> Option<Vocabulary> {
-        self.task.vocabulary()
-    }
-
-    fn demonstration_kinds(&self) -> &'static [&'static str] {
-        self.task.demonstration_kinds()
-    }
-
-    fn demonstrations(
-        &self,
-        kind: &str,
-        count: usize,
-        seed: u64,
-    ) -> Result<Vec<Demonstration>, TaskError> {
-        self.task.demonstrations(kind, count, seed)
-    }
+        task.judge(items)
+    })
 }
 
 /// A run that judges nothing between a step and its line of metrics.
@@ -84,10 +48,7 @@ fn a_scorer_that_goes_down_costs_no_step_that_was_taken() {
     // A batch more each time, so that it goes down in each step and between them.
     let mut taken = 0;
     for batches in 1..100 {
-        let task = Down {
-            task: task(&config),
-            left: AtomicUsize::new(batches),
-        };
+        let task = down(&config, batches);
         let Err(error) = run(&config, &task, &Resume::Auto, &stop, &mut Silent) else {
             break;
         };
@@ -117,58 +78,24 @@ fn a_scorer_that_goes_down_costs_no_step_that_was_taken() {
     }
 }
 
-/// A task that has no score for one text in seven.
-struct Silent7(Box<dyn Task>);
-
-impl Silent7 {
-    fn is_silent(text: &str) -> bool {
-        text.bytes().map(u32::from).sum::<u32>().is_multiple_of(7)
-    }
-}
-
-impl Task for Silent7 {
-    fn problems(&self, split: Split) -> Result<Vec<Problem>, TaskError> {
-        self.0.problems(split)
-    }
-
-    fn judge_one(&self, problem: &Problem, text: &str) -> Result<Judged, TaskError> {
-        if Self::is_silent(text) {
-            return Ok(Judged::unscored());
-        }
-        self.0.judge_one(problem, text)
-    }
-
-    fn gold_response(&self, problem: &Problem) -> String {
-        self.0.gold_response(problem)
-    }
-
-    fn prompts(&self) -> PromptStyle {
-        self.0.prompts()
-    }
-
-    fn vocabulary(&self) -> Option<Vocabulary> {
-        self.0.vocabulary()
-    }
-
-    fn demonstration_kinds(&self) -> &'static [&'static str] {
-        self.0.demonstration_kinds()
-    }
-
-    fn demonstrations(
-        &self,
-        kind: &str,
-        count: usize,
-        seed: u64,
-    ) -> Result<Vec<Demonstration>, TaskError> {
-        self.0.demonstrations(kind, count, seed)
-    }
+/// Whether a text has no score: one in seven.
+fn is_odd(text: &str) -> bool {
+    text.bytes().map(u32::from).sum::<u32>().is_multiple_of(7)
 }
 
 #[test]
 fn texts_that_cannot_be_scored_are_counted_and_in_no_baseline() {
     let dir = tempfile::tempdir().unwrap();
     let config = after_sft(dir.path());
-    let task = Silent7(task(&config));
+    let task = Judging::new(task(&config), |task, items| {
+        let judge = |(problem, text): &(&Problem, &str)| {
+            if is_odd(text) {
+                return Ok(Judged::unscored());
+            }
+            task.judge_one(problem, text)
+        };
+        items.iter().map(judge).collect()
+    });
     let stop = Arc::new(AtomicBool::new(false));
     run(&config, &task, &Resume::Auto, &stop, &mut Silent).unwrap();
     let mut counted = 0.0;
@@ -194,7 +121,7 @@ fn texts_that_cannot_be_scored_are_counted_and_in_no_baseline() {
             for rollout in record::read(&path).unwrap() {
                 let refinements = rollout.refinements.iter().map(|it| &it.text);
                 let texts = refinements.chain([&rollout.response]);
-                assert_eq!(texts.filter(|text| Silent7::is_silent(text)).count(), 0);
+                assert_eq!(texts.filter(|text| is_odd(text)).count(), 0);
                 assert!(rollout.reward.is_finite() && rollout.advantage.is_finite());
             }
         }

@@ -71,8 +71,11 @@ impl Figures<'_> {
     /// The optimizer's steps, and the rewards that they followed.
     fn update(&mut self) {
         let (update, stats) = (self.update, &self.batch.stats);
-        self.put("loss", mean(&update.losses));
-        self.put("grad_norm", mean(&update.norms));
+        // What no minibatch was finite in is not 0.
+        if update.skipped == 0 || !update.losses.is_empty() {
+            self.put("loss", mean(&update.losses));
+            self.put("grad_norm", mean(&update.norms));
+        }
         if update.skipped > 0 {
             self.put("not_finite", update.skipped as f64);
         }
@@ -93,9 +96,11 @@ impl Figures<'_> {
         let sum: f64 = log_probs.map(|&l| f64::from(l)).sum();
         let tokens: usize = self.completion_lengths().iter().sum();
         self.put("entropy_sampled", -sum / tokens.max(1) as f64);
-        self.put("approx_kl", update.stats.approx_kl());
-        self.put("clip_ratio/low_mean", update.stats.clip_low());
-        self.put("clip_ratio/high_mean", update.stats.clip_high());
+        if update.skipped == 0 || !update.losses.is_empty() {
+            self.put("approx_kl", update.stats.approx_kl());
+            self.put("clip_ratio/low_mean", update.stats.clip_low());
+            self.put("clip_ratio/high_mean", update.stats.clip_high());
+        }
     }
 
     /// How the processes that sampled differ from this one; nothing where this one samples.
